@@ -1,0 +1,1 @@
+//! Wires everything, owns the threads, keeps the order of shutdown.

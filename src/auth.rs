@@ -1,0 +1,1 @@
+//! Credentials of a request → allowed or not (SPEC 1, 401).

@@ -1,0 +1,1 @@
+//! Raw arguments → what the operator asks for.

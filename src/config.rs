@@ -1,0 +1,1 @@
+//! TOML and environment → validated options of each module (SPEC 4).

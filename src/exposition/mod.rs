@@ -1,0 +1,1 @@
+//! Bytes of one exposition → samples (SPEC 1.3, 1.4).

@@ -1,0 +1,33 @@
+//! Every bound that foreign bytes meet and that is not a setting: its unit and its reason.
+//!
+//! The bounds that an operator may set (`max_body_bytes` and its kin, SPEC 4) have their defaults
+//! here too, so that how they relate can be asserted in one place at compile time.
+
+/// One kibibyte, in bytes.
+pub const KIB: usize = 1024;
+/// One mebibyte, in bytes.
+pub const MIB: usize = 1024 * KIB;
+
+/// The head of a request, from its first byte to the empty line. Every client of the Pushgateway
+/// protocol stays under a tenth of it.
+pub const HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Header fields in one request.
+pub const HEADERS_MAX: usize = 64;
+
+/// Default of `server.max_body_bytes`: the body of a push as sent.
+pub const BODY_BYTES_MAX: usize = 16 * MIB;
+/// Default of `server.max_decoded_bytes`: the body of a push after decompression.
+pub const DECODED_BYTES_MAX: usize = 64 * MIB;
+/// Default of `server.max_buffered_bytes`: bodies in hand, all connections together.
+pub const BUFFERED_BYTES_MAX: usize = 256 * MIB;
+/// Default of `server.max_connections`.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Default of `output.queue_bytes`: lines that wait for the writer.
+pub const QUEUE_BYTES: usize = 64 * MIB;
+
+/// Bytes of foreign input that an error message quotes at most.
+pub const QUOTED_BYTES_MAX: usize = 40;
+
+const _: () = assert!(BODY_BYTES_MAX <= DECODED_BYTES_MAX);
+const _: () = assert!(BODY_BYTES_MAX <= BUFFERED_BYTES_MAX);
+const _: () = assert!(HEAD_BYTES_MAX < BODY_BYTES_MAX);

@@ -1,0 +1,1 @@
+//! Point → bytes: escaping and numbers (SPEC 2.4).

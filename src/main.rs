@@ -1,0 +1,3 @@
+//! The binary: arguments → configuration → the application → exit status.
+
+fn main() {}

@@ -1,0 +1,78 @@
+//! The types that cross from a reader of exposition formats to the mapping.
+//!
+//! A [`Sample`] borrows from the body of the push and from its reader's scratch: nothing is owned
+//! but what had to be unescaped. All text in it is UTF-8 and has been checked against the rules of
+//! the exposition formats (SPEC 1.3), so the rooms behind the reader refuse nothing.
+
+use std::borrow::Cow;
+
+/// One label of a sample. Both parts are unescaped; the value may be empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label<'a> {
+    /// Never empty, unique within its sample.
+    pub name: Cow<'a, str>,
+    /// Any text, the empty one included.
+    pub value: Cow<'a, str>,
+}
+
+/// What a sample is within its metric family (SPEC 2.2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Part {
+    /// A sample on its own: its family is its full name, all its labels are ordinary.
+    Whole,
+    /// A cumulative bucket of a typed histogram, with its upper bound `le` (never NaN).
+    Bucket(f64),
+    /// A quantile of a typed summary (never NaN).
+    Quantile(f64),
+    /// The `_sum` of a typed histogram or summary.
+    Sum,
+    /// The `_count` of a typed histogram or summary.
+    Count,
+}
+
+/// The value of a sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// The text of the body, where it already is the one canonical form of SPEC 2.4.
+    Canonical(&'a str),
+    /// Any other value, NaN and the infinities included.
+    Number(f64),
+}
+
+/// One sample of an exposition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample<'a> {
+    /// N of SPEC 2.1: the metric family's name for a part of a typed histogram or summary, else the
+    /// sample's own name.
+    pub family: &'a str,
+    /// What the sample is within that family.
+    pub part: Part,
+    /// The labels in the order of the body, without the `le` or `quantile` that [`Part`] holds.
+    pub labels: &'a [Label<'a>],
+    /// The value.
+    pub value: Value<'a>,
+    /// Nanoseconds since the Unix epoch, where the sample names a time, of either sign.
+    pub timestamp_ns: Option<i64>,
+}
+
+/// Which names a push may use (SPEC 1.1, 1.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// `[a-zA-Z_:][a-zA-Z0-9_:]*` for metrics, the same without the colon for labels.
+    #[default]
+    Legacy,
+    /// Besides, any non-empty UTF-8 text, where the format can say it.
+    Utf8,
+}
+
+/// The format of a push's body (SPEC 1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text format, 0.0.4 and 1.0.0.
+    #[default]
+    Text,
+    /// OpenMetrics 1.0 text.
+    OpenMetrics,
+    /// Length-delimited `io.prometheus.client.MetricFamily`.
+    Protobuf,
+}

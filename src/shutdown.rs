@@ -1,0 +1,1 @@
+//! Signals → the order of shutdown (SPEC 3).

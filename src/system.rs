@@ -1,0 +1,2 @@
+//! Calls of the operating system that std lacks, each as one safe function. The only file that names
+//! rustix.
