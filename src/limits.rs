@@ -25,6 +25,18 @@ pub const CONNECTIONS_MAX: usize = 1024;
 /// Default of `output.queue_bytes`: lines that wait for the writer.
 pub const QUEUE_BYTES: usize = 64 * MIB;
 
+/// What a worker keeps of a buffer between two pushes: one unusually large push must not hold its
+/// memory for good.
+pub const KEPT_BUFFER_BYTES_MAX: usize = MIB;
+
+/// What a socket output keeps of the last written lines, in bytes, to send them again after a
+/// reconnect: Linux lets a receive buffer grow to 6 MiB by default (`tcp_rmem`), and our own send
+/// buffer is bounded far below the rest.
+pub const REPLAY_BYTES: usize = 8 * MIB;
+
+/// Small batches are joined up to so many bytes before one write.
+pub const JOINED_BYTES_MAX: usize = 256 * KIB;
+
 /// Bytes of foreign input that an error message quotes at most.
 pub const QUOTED_BYTES_MAX: usize = 40;
 

@@ -4,7 +4,9 @@
 //! but what had to be unescaped. All text in it is UTF-8 and has been checked against the rules of
 //! the exposition formats (SPEC 1.3), so the rooms behind the reader refuse nothing.
 
+use crate::limits::QUOTED_BYTES_MAX;
 use std::borrow::Cow;
+use std::fmt;
 
 /// One label of a sample. Both parts are unescaped; the value may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +22,9 @@ pub struct Label<'a> {
 pub enum Part {
     /// A sample on its own: its family is its full name, all its labels are ordinary.
     Whole,
-    /// A cumulative bucket of a typed histogram, with its upper bound `le` (never NaN).
+    /// A cumulative bucket of a typed histogram, with its upper bound `le`; NaN is left to the mapping.
     Bucket(f64),
-    /// A quantile of a typed summary (never NaN).
+    /// A quantile of a typed summary; NaN is left to the mapping.
     Quantile(f64),
     /// The `_sum` of a typed histogram or summary.
     Sum,
@@ -75,4 +77,29 @@ pub enum Format {
     OpenMetrics,
     /// Length-delimited `io.prometheus.client.MetricFamily`.
     Protobuf,
+}
+
+/// Foreign bytes as a message quotes them: escaped, and cut to [`QUOTED_BYTES_MAX`].
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = self.0.get(..QUOTED_BYTES_MAX).unwrap_or(self.0);
+        f.write_str("\"")?;
+        for chunk in cut.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                match char {
+                    '"' => f.write_str("\\\"")?,
+                    control if control.is_control() => write!(f, "{}", control.escape_default())?,
+                    other => write!(f, "{other}")?,
+                }
+            }
+            let is_cut_there = cut.len() < self.0.len() && chunk.invalid().len() < 4;
+            if !chunk.invalid().is_empty() && !is_cut_there {
+                write!(f, "{}", chunk.invalid().escape_ascii())?;
+            }
+        }
+        f.write_str(if cut.len() < self.0.len() { "\"…" } else { "\"" })
+    }
 }

@@ -1,1 +1,34 @@
 //! Bytes of one exposition → samples (SPEC 1.3, 1.4).
+//!
+//! A reader hands each sample to a closure, in the order of the body, and stops at the first error,
+//! its own or the closure's. Samples that were handed over before an error are the caller's to
+//! forget: a push is all or nothing.
+
+pub mod error;
+mod name;
+mod native;
+mod number;
+pub mod protobuf;
+pub mod text;
+mod types;
+
+pub use error::{Error, ErrorKind};
+
+use crate::sample::{Format, Names, Sample};
+
+/// Reads `body` in `format` and hands each sample to `each`, in the order of the body.
+///
+/// # Errors
+/// The first mistake of the body, as an [`Error`] with its offset, or what `each` returns.
+pub fn read<E: From<Error>>(
+    body: &[u8],
+    format: Format,
+    names: Names,
+    each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    match format {
+        Format::Text => text::read(body, text::Dialect::Text, names, each),
+        Format::OpenMetrics => text::read(body, text::Dialect::OpenMetrics, names, each),
+        Format::Protobuf => protobuf::read(body, names, each),
+    }
+}

@@ -1,0 +1,300 @@
+//! Values and timestamps of the text formats: text → double, text → nanoseconds (SPEC 1.3, 5).
+
+use crate::sample::Value;
+
+/// Why a text is no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NumberError {
+    /// Neither a decimal float nor `NaN` or an infinity.
+    Malformed,
+    /// A decimal beyond the largest double.
+    TooLarge,
+}
+
+/// Why a text is no timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimestampError {
+    /// Not a decimal number.
+    Malformed,
+    /// Beyond int64 nanoseconds.
+    OutOfRange,
+}
+
+/// What an integer timestamp counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IntegerUnit {
+    /// Text: milliseconds since the epoch.
+    Milliseconds,
+    /// OpenMetrics: seconds since the epoch.
+    Seconds,
+}
+
+/// Decimal digits that every double holds: two decimals of so many digits are never one double.
+const DIGITS_MAX: usize = 15;
+
+/// Reads the value of a sample.
+#[inline]
+pub(super) fn value(text: &str) -> Result<Value<'_>, NumberError> {
+    if is_canonical(text.as_bytes()) {
+        return Ok(Value::Canonical(text));
+    }
+    float(text).map(Value::Number)
+}
+
+/// Whether `text` is what SPEC 2.4 writes for the double that it names. True only for decimals
+/// without an exponent of at most [`DIGITS_MAX`] digits: their shortest digits are their own.
+#[inline]
+fn is_canonical(text: &[u8]) -> bool {
+    let (integer, rest) = split_digits(text.strip_prefix(b"-").unwrap_or(text));
+    let is_plain = match integer {
+        [] | [b'0', _, ..] => false,
+        digits => digits.len() <= DIGITS_MAX,
+    };
+    match rest {
+        [] => is_plain,
+        [b'.', fraction @ ..] => is_plain && is_canonical_fraction(integer, fraction),
+        _ => false,
+    }
+}
+
+fn is_canonical_fraction(integer: &[u8], fraction: &[u8]) -> bool {
+    // 0.0000001 is the smallest number in plain notation.
+    const ZEROS_MAX: usize = 6;
+    let integer_digits = if integer == b"0" { 0 } else { integer.len() };
+    let zeros = fraction.iter().take_while(|byte| **byte == b'0').count();
+    integer_digits + fraction.len() <= DIGITS_MAX
+        && (integer_digits > 0 || zeros <= ZEROS_MAX)
+        && fraction.iter().all(u8::is_ascii_digit)
+        && fraction.last().is_some_and(|last| *last != b'0')
+}
+
+/// Reads a decimal float, `NaN` (without a sign), `Inf` or `Infinity`, in any case.
+pub(super) fn float(text: &str) -> Result<f64, NumberError> {
+    if is_decimal(text.as_bytes()) {
+        // OK because std reads every decimal, and rounds correctly.
+        let number: f64 = text.parse().map_err(|_| NumberError::Malformed)?;
+        return if number.is_finite() { Ok(number) } else { Err(NumberError::TooLarge) };
+    }
+    let (sign, word) = match text.as_bytes() {
+        [b'-', word @ ..] => (-1.0, word),
+        [b'+', word @ ..] => (1.0, word),
+        word => (1.0, word),
+    };
+    if word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"infinity") {
+        Ok(f64::INFINITY * sign)
+    } else if text.eq_ignore_ascii_case("nan") {
+        Ok(f64::NAN)
+    } else {
+        Err(NumberError::Malformed)
+    }
+}
+
+/// `[+-]? ( digits [ "." digits? ] | "." digits ) ( [eE] [+-]? digits )?`
+fn is_decimal(text: &[u8]) -> bool {
+    let unsigned = match text {
+        [b'+' | b'-', rest @ ..] => rest,
+        all => all,
+    };
+    let (integer, rest) = split_digits(unsigned);
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => split_digits(rest),
+        _ => (&[][..], rest),
+    };
+    if integer.is_empty() && fraction.is_empty() {
+        return false;
+    }
+    let exponent = match rest {
+        [] => return true,
+        [b'e' | b'E', b'+' | b'-', digits @ ..] | [b'e' | b'E', digits @ ..] => digits,
+        _ => return false,
+    };
+    !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit)
+}
+
+fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+/// Reads a timestamp: an integer counts `unit`, a number with a point or an exponent seconds.
+/// Fractions below a nanosecond are rounded to the nearest, halves away from zero.
+pub(super) fn timestamp_ns(text: &str, unit: IntegerUnit) -> Result<i64, TimestampError> {
+    let bytes = text.as_bytes();
+    if !is_decimal(bytes) {
+        return Err(TimestampError::Malformed);
+    }
+    let is_integer = !bytes.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    let power = if is_integer && unit == IntegerUnit::Milliseconds { 6 } else { 9 };
+    let magnitude = scaled(bytes, power).ok_or(TimestampError::OutOfRange)?;
+    let signed = i128::try_from(magnitude).map_err(|_| TimestampError::OutOfRange)?;
+    let signed = if bytes.first() == Some(&b'-') { -signed } else { signed };
+    i64::try_from(signed).map_err(|_| TimestampError::OutOfRange)
+}
+
+/// The magnitude of a decimal times ten to the `power`, rounded; none where it exceeds 128 bits.
+fn scaled(decimal: &[u8], mut power: i32) -> Option<u128> {
+    // More digits than int64 nanoseconds and a fraction below them can need.
+    const KEPT_MAX: u128 = 10_u128.pow(36);
+    let mut mantissa: u128 = 0;
+    let mut is_fraction = false;
+    let mut bytes = decimal.iter();
+    for byte in bytes.by_ref() {
+        match byte {
+            b'0'..=b'9' if mantissa < KEPT_MAX => {
+                mantissa = mantissa * 10 + u128::from(byte - b'0');
+                power = power.saturating_sub(i32::from(is_fraction));
+            }
+            b'0'..=b'9' => power = power.saturating_add(i32::from(!is_fraction)),
+            b'.' => is_fraction = true,
+            b'e' | b'E' => break,
+            _ => {}
+        }
+    }
+    power = power.saturating_add(exponent(bytes.as_slice()));
+    if mantissa == 0 {
+        return Some(0);
+    }
+    match u32::try_from(power) {
+        Ok(power) => mantissa.checked_mul(10_u128.checked_pow(power)?),
+        Err(_) => match 10_u128.checked_pow(power.unsigned_abs()) {
+            Some(divisor) => {
+                Some(mantissa / divisor + u128::from(mantissa % divisor >= divisor / 2))
+            }
+            None => Some(0),
+        },
+    }
+}
+
+/// The exponent of a decimal, bounded where it no longer matters.
+fn exponent(text: &[u8]) -> i32 {
+    const LARGE: i32 = 1_000_000_000;
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    let add = |sum: i32, digit: &u8| {
+        sum.saturating_mul(10).saturating_add(i32::from(digit - b'0')).min(LARGE)
+    };
+    sign * digits.iter().fold(0, add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_text_is_what_the_double_prints() {
+        let texts = [
+            "0",
+            "-0",
+            "1",
+            "-1",
+            "7",
+            "12",
+            "100",
+            "123456789012345",
+            "0.1",
+            "-0.25",
+            "1.5",
+            "0.0000001",
+            "0.000001",
+            "99999.9999999999",
+            "0.123456789012345",
+        ];
+        for text in texts {
+            assert_eq!(value(text), Ok(Value::Canonical(text)));
+            // std prints the shortest digits in plain notation.
+            assert_eq!(text.parse::<f64>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_numbers_are_read_as_doubles() {
+        for (text, want) in [
+            ("+1", 1.0),
+            ("007", 7.0),
+            ("00.5", 0.5),
+            ("1.0", 1.0),
+            ("1.50", 1.5),
+            ("5.", 5.0),
+            (".5", 0.5),
+            ("-.25", -0.25),
+            ("0.0", 0.0),
+            ("0.00000001", 1e-8),
+            ("1e3", 1000.0),
+            ("5.e2", 500.0),
+            ("1.7e+09", 1.7e9),
+            ("1E-3", 0.001),
+            ("1234567890123456", 1_234_567_890_123_456.0),
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            ("1e-400", 0.0),
+            ("iNf", f64::INFINITY),
+            ("+Inf", f64::INFINITY),
+            ("-INFinity", f64::NEG_INFINITY),
+        ] {
+            assert_eq!(value(text), Ok(Value::Number(want)), "{text}");
+        }
+        assert!(matches!(value("nAN"), Ok(Value::Number(number)) if number.is_nan()));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in [
+            "", "+", "-", ".", "e5", ".e1", "1e", "1e+", "1e++5", "+-1", "--1", "1.2.3", "0x10",
+            "1_000", "1,5", "1i", "inf1", "in", "Infini", "nann", "+NaN", "-nan", "1 ", " 1", "1d",
+        ] {
+            assert_eq!(value(text), Err(NumberError::Malformed), "{text:?}");
+        }
+        let long = "9".repeat(400);
+        for text in ["1e400", "-1.797693134862315808e308", "1e999999999", &long] {
+            assert_eq!(value(text), Err(NumberError::TooLarge), "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_are_exact_to_the_nanosecond() {
+        use IntegerUnit::{Milliseconds, Seconds};
+        for (text, unit, want) in [
+            ("1700000000123", Milliseconds, 1_700_000_000_123_000_000),
+            ("+1700000000123", Milliseconds, 1_700_000_000_123_000_000),
+            ("1700000000.123456789", Milliseconds, 1_700_000_000_123_456_789),
+            ("1700000000.1234567894", Milliseconds, 1_700_000_000_123_456_789),
+            ("1700000000.1234567896", Milliseconds, 1_700_000_000_123_456_790),
+            ("1.7e9", Milliseconds, 1_700_000_000_000_000_000),
+            ("17E8", Milliseconds, 1_700_000_000_000_000_000),
+            ("1700000000.", Milliseconds, 1_700_000_000_000_000_000),
+            (".5", Seconds, 500_000_000),
+            ("1700000000", Seconds, 1_700_000_000_000_000_000),
+            ("-1.5", Seconds, -1_500_000_000),
+            ("0.0000000005", Seconds, 1),
+            ("0.00000000049", Seconds, 0),
+            ("1e-400", Seconds, 0),
+            ("0e999999999999", Seconds, 0),
+            ("9223372036.854775807", Seconds, i64::MAX),
+            ("-9223372036.854775808", Seconds, i64::MIN),
+            ("0000000000000000000000000000000000000000000000001", Seconds, 1_000_000_000),
+            ("1.00000000000000000000000000000000000000000000000", Seconds, 1_000_000_000),
+        ] {
+            assert_eq!(timestamp_ns(text, unit), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_beyond_int64_nanoseconds_are_refused() {
+        use IntegerUnit::{Milliseconds, Seconds};
+        for (text, unit) in [
+            ("9223372036855", Milliseconds),
+            ("-9223372036855", Milliseconds),
+            ("9223372036854775807", Milliseconds),
+            ("9223372036.854775808", Seconds),
+            ("1.7e12", Seconds),
+            ("1e400", Seconds),
+            ("1e99999999999999999999", Seconds),
+        ] {
+            assert_eq!(timestamp_ns(text, unit), Err(TimestampError::OutOfRange), "{text}");
+        }
+        for text in ["", "now", "NaN", "Inf", "0x10", "1_7", "17e", "1,6"] {
+            assert_eq!(timestamp_ns(text, Seconds), Err(TimestampError::Malformed), "{text}");
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! Length-delimited `io.prometheus.client.MetricFamily` → samples (SPEC 1.4, 2.2, 5; the messages
+//! are those of prometheus/client_model, `io/prometheus/client/metrics.proto`). The only file that
+//! names quick_protobuf.
+//!
+//! Fields are read one by one over sub-slices that bound each nested message; no message is built.
+//! As fields may come in any order, a family is walked twice (name and type, then its metrics), and
+//! a metric twice (labels and time, then its value). quick-protobuf cuts what does not fit, so tags
+//! and lengths are read as 64 bits and checked here.
+
+use super::error::{Error, ErrorKind};
+use super::name;
+use super::native::{Counts, Native, Span};
+use crate::sample::{Label, Names, Part, Sample, Value};
+use quick_protobuf::BytesReader;
+use std::borrow::Cow;
+
+/// Reads `body` and hands each sample to `each`, in the order of the body.
+///
+/// # Errors
+/// The first mistake of the body, as an [`Error`] with its offset and the family's name, or what
+/// `each` returns.
+pub fn read<E: From<Error>>(
+    body: &[u8],
+    names: Names,
+    mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut messages = Fields::new(Message { bytes: body, start: 0 });
+    let mut scratch = Scratch::default();
+    while !messages.is_at_end() {
+        let message = messages.length_delimited()?;
+        let family = Family::read(message, names)?;
+        family.samples(&mut scratch, &mut each)?;
+    }
+    Ok(())
+}
+
+/// A nested message and where it starts in the body.
+#[derive(Clone, Copy, Debug)]
+struct Message<'b> {
+    bytes: &'b [u8],
+    start: usize,
+}
+
+/// The value of a field on the wire.
+#[derive(Clone, Copy, Debug)]
+enum Wire<'b> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(Message<'b>),
+    Fixed32,
+}
+
+/// One field of a message.
+#[derive(Clone, Copy, Debug)]
+struct Field<'b> {
+    number: u64,
+    wire: Wire<'b>,
+    /// Where its value starts in the body.
+    start: usize,
+}
+
+/// The fields of a message, one after the other.
+struct Fields<'b> {
+    message: Message<'b>,
+    reader: BytesReader,
+}
+
+impl<'b> Fields<'b> {
+    fn new(message: Message<'b>) -> Fields<'b> {
+        Fields { message, reader: BytesReader::from_bytes(message.bytes) }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.reader.is_eof()
+    }
+
+    /// Where the reader stands in the body.
+    fn offset(&self) -> usize {
+        self.message.start + self.message.bytes.len().saturating_sub(self.reader.len())
+    }
+
+    fn error(&self, what: &'static str) -> Error {
+        Error::new(self.offset(), ErrorKind::Wire { what })
+    }
+
+    fn next(&mut self) -> Result<Option<Field<'b>>, Error> {
+        if self.is_at_end() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let start = self.offset();
+        let number = tag >> 3;
+        if number == 0 || tag > u64::from(u32::MAX) {
+            return Err(self.error("a field has an impossible number"));
+        }
+        let bytes = self.message.bytes;
+        let wire = match tag & 7 {
+            0 => Wire::Varint(self.varint()?),
+            1 => {
+                let fixed = self.reader.read_fixed64(bytes);
+                Wire::Fixed64(fixed.map_err(|_| self.error("the message is cut short"))?)
+            }
+            2 => Wire::Bytes(self.length_delimited()?),
+            5 => {
+                let fixed = self.reader.read_fixed32(bytes);
+                fixed.map_err(|_| self.error("the message is cut short"))?;
+                Wire::Fixed32
+            }
+            _ => return Err(self.error("a field has a wire type that is not supported")),
+        };
+        Ok(Some(Field { number, wire, start }))
+    }
+
+    fn varint(&mut self) -> Result<u64, Error> {
+        self.reader
+            .read_varint64(self.message.bytes)
+            .map_err(|_| self.error("a number is cut short, or longer than ten bytes"))
+    }
+
+    /// A length and so many bytes, which must be there.
+    fn length_delimited(&mut self) -> Result<Message<'b>, Error> {
+        let length = self.varint()?;
+        let start = self.offset();
+        let left = self.reader.len();
+        let length = usize::try_from(length).ok().filter(|length| *length <= left);
+        let length =
+            length.ok_or_else(|| self.error("a length is beyond the end of its message"))?;
+        let at = start - self.message.start;
+        let bytes = self.message.bytes.get(at..at + length).unwrap_or_default();
+        // OK because the bytes are there: the reader is placed anew behind them.
+        let behind = self.message.bytes.get(at + length..).unwrap_or_default();
+        self.message = Message { bytes: behind, start: start + length };
+        self.reader = BytesReader::from_bytes(behind);
+        Ok(Message { bytes, start })
+    }
+}
+
+impl<'b> Field<'b> {
+    fn error(&self, what: &'static str) -> Error {
+        Error::new(self.start, ErrorKind::Wire { what })
+    }
+
+    fn message(&self) -> Result<Message<'b>, Error> {
+        match self.wire {
+            Wire::Bytes(message) => Ok(message),
+            _ => Err(self.error("a message was expected here")),
+        }
+    }
+
+    fn text(&self) -> Result<&'b str, Error> {
+        let bytes = self.message()?.bytes;
+        std::str::from_utf8(bytes).map_err(|_| Error::new(self.start, ErrorKind::NotUtf8))
+    }
+
+    fn varint(&self) -> Result<u64, Error> {
+        match self.wire {
+            Wire::Varint(number) => Ok(number),
+            _ => Err(self.error("an integer was expected here")),
+        }
+    }
+
+    fn double(&self) -> Result<f64, Error> {
+        match self.wire {
+            Wire::Fixed64(bits) => Ok(f64::from_bits(bits)),
+            _ => Err(self.error("a double was expected here")),
+        }
+    }
+
+    /// A zigzag integer of 32 bits; what does not fit is refused.
+    fn sint32(&self) -> Result<i32, Error> {
+        let number = self.varint()?;
+        i32::try_from(zigzag(number)).map_err(|_| self.error("an integer is beyond 32 bits"))
+    }
+
+    /// One element of a repeated field, or several where they are packed.
+    fn doubles(&self, into: &mut Vec<f64>) -> Result<(), Error> {
+        let Wire::Bytes(packed) = self.wire else {
+            into.push(self.double()?);
+            return Ok(());
+        };
+        let (chunks, rest) = packed.bytes.as_chunks::<8>();
+        into.extend(chunks.iter().map(|chunk| f64::from_le_bytes(*chunk)));
+        if rest.is_empty() { Ok(()) } else { Err(self.error("packed doubles are cut short")) }
+    }
+
+    fn sints(&self, into: &mut Vec<i64>) -> Result<(), Error> {
+        let Wire::Bytes(packed) = self.wire else {
+            into.push(zigzag(self.varint()?));
+            return Ok(());
+        };
+        let mut packed = Fields::new(packed);
+        while !packed.is_at_end() {
+            into.push(zigzag(packed.varint()?));
+        }
+        Ok(())
+    }
+}
+
+fn zigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+/// `MetricType`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+    Summary,
+    Untyped,
+    /// HISTOGRAM and GAUGE_HISTOGRAM.
+    Histogram,
+}
+
+impl Kind {
+    fn of(number: u64) -> Option<Kind> {
+        Some(match number {
+            0 => Kind::Counter,
+            1 => Kind::Gauge,
+            2 => Kind::Summary,
+            3 => Kind::Untyped,
+            4 | 5 => Kind::Histogram,
+            _ => return None,
+        })
+    }
+
+    /// The field of `Metric` that holds its value.
+    fn field(self) -> u64 {
+        match self {
+            Kind::Gauge => 2,
+            Kind::Counter => 3,
+            Kind::Summary => 4,
+            Kind::Untyped => 5,
+            Kind::Histogram => 7,
+        }
+    }
+}
+
+/// `MetricFamily`: name = 1, type = 3, metric = 4.
+struct Family<'b> {
+    message: Message<'b>,
+    name: &'b str,
+    kind: Kind,
+    names: Names,
+}
+
+/// What is used again for each metric.
+#[derive(Default)]
+struct Scratch<'b> {
+    labels: Vec<Label<'b>>,
+    native: Native,
+}
+
+/// Either the sample's receiver has had enough, or the message is wrong.
+type Outcome<E> = Result<(), E>;
+
+impl<'b> Family<'b> {
+    fn read(message: Message<'b>, names: Names) -> Result<Family<'b>, Error> {
+        let mut family = Family { message, name: "", kind: Kind::Counter, names };
+        let mut fields = Fields::new(message);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                1 => family.name = field.text()?,
+                3 => {
+                    family.kind = Kind::of(field.varint()?)
+                        .ok_or_else(|| field.error("the type of the family is not known"))?;
+                }
+                _ => {}
+            }
+        }
+        name::check_metric(family.name, names)
+            .map_err(|kind| family.at(Error::new(message.start, kind)))?;
+        Ok(family)
+    }
+
+    /// The same error, with the family's name.
+    fn at(&self, error: Error) -> Error {
+        Error { family: Some(self.name.to_owned()), ..error }
+    }
+
+    fn samples<E: From<Error>>(
+        &self,
+        scratch: &mut Scratch<'b>,
+        each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
+    ) -> Outcome<E> {
+        let mut fields = Fields::new(self.message);
+        while let Some(field) = fields.next().map_err(|error| self.at(error))? {
+            if field.number == 4 {
+                let message = field.message().map_err(|error| self.at(error))?;
+                self.metric(message, scratch, each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `Metric`: label = 1, timestamp_ms = 6, and its value.
+    fn metric<E: From<Error>>(
+        &self,
+        message: Message<'b>,
+        scratch: &mut Scratch<'b>,
+        each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
+    ) -> Outcome<E> {
+        let Scratch { labels, native } = scratch;
+        let timestamp_ns = self.head(message, labels).map_err(|error| self.at(error))?;
+        let mut emit = |part, value| {
+            let value = Value::Number(value);
+            each(&Sample { family: self.name, part, labels, value, timestamp_ns })
+        };
+        match self.kind {
+            Kind::Counter | Kind::Gauge | Kind::Untyped => {
+                let value = self.simple(message).map_err(|error| self.at(error))?;
+                emit(Part::Whole, value)
+            }
+            Kind::Summary => self.summary(message, &mut emit),
+            Kind::Histogram => self.histogram(message, native, &mut emit),
+        }
+    }
+
+    /// Labels and time; checks that the value is the one that the family's type asks for.
+    fn head(
+        &self,
+        message: Message<'b>,
+        labels: &mut Vec<Label<'b>>,
+    ) -> Result<Option<i64>, Error> {
+        labels.clear();
+        let mut timestamp_ns = None;
+        let mut has_value = false;
+        let mut fields = Fields::new(message);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                1 => labels.push(self.label(field.message()?)?),
+                6 => {
+                    let millis = field.varint()?.cast_signed();
+                    let found = millis.to_string().into_bytes();
+                    let range = || Error::new(field.start, ErrorKind::TimestampRange { found });
+                    timestamp_ns = Some(millis.checked_mul(1_000_000).ok_or_else(range)?);
+                }
+                number if number == self.kind.field() => has_value = true,
+                2..=5 | 7 => return Err(Error::new(field.start, ErrorKind::ValueOfOtherType)),
+                _ => {}
+            }
+        }
+        name::check_unique(labels).map_err(|kind| Error::new(message.start, kind))?;
+        if has_value {
+            Ok(timestamp_ns)
+        } else {
+            Err(Error::new(message.start, ErrorKind::NoValue))
+        }
+    }
+
+    /// `LabelPair`: name = 1, value = 2.
+    fn label(&self, message: Message<'b>) -> Result<Label<'b>, Error> {
+        let (mut name, mut value) = ("", "");
+        let mut fields = Fields::new(message);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                1 => name = field.text()?,
+                2 => value = field.text()?,
+                _ => {}
+            }
+        }
+        name::check_label(name, self.names).map_err(|kind| Error::new(message.start, kind))?;
+        Ok(Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) })
+    }
+
+    /// Calls `take` with each field of the value; a value that comes in pieces is one value.
+    fn value_fields<E: From<Error>>(
+        &self,
+        metric: Message<'b>,
+        mut take: impl FnMut(Field<'b>) -> Outcome<E>,
+    ) -> Outcome<E> {
+        let mut fields = Fields::new(metric);
+        while let Some(field) = fields.next().map_err(|error| self.at(error))? {
+            if field.number == self.kind.field() {
+                let message = field.message().map_err(|error| self.at(error))?;
+                let mut inner = Fields::new(message);
+                while let Some(field) = inner.next().map_err(|error| self.at(error))? {
+                    take(field)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `Counter`, `Gauge`, `Untyped`: value = 1.
+    fn simple(&self, metric: Message<'b>) -> Result<f64, Error> {
+        let mut value = 0.0;
+        self.value_fields(metric, |field| {
+            if field.number == 1 {
+                value = field.double()?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(value)
+    }
+
+    /// `Summary`: sample_count = 1, sample_sum = 2, quantile = 3 { quantile = 1, value = 2 }.
+    fn summary<E: From<Error>>(
+        &self,
+        metric: Message<'b>,
+        emit: &mut impl FnMut(Part, f64) -> Outcome<E>,
+    ) -> Outcome<E> {
+        let (mut sum, mut count) = (None, None);
+        self.value_fields(metric, |field| -> Outcome<E> {
+            match field.number {
+                1 => count = Some(field.varint().map_err(|error| self.at(error))?),
+                2 => sum = Some(field.double().map_err(|error| self.at(error))?),
+                3 => {
+                    let [quantile, value] = pair(field).map_err(|error| self.at(error))?;
+                    emit(Part::Quantile(quantile), value)?;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        emit_sum_and_count(sum, count.map(as_double), emit)
+    }
+
+    /// `Histogram`: see the numbers in [`HistogramHead::take`].
+    fn histogram<E: From<Error>>(
+        &self,
+        metric: Message<'b>,
+        native: &mut Native,
+        emit: &mut impl FnMut(Part, f64) -> Outcome<E>,
+    ) -> Outcome<E> {
+        native.clear();
+        let mut head = HistogramHead::default();
+        self.value_fields(metric, |field| -> Outcome<E> {
+            Ok(head.take(field, native).map_err(|error| self.at(error))?)
+        })?;
+        let counts = head.counts();
+        if head.has_buckets {
+            self.value_fields(metric, |field| -> Outcome<E> {
+                if field.number != 3 {
+                    return Ok(());
+                }
+                let (bound, count) = bucket(field, counts).map_err(|error| self.at(error))?;
+                emit(Part::Bucket(bound), count)
+            })?;
+        } else if native.is_native() {
+            let mut total = 0.0;
+            native
+                .cumulate(counts, |bound, count| {
+                    total = count;
+                    emit(Part::Bucket(bound), count).map_err(Stop::Receiver)
+                })
+                .map_err(|stop| match stop {
+                    Stop::Receiver(error) => error,
+                    Stop::Native(what) => {
+                        self.at(Error::new(metric.start, ErrorKind::Native { what })).into()
+                    }
+                })?;
+            emit(Part::Bucket(f64::INFINITY), head.count(counts).unwrap_or(total))?;
+        }
+        emit_sum_and_count(head.sum, head.count(counts), emit)
+    }
+}
+
+/// What ends the buckets of a native histogram.
+enum Stop<E> {
+    Receiver(E),
+    Native(&'static str),
+}
+
+impl<E> From<&'static str> for Stop<E> {
+    fn from(what: &'static str) -> Stop<E> {
+        Stop::Native(what)
+    }
+}
+
+/// What a histogram says of itself besides its buckets.
+#[derive(Debug, Default)]
+struct HistogramHead {
+    sum: Option<f64>,
+    count_integer: Option<u64>,
+    count_float: Option<f64>,
+    has_buckets: bool,
+}
+
+impl HistogramHead {
+    fn take(&mut self, field: Field<'_>, native: &mut Native) -> Result<(), Error> {
+        match field.number {
+            1 => self.count_integer = Some(field.varint()?),
+            2 => self.sum = Some(field.double()?),
+            3 => {
+                field.message()?;
+                self.has_buckets = true;
+            }
+            4 => self.count_float = Some(field.double()?),
+            5 => native.schema = field.sint32()?,
+            6 => native.zero_threshold = field.double()?,
+            7 => native.zero_count = field.varint()?,
+            8 => native.zero_count_float = field.double()?,
+            9 => native.negative.spans.push(span(field)?),
+            10 => field.sints(&mut native.negative.deltas)?,
+            11 => field.doubles(&mut native.negative.counts)?,
+            12 => native.positive.spans.push(span(field)?),
+            13 => field.sints(&mut native.positive.deltas)?,
+            14 => field.doubles(&mut native.positive.counts)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Float counts are used when the float sample count is present and there is no integer one
+    /// above 0 (SPEC 5).
+    fn counts(&self) -> Counts {
+        match (self.count_float, self.count_integer) {
+            (Some(_), None | Some(0)) => Counts::Float,
+            _ => Counts::Integer,
+        }
+    }
+
+    fn count(&self, counts: Counts) -> Option<f64> {
+        match counts {
+            Counts::Integer => self.count_integer.map(as_double),
+            Counts::Float => self.count_float,
+        }
+    }
+}
+
+/// `Bucket`: cumulative_count = 1, upper_bound = 2, cumulative_count_float = 4.
+fn bucket(field: Field<'_>, counts: Counts) -> Result<(f64, f64), Error> {
+    let (mut integer, mut float, mut bound) = (0, 0.0, 0.0);
+    let mut fields = Fields::new(field.message()?);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => integer = field.varint()?,
+            2 => bound = field.double()?,
+            4 => float = field.double()?,
+            _ => {}
+        }
+    }
+    let count = match counts {
+        Counts::Integer => as_double(integer),
+        Counts::Float => float,
+    };
+    Ok((bound, count))
+}
+
+/// `Quantile`: quantile = 1, value = 2.
+fn pair(field: Field<'_>) -> Result<[f64; 2], Error> {
+    let mut pair = [0.0; 2];
+    let mut fields = Fields::new(field.message()?);
+    while let Some(field) = fields.next()? {
+        let [quantile, value] = &mut pair;
+        match field.number {
+            1 => *quantile = field.double()?,
+            2 => *value = field.double()?,
+            _ => {}
+        }
+    }
+    Ok(pair)
+}
+
+/// `BucketSpan`: offset = 1, length = 2.
+fn span(field: Field<'_>) -> Result<Span, Error> {
+    let mut span = Span { offset: 0, length: 0 };
+    let mut fields = Fields::new(field.message()?);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => span.offset = field.sint32()?,
+            2 => {
+                let range = |_| field.error("an integer is beyond 32 bits");
+                span.length = u32::try_from(field.varint()?).map_err(range)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(span)
+}
+
+/// Only what was sent; next to each other, so that they share a line.
+fn emit_sum_and_count<E>(
+    sum: Option<f64>,
+    count: Option<f64>,
+    emit: &mut impl FnMut(Part, f64) -> Outcome<E>,
+) -> Outcome<E> {
+    sum.map_or(Ok(()), |sum| emit(Part::Sum, sum))?;
+    count.map_or(Ok(()), |count| emit(Part::Count, count))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "every value is a double in the end")]
+fn as_double(count: u64) -> f64 {
+    count as f64
+}
