@@ -1,1 +1,0 @@
-//! Point → bytes: escaping and numbers (SPEC 2.4).

@@ -1,0 +1,264 @@
+//! Doubles → text: the canonical form of field values (SPEC 2.4), and `le` and `quantile` as Go
+//! prints them (SPEC 2.2).
+//!
+//! Both have the shortest digits that read back as the same double. The crate zmij finds them; only
+//! this file names it. What differs is where plain notation ends and how an exponent looks.
+
+use std::ops::RangeInclusive;
+
+/// The powers of ten of the first digit that field values write plainly: from 1e-7 up to below 1e21.
+const PLAIN_VALUE: RangeInclusive<i32> = -7..=20;
+/// The same for Go's `%v`: from 1e-4 up to below 1e6 (strconv, `FormatFloat`, verb `g`, shortest).
+const PLAIN_BOUND: RangeInclusive<i32> = -4..=5;
+
+/// Doubles below this that are whole print as integers do, and fit them exactly.
+const WHOLE_BELOW: f64 = 1e15;
+
+/// Appends a field value; `number` is finite.
+pub(super) fn push_value(out: &mut Vec<u8>, number: f64) {
+    #[expect(clippy::cast_possible_truncation, reason = "whole and below 1e15")]
+    let whole = number as i64;
+    #[expect(clippy::cast_precision_loss, reason = "compared, and exact where it matters")]
+    if number.abs() < WHOLE_BELOW
+        && whole as f64 == number
+        && (whole != 0 || number.is_sign_positive())
+    {
+        return push_integer(out, whole);
+    }
+    let shortest = Shortest::of(number);
+    if shortest.is_negative {
+        out.push(b'-');
+    }
+    if PLAIN_VALUE.contains(&shortest.power) {
+        push_plain(out, &shortest);
+    } else {
+        push_mantissa(out, &shortest);
+        out.push(b'e');
+        push_integer(out, i64::from(shortest.power));
+    }
+}
+
+/// Appends `le` or `quantile`; `number` is not NaN.
+pub(super) fn push_bound(out: &mut Vec<u8>, number: f64) {
+    if number.is_infinite() {
+        out.extend_from_slice(if number > 0.0 { b"+Inf" } else { b"-Inf" });
+        return;
+    }
+    let shortest = Shortest::of(number);
+    if shortest.is_negative {
+        out.push(b'-');
+    }
+    if PLAIN_BOUND.contains(&shortest.power) {
+        push_plain(out, &shortest);
+    } else {
+        push_mantissa(out, &shortest);
+        out.extend_from_slice(if shortest.power < 0 { b"e-" } else { b"e+" });
+        if shortest.power.abs() < 10 {
+            out.push(b'0');
+        }
+        push_integer(out, i64::from(shortest.power.abs()));
+    }
+}
+
+/// Appends an integer in decimal.
+pub(super) fn push_integer(out: &mut Vec<u8>, integer: i64) {
+    let mut text = [b'0'; 20];
+    let mut at = text.len();
+    let mut rest = integer.unsigned_abs();
+    loop {
+        at -= 1;
+        if let Some(digit) = text.get_mut(at) {
+            *digit = digit_of(rest % 10);
+        }
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if integer < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(text.get(at..).unwrap_or_default());
+}
+
+fn digit_of(number: u64) -> u8 {
+    b'0' + u8::try_from(number).unwrap_or_default()
+}
+
+/// The shortest digits of a double: `d.ddd` times ten to the `power`.
+struct Shortest {
+    digits: [u8; 32],
+    len: usize,
+    power: i32,
+    is_negative: bool,
+}
+
+impl Shortest {
+    /// Takes zmij's text apart, in whichever notation it came.
+    fn of(number: f64) -> Shortest {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(number).as_bytes();
+        let is_negative = text.first() == Some(&b'-');
+        let mut shortest = Shortest { digits: [0; 32], len: 0, power: -1, is_negative };
+        let mut is_fraction = false;
+        let mut bytes = text.strip_prefix(b"-").unwrap_or(text).iter();
+        for byte in bytes.by_ref() {
+            match byte {
+                b'.' => is_fraction = true,
+                b'e' | b'E' => break,
+                // A leading zero of a fraction moves the point, one before the point is nothing.
+                b'0' if shortest.len == 0 => shortest.power -= i32::from(is_fraction),
+                digit => {
+                    if let Some(place) = shortest.digits.get_mut(shortest.len) {
+                        *place = *digit;
+                        shortest.len += 1;
+                    }
+                    shortest.power += i32::from(!is_fraction);
+                }
+            }
+        }
+        let exponent =
+            std::str::from_utf8(bytes.as_slice()).ok().and_then(|text| text.parse().ok());
+        shortest.power += exponent.unwrap_or(0);
+        shortest.trim();
+        shortest
+    }
+
+    /// Takes the zeros at the end away; zero itself is one digit.
+    fn trim(&mut self) {
+        let is_zero_at = |at: usize| self.digits.get(at) == Some(&b'0');
+        while self.len > 0 && is_zero_at(self.len - 1) {
+            self.len -= 1;
+        }
+        if self.len == 0 {
+            *self = Shortest { digits: [b'0'; 32], len: 1, power: 0, ..*self };
+        }
+    }
+
+    fn digits(&self) -> &[u8] {
+        self.digits.get(..self.len).unwrap_or_default()
+    }
+}
+
+fn push_plain(out: &mut Vec<u8>, shortest: &Shortest) {
+    let digits = shortest.digits();
+    let Ok(power) = usize::try_from(shortest.power) else {
+        out.extend_from_slice(b"0.");
+        // OK because plain notation begins far above i32::MIN.
+        let zeros = usize::try_from(-shortest.power - 1).unwrap_or_default();
+        out.extend(std::iter::repeat_n(b'0', zeros));
+        return out.extend_from_slice(digits);
+    };
+    match digits.split_at_checked(power + 1) {
+        None => {
+            out.extend_from_slice(digits);
+            out.extend(std::iter::repeat_n(b'0', power + 1 - digits.len()));
+        }
+        Some((whole, [])) => out.extend_from_slice(whole),
+        Some((whole, fraction)) => {
+            out.extend_from_slice(whole);
+            out.push(b'.');
+            out.extend_from_slice(fraction);
+        }
+    }
+}
+
+fn push_mantissa(out: &mut Vec<u8>, shortest: &Shortest) {
+    if let [first, rest @ ..] = shortest.digits() {
+        out.push(*first);
+        if !rest.is_empty() {
+            out.push(b'.');
+            out.extend_from_slice(rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(number: f64) -> String {
+        let mut out = Vec::new();
+        push_value(&mut out, number);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn bound(number: f64) -> String {
+        let mut out = Vec::new();
+        push_bound(&mut out, number);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_plain_from_1e_minus_7_up_to_below_1e21() {
+        for (number, want) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-7.0, "-7"),
+            (0.1, "0.1"),
+            (1.5, "1.5"),
+            (-0.25, "-0.25"),
+            (123_456.789, "123456.789"),
+            (0.300_000_000_000_000_04, "0.30000000000000004"),
+            (1e15, "1000000000000000"),
+            (123_456_789_012_345_680.0, "123456789012345680"),
+            (1e20, "100000000000000000000"),
+            (999_999_999_999_999_900_000.0, "999999999999999900000"),
+            (1e21, "1e21"),
+            (8.41e21, "8.41e21"),
+            (1e-7, "0.0000001"),
+            (9.9e-8, "9.9e-8"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (5e-324, "5e-324"),
+            (-f64::MIN_POSITIVE, "-2.2250738585072014e-308"),
+        ] {
+            assert_eq!(value(number), want);
+        }
+    }
+
+    #[test]
+    fn bounds_are_as_go_prints_them() {
+        for (number, want) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (0.005, "0.005"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (100_000.0, "100000"),
+            (999_999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (123_456_789.5, "1.234567895e+08"),
+            (1e100, "1e+100"),
+            (-2.5e-10, "-2.5e-10"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(bound(number), want);
+        }
+    }
+
+    #[test]
+    fn any_double_has_the_digits_that_std_finds_and_reads_back() {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        for round in 0..200_000_u64 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            // Every other one is of an everyday magnitude.
+            let bits = if round % 2 == 0 { random } else { random % (1 << 58) + (0x3b << 56) };
+            let number = f64::from_bits(bits);
+            if !number.is_finite() {
+                continue;
+            }
+            let is_plain = number == 0.0 || (1e-7..1e21).contains(&number.abs());
+            let std = if is_plain { format!("{number}") } else { format!("{number:e}") };
+            // As short as std's; where two of that length are equally near, std takes the greater.
+            assert_eq!(value(number).len(), std.len(), "{std}");
+            for text in [value(number), bound(number)] {
+                assert_eq!(text.parse::<f64>().unwrap().to_bits(), bits, "{text}");
+            }
+        }
+    }
+}
