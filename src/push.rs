@@ -1,6 +1,15 @@
-//! One push: route, body, exposition, mapping and line → batch (SPEC 1).
+//! One push: body, exposition, mapping and line → the lines of a batch (SPEC 1).
+//!
+//! The only place that composes the stages. A [`Pusher`] belongs to a worker; a push is encoded into
+//! the worker's own buffer, and only a whole, valid push leaves it.
 
-use crate::{mapping, route};
+use crate::body::{self, Coding, Decoder};
+use crate::exposition;
+use crate::line::{Encoder, TooLong};
+use crate::mapping::{self, Context, Mapper, Skipped};
+use crate::route::{self, Group};
+use crate::sample::Format;
+use std::fmt;
 
 /// One `[[inputs.pushgateway]]`: where it listens and how it maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,4 +27,134 @@ pub struct Options {
     pub decoded_bytes_max: usize,
     /// The lines of one push: it must fit the queue (`output.queue_bytes`).
     pub lines_bytes_max: usize,
+}
+
+/// What a push is besides its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The labels of its URL.
+    pub group: &'a Group,
+    /// `Content-Type`
+    pub content_type: Option<&'a str>,
+    /// `Content-Encoding`
+    pub content_encoding: Option<&'a str>,
+    /// When it was received, in nanoseconds since the Unix epoch.
+    pub received_ns: i64,
+}
+
+/// A push that became lines.
+#[derive(Debug)]
+pub struct Converted {
+    /// Whole lines, each with its LF.
+    pub lines: Vec<u8>,
+    /// How many.
+    pub line_count: u32,
+    /// Samples read, the skipped ones included.
+    pub sample_count: u64,
+    /// Samples without a line.
+    pub skipped: Skipped,
+    /// The size of the decoded body, in bytes.
+    pub decoded_bytes: usize,
+    /// Its format.
+    pub format: Format,
+    /// Its coding.
+    pub coding: Coding,
+}
+
+/// Why a push is refused; nothing of it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Its body cannot be decoded.
+    Body(body::Error),
+    /// Its exposition is malformed: what is wrong, and where.
+    Exposition(String),
+    /// 413: its lines would not fit the queue.
+    TooLong(TooLong),
+}
+
+impl Error {
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Error::Body(error) => error.status(),
+            Error::Exposition(_) => 400,
+            Error::TooLong(_) => 413,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Body(error) => error.fmt(f),
+            Error::Exposition(description) => f.write_str(description),
+            Error::TooLong(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Turns pushes into lines, one after the other.
+#[derive(Debug)]
+pub struct Pusher {
+    options: Options,
+    decoder: Decoder,
+    encoder: Encoder,
+}
+
+/// What ends the reading of a body: its own mistake, or lines without end.
+enum Stop {
+    Exposition(exposition::Error),
+    TooLong(TooLong),
+}
+
+impl From<exposition::Error> for Stop {
+    fn from(error: exposition::Error) -> Stop {
+        Stop::Exposition(error)
+    }
+}
+
+impl Pusher {
+    /// A pusher with these bounds.
+    pub fn new(options: Options) -> Pusher {
+        Pusher { options, decoder: Decoder::default(), encoder: Encoder::default() }
+    }
+
+    /// Converts one whole push. `sent` is the body as sent, `buffer` an old one to write into.
+    ///
+    /// # Errors
+    /// [`Error`] tells the pusher what is wrong; the push leaves nothing behind.
+    pub fn convert(
+        &mut self,
+        input: &Input,
+        head: Head<'_>,
+        sent: &[u8],
+        buffer: Vec<u8>,
+    ) -> Result<Converted, Error> {
+        let format = body::format(head.content_type).map_err(Error::Body)?;
+        let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
+        let Options { decoded_bytes_max, lines_bytes_max } = self.options;
+        let body = self.decoder.decode(coding, sent, decoded_bytes_max).map_err(Error::Body)?;
+        let mut mapper = Mapper::new(Context {
+            options: &input.mapping,
+            job: head.group.job(),
+            group: head.group.labels(),
+            received_ns: head.received_ns,
+        });
+        let encoder = &mut self.encoder;
+        encoder.begin(buffer, lines_bytes_max, head.group.labels());
+        let mut sample_count = 0;
+        exposition::read(body, format, input.endpoint.names, |sample| {
+            sample_count += 1;
+            mapper.map(sample).map_or(Ok(()), |point| encoder.push(&point).map_err(Stop::TooLong))
+        })
+        .map_err(|stop| match stop {
+            Stop::Exposition(error) => Error::Exposition(error.describe(body, format)),
+            Stop::TooLong(error) => Error::TooLong(error),
+        })?;
+        let (lines, line_count) = encoder.finish();
+        let (skipped, decoded_bytes) = (mapper.skipped, body.len());
+        Ok(Converted { lines, line_count, sample_count, skipped, decoded_bytes, format, coding })
+    }
 }
