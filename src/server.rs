@@ -1,12 +1,306 @@
-//! Requests → pushes → answers. The only file that names tiny_http.
+//! Requests → pushes → answers: the fixed worker pool. The only file that names tiny_http.
+//!
+//! tiny_http trusts its peers, so it meets none: it listens on a private socket with a random
+//! abstract name, the gate's connections to it are made here, one after the other, each proven by a
+//! probe, and the listener is shut. Every request carries the key that only this process knows; one
+//! without it is not answered. The `Server` is never dropped: it panics on an abstract listener.
+//!
+//! A worker serves one request at a time. A panic is answered with 500, counted and logged, and the
+//! worker goes on.
 
-use std::path::PathBuf;
+use crate::log::Log;
+use crate::push::{self, Head, Input, Pusher};
+use crate::queue::{self, Submitter};
+use crate::route::{self, Group, Route};
+use crate::system;
+use crate::telemetry::Telemetry;
+use std::collections::hash_map::RandomState;
+use std::fmt::{self, Write as _};
+use std::hash::BuildHasher;
+use std::io::{self, Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the operator asks of the workers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Size of the fixed worker pool, at least 1 (`server.workers`, already chosen).
-    pub workers: usize,
-    /// One credential a line; open where it is missing (`server.auth_file`).
-    pub auth_file: Option<PathBuf>,
+/// The header that carries the key of a private request.
+pub const KEY_HEADER: &str = "K";
+
+/// What the workers serve.
+#[derive(Debug)]
+pub struct Service {
+    /// Where pushes arrive and how they are mapped.
+    pub inputs: Vec<Input>,
+    /// The bounds of a push.
+    pub push: push::Options,
+    /// Where lines go.
+    pub queue: queue::Sender,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// Where events go.
+    pub log: Arc<Log>,
+}
+
+/// Connections to the workers: what is written to one of them must be a complete, well-formed
+/// request with the key, one at a time.
+#[derive(Debug)]
+pub struct Private {
+    /// One for each worker.
+    pub streams: Vec<UnixStream>,
+    /// The value of [`KEY_HEADER`].
+    pub key: String,
+}
+
+/// Starts the workers. `on_lost` is called by a worker that ends, which none does by itself.
+///
+/// # Errors
+/// What the system says: no thread, no descriptor.
+pub fn start(
+    workers: usize,
+    service: Service,
+    on_lost: impl Fn(&'static str) + Clone + Send + 'static,
+) -> io::Result<Private> {
+    let key = format!("{:016x}{:016x}", random(), random());
+    let address = SocketAddr::from_abstract_name(format!("pushline-{key}"))?;
+    let listener = UnixListener::bind_addr(&address)?;
+    let shut = listener.try_clone()?;
+    let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
+    let (server, service) = (Arc::new(server), Arc::new(service));
+    for number in 0..workers {
+        let worker = Worker::new(Arc::clone(&server), Arc::clone(&service), key.clone());
+        let on_lost = on_lost.clone();
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| worker.run()));
+            on_lost(if outcome.is_err() { "a worker panicked" } else { "a worker ended" });
+        })?;
+    }
+    // Each worker holds the server too, and none ends: it is never dropped.
+    std::mem::forget(server);
+    let connect = || -> io::Result<UnixStream> {
+        let mut stream = UnixStream::connect_addr(&address)?;
+        probe(&mut stream, &key)?;
+        Ok(stream)
+    };
+    let streams = (0..workers).map(|_| connect()).collect::<io::Result<_>>()?;
+    system::shut_listener(&shut)?;
+    Ok(Private { streams, key })
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(SystemTime::now())
+}
+
+/// tiny_http counts a pool thread that was notified as idle until it runs, and would leave every
+/// second connection unserved if they came at once: so each is answered before the next is made.
+fn probe(stream: &mut UnixStream, key: &str) -> io::Result<()> {
+    let request = format!("GET /-/healthy HTTP/1.1\r\n{KEY_HEADER}: {key}\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 512];
+    while !answer.windows(4).any(|window| window == b"\r\n\r\n") || !answer.ends_with(b"\n") {
+        match stream.read(&mut chunk)? {
+            0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            count => answer.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+        }
+    }
+    Ok(())
+}
+
+/// One thread of the pool, and what it uses again for each request.
+struct Worker {
+    server: Arc<tiny_http::Server>,
+    service: Arc<Service>,
+    endpoints: Vec<route::Endpoint>,
+    key: String,
+    pusher: Pusher,
+    submitter: Submitter,
+    body: Vec<u8>,
+    lines: Vec<u8>,
+}
+
+/// What a request is answered.
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+    /// Header lines, each with its CRLF.
+    headers: &'static str,
+}
+
+impl Answer {
+    fn empty(status: u16) -> Answer {
+        Answer { status, content_type: "", body: String::new(), headers: "" }
+    }
+
+    /// One line of text.
+    fn text(status: u16, line: impl fmt::Display) -> Answer {
+        const NOT_SNIFFED: &str = "X-Content-Type-Options: nosniff\r\n";
+        let content_type = "text/plain; charset=utf-8";
+        Answer { status, content_type, body: format!("{line}\n"), headers: NOT_SNIFFED }
+    }
+
+    /// The whole answer, so that it leaves in one write.
+    fn render(&self, with_body: bool) -> String {
+        let Answer { status, content_type, body, headers } = self;
+        let mut text = String::with_capacity(256 + body.len());
+        // OK because writing to a String never fails.
+        write!(text, "HTTP/1.1 {status} {}\r\n{headers}", reason(*status)).ok();
+        if !content_type.is_empty() {
+            write!(text, "Content-Type: {content_type}\r\n").ok();
+        }
+        write!(text, "Content-Length: {}\r\n\r\n", body.len()).ok();
+        if with_body {
+            text.push_str(body);
+        }
+        text
+    }
+}
+
+/// The reason phrases of the statuses of SPEC 1 (RFC 9110, section 15; RFC 6585).
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        202 => "Accepted",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Unknown",
+    }
+}
+
+impl Worker {
+    fn new(server: Arc<tiny_http::Server>, service: Arc<Service>, key: String) -> Worker {
+        Worker {
+            endpoints: service.inputs.iter().map(|input| input.endpoint.clone()).collect(),
+            pusher: Pusher::new(service.push),
+            submitter: service.queue.submitter(),
+            body: Vec::new(),
+            lines: Vec::new(),
+            server,
+            service,
+            key,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            // The one error is that of the listener that was shut.
+            let Ok(mut request) = self.server.recv() else { continue };
+            if header(&request, KEY_HEADER) != Some(&self.key) {
+                continue;
+            }
+            self.service.telemetry.workers_busy.raise(1);
+            let answer = catch_unwind(AssertUnwindSafe(|| self.serve(&mut request)));
+            let answer = answer.unwrap_or_else(|_| self.recover());
+            let with_body = *request.method() != tiny_http::Method::Head;
+            let mut writer = request.into_writer();
+            let text = answer.render(with_body);
+            if writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).is_err() {
+                // OK because the gate ends only with the process.
+            }
+            self.service.telemetry.workers_busy.lower(1);
+        }
+    }
+
+    /// After a panic: what was in hand may be half-done, so it is made anew.
+    fn recover(&mut self) -> Answer {
+        self.service.telemetry.worker_panics.increment();
+        self.service.log.error("a worker panicked, the request is answered with 500", &[]);
+        self.pusher = Pusher::new(self.service.push);
+        self.submitter = self.service.queue.submitter();
+        Answer::text(500, "a defect of pushline, see its log")
+    }
+
+    fn serve(&mut self, request: &mut tiny_http::Request) -> Answer {
+        const ALLOW: &str = "Allow: DELETE, OPTIONS, POST, PUT\r\n";
+        let method = request.method().as_str();
+        let route = route::route(method, request.url().as_bytes(), &self.endpoints);
+        match route {
+            Ok(Route::Push { input, group }) => self.push(request, input, &group),
+            Ok(Route::Delete) => Answer::empty(202),
+            Ok(Route::Options) => Answer { headers: ALLOW, ..Answer::empty(200) },
+            Ok(Route::MethodNotAllowed) => Answer { headers: ALLOW, ..Answer::empty(405) },
+            Ok(Route::OwnMetrics) => Answer {
+                status: 200,
+                content_type: "text/plain; version=0.0.4; charset=utf-8",
+                body: self.service.telemetry.render(),
+                headers: "",
+            },
+            Ok(Route::Healthy) => Answer::text(200, "healthy"),
+            Ok(Route::Ready) => match self.service.queue.ready() {
+                Ok(()) => Answer::text(200, "ready"),
+                Err(refusal) => unavailable(refusal),
+            },
+            Ok(Route::NotFound) => Answer::text(404, "not found"),
+            Err(error) => Answer::text(400, error),
+        }
+    }
+
+    fn push(&mut self, request: &mut tiny_http::Request, input: usize, group: &Group) -> Answer {
+        let Some(input) = self.service.inputs.get(input) else {
+            return Answer::text(404, "not found");
+        };
+        self.body.clear();
+        self.body.shrink_to(crate::limits::KEPT_BUFFER_BYTES_MAX);
+        if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
+            return Answer::text(400, format_args!("the body cannot be read: {error}"));
+        }
+        let head = Head {
+            group,
+            content_type: header(request, "Content-Type"),
+            content_encoding: header(request, "Content-Encoding"),
+            received_ns: now_ns(),
+        };
+        let buffer = std::mem::take(&mut self.lines);
+        let telemetry = &self.service.telemetry;
+        telemetry.body_bytes.add(self.body.len() as u64);
+        match self.pusher.convert(input, head, &self.body, buffer) {
+            Ok(converted) => {
+                telemetry.decoded_bytes.add(converted.decoded_bytes as u64);
+                telemetry.samples_read.add(converted.sample_count);
+                telemetry.skipped_not_finite.add(converted.skipped.not_finite);
+                telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
+                match self.submitter.submit(converted.lines, converted.line_count) {
+                    Ok(mut buffer) => {
+                        buffer.clear();
+                        buffer.shrink_to(crate::limits::KEPT_BUFFER_BYTES_MAX);
+                        self.lines = buffer;
+                        Answer::empty(200)
+                    }
+                    Err(refusal) => unavailable(refusal),
+                }
+            }
+            Err(error) => {
+                let url = request.url();
+                self.service.log.debug("push refused", &[("url", &url), ("error", &error)]);
+                Answer::text(error.status(), error)
+            }
+        }
+    }
+}
+
+fn unavailable(refusal: queue::Refusal) -> Answer {
+    const HEADERS: &str = "Retry-After: 5\r\nX-Content-Type-Options: nosniff\r\n";
+    Answer { headers: HEADERS, ..Answer::text(503, refusal) }
+}
+
+fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r str> {
+    let is_it = |header: &&tiny_http::Header| header.field.equiv(name);
+    request.headers().iter().find(is_it).map(|header| header.value.as_str())
+}
+
+/// Nanoseconds since the Unix epoch.
+fn now_ns() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,232 @@
+//! The head of a request → what the gate must know of it, and the head that a worker gets (RFC 9112).
+//!
+//! Nothing of a foreign head is passed on as it came: the worker's head is written anew from what
+//! was understood, with the fields that a push needs and no other. Framing is strict: exactly one
+//! `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no body.
+
+use super::refusal::Refusal;
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use httparse::{Header, Status};
+use std::ops::Range;
+
+/// How the body of a request is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// So many bytes.
+    Length(usize),
+    /// In chunks.
+    Chunked,
+}
+
+/// What becomes of the connection behind the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Persistence {
+    /// The client may send another request.
+    KeepAlive,
+    /// The same for a client of HTTP/1.0, which must be told.
+    KeepAliveTold,
+    /// It is closed.
+    Close,
+}
+
+/// What a head says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its length, in bytes.
+    pub(super) len: usize,
+    /// The method, as telemetry counts it.
+    pub(super) method: Method,
+    /// Where its body ends.
+    pub(super) framing: Framing,
+    /// What becomes of its connection.
+    pub(super) persistence: Persistence,
+    /// `Expect: 100-continue`
+    pub(super) expects_continue: bool,
+    /// Where the value of `Authorization` stands in the head.
+    pub(super) authorization: Option<Range<usize>>,
+    /// The path is one that a probe asks, open to all.
+    pub(super) is_probe: bool,
+}
+
+/// The methods that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// PUT and POST: their body goes to a worker, and the output may make them wait.
+    Push(&'static str),
+    /// HEAD: its answer has no body.
+    Head,
+    /// GET, DELETE and OPTIONS.
+    Quick(&'static str),
+    /// Any other.
+    Other,
+}
+
+impl Method {
+    fn of(name: &str) -> Method {
+        match name {
+            "PUT" => Method::Push("PUT"),
+            "POST" => Method::Push("POST"),
+            "HEAD" => Method::Head,
+            "GET" => Method::Quick("GET"),
+            "DELETE" => Method::Quick("DELETE"),
+            "OPTIONS" => Method::Quick("OPTIONS"),
+            _ => Method::Other,
+        }
+    }
+
+    /// Its name, `other` for those that are not told apart.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Method::Push(name) | Method::Quick(name) => name,
+            Method::Head => "HEAD",
+            Method::Other => "other",
+        }
+    }
+}
+
+/// Reads the head at the start of `received`; none where its end has not come yet. The worker's
+/// head, without its length and its end, is written into `private`.
+///
+/// # Errors
+/// 400, 431 or 505; where the next request would begin is not known then.
+pub(super) fn read(received: &[u8], private: &mut Vec<u8>) -> Result<Option<Head>, Refusal> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let len = match request.parse(received) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) if received.len() < HEAD_BYTES_MAX => return Ok(None),
+        Ok(Status::Partial) => return Err(Refusal::HeadTooLarge),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
+        Err(httparse::Error::Version) => return Err(Refusal::Version),
+        Err(error) => return Err(Refusal::Malformed(what(error))),
+    };
+    if len > HEAD_BYTES_MAX {
+        return Err(Refusal::HeadTooLarge);
+    }
+    let is_1_0 = request.version == Some(0);
+    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    let headers = &*request.headers;
+    let head = Head {
+        len,
+        method: Method::of(method),
+        framing: framing(headers, is_1_0)?,
+        persistence: persistence(headers, is_1_0),
+        expects_continue: !is_1_0 && has_token(headers, "Expect", "100-continue"),
+        authorization: authorization(headers, received)?,
+        is_probe: matches!(target, "/-/healthy" | "/-/ready"),
+    };
+    write_private(private, method, target, headers);
+    Ok(Some(head))
+}
+
+fn what(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => "the head has a malformed header name",
+        httparse::Error::HeaderValue => "the head has a malformed header value",
+        httparse::Error::NewLine => "the head has a malformed line end",
+        httparse::Error::Token => "the request line is malformed",
+        _ => "the head is malformed",
+    }
+}
+
+/// All values of a header, by its name in any case.
+fn values<'h>(headers: &'h [Header<'h>], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
+}
+
+/// Whether a comma-separated header has a token, in any case.
+fn has_token(headers: &[Header<'_>], name: &str, token: &str) -> bool {
+    values(headers, name)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|found| found.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// RFC 9112, section 6, without its leniencies.
+fn framing(headers: &[Header<'_>], is_1_0: bool) -> Result<Framing, Refusal> {
+    let mut lengths = values(headers, "Content-Length");
+    let mut codings = values(headers, "Transfer-Encoding");
+    match (lengths.next(), codings.next()) {
+        (None, None) => Ok(Framing::Length(0)),
+        (Some(_), Some(_)) => {
+            Err(Refusal::Malformed("Content-Length and Transfer-Encoding exclude each other"))
+        }
+        (Some(length), None) if lengths.next().is_none() => content_length(length),
+        (Some(_), None) => Err(Refusal::Malformed("Content-Length stands twice")),
+        (None, Some(coding)) => {
+            let is_chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            if is_chunked && codings.next().is_none() && !is_1_0 {
+                Ok(Framing::Chunked)
+            } else {
+                Err(Refusal::Malformed("Transfer-Encoding must be chunked, once, in HTTP/1.1"))
+            }
+        }
+    }
+}
+
+fn content_length(value: &[u8]) -> Result<Framing, Refusal> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::Malformed("Content-Length must be digits"));
+    }
+    let digits = std::str::from_utf8(value).unwrap_or_default();
+    // More digits than a number can have are more bytes than any limit allows.
+    Ok(Framing::Length(digits.parse().unwrap_or(usize::MAX)))
+}
+
+fn persistence(headers: &[Header<'_>], is_1_0: bool) -> Persistence {
+    if has_token(headers, "Connection", "close") {
+        Persistence::Close
+    } else if !is_1_0 {
+        Persistence::KeepAlive
+    } else if has_token(headers, "Connection", "keep-alive") {
+        Persistence::KeepAliveTold
+    } else {
+        Persistence::Close
+    }
+}
+
+fn authorization(headers: &[Header<'_>], received: &[u8]) -> Result<Option<Range<usize>>, Refusal> {
+    let mut found = values(headers, "Authorization");
+    let Some(value) = found.next() else { return Ok(None) };
+    if found.next().is_some() {
+        return Err(Refusal::Malformed("Authorization stands twice"));
+    }
+    // OK because the value is a part of what was received.
+    let start = (value.as_ptr() as usize).saturating_sub(received.as_ptr() as usize);
+    Ok(Some(start..start + value.len()))
+}
+
+/// The worker's head: the request line and what a push needs. Bytes of the target that a request
+/// line must not have are percent-encoded, which says the same.
+fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[Header<'_>]) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    private.clear();
+    private.extend_from_slice(method.as_bytes());
+    private.push(b' ');
+    for byte in target.bytes() {
+        if byte.is_ascii_graphic() {
+            private.push(byte);
+        } else {
+            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+            private.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
+        }
+    }
+    private.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, separator) in [("Content-Type", None), ("Content-Encoding", Some(b", "))] {
+        let mut found = values(headers, name).peekable();
+        if found.peek().is_none() {
+            continue;
+        }
+        private.extend_from_slice(name.as_bytes());
+        private.extend_from_slice(b": ");
+        for (index, value) in found.enumerate() {
+            match separator {
+                _ if index == 0 => {}
+                Some(separator) => private.extend_from_slice(separator),
+                None => break,
+            }
+            // What is not ASCII names no type and no coding that is known.
+            private.extend(value.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }));
+        }
+        private.extend_from_slice(b"\r\n");
+    }
+}
