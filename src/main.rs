@@ -1,3 +1,63 @@
-//! The binary: arguments → configuration → the application → exit status.
+//! The binary: arguments → configuration → the application → exit status (0 fine, 1 a failure while
+//! running, 2 a wrong argument or configuration).
 
-fn main() {}
+use pushline::app;
+use pushline::cli::{self, Command};
+use pushline::config::Config;
+use pushline::log::Log;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run { config }) => with_config(config, run),
+        Ok(Command::Check { config }) => {
+            with_config(config, |_| print("the configuration is good\n"))
+        }
+        Ok(Command::PrintConfig { config }) => {
+            with_config(config, |config| print(&config.to_string()))
+        }
+        Ok(Command::Version) => print(concat!("pushline ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Help) => print(cli::HELP),
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    // A variable that is not UTF-8 is none of ours: all our names and values are ASCII.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
+    match Config::load(file.as_deref(), environment) {
+        Ok(config) => then(config),
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+fn run(config: Config) -> ExitCode {
+    let log = Arc::new(Log::new(config.log.level, config.log.format));
+    match app::run(config, Arc::clone(&log)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.error("ended", &[("error", &error)]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Every mistake is a line of its own.
+fn refuse(mistakes: &str) -> ExitCode {
+    let lines: String = mistakes.lines().map(|line| format!("pushline: {line}\n")).collect();
+    if io::stderr().write_all(lines.as_bytes()).is_err() {
+        // OK because nobody reads standard error: the exit status tells.
+    }
+    ExitCode::from(2)
+}

@@ -1,1 +1,0 @@
-//! TOML and environment → validated options of each module (SPEC 4).

@@ -1,0 +1,90 @@
+//! The effective configuration → TOML that reads back as the same (`--print-config`).
+
+use super::value::{duration_text, size_text};
+use super::{Config, InputConfig};
+use crate::log::{Format, Level};
+use crate::mapping::Timestamps;
+use crate::queue::Acknowledge;
+use crate::sample::Names;
+use crate::sink::Durability;
+use std::fmt;
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_server(f)?;
+        self.fmt_output(f)?;
+        self.inputs.iter().try_for_each(|input| input.fmt(f))
+    }
+}
+
+impl Config {
+    fn fmt_server(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (server, gate) = (&self.server, &self.server.gate);
+        let listen: Vec<_> = gate.listen.iter().map(|place| quoted(&place.to_string())).collect();
+        let auth_file = server.auth_file.as_ref().map(|path| path.display().to_string());
+        writeln!(f, "[server]\nlisten = [{}]", listen.join(", "))?;
+        writeln!(f, "workers = {}", server.workers)?;
+        writeln!(f, "max_body_bytes = \"{}\"", size_text(gate.body_bytes_max))?;
+        writeln!(f, "max_decoded_bytes = \"{}\"", size_text(server.decoded_bytes_max))?;
+        writeln!(f, "max_buffered_bytes = \"{}\"", size_text(gate.buffered_bytes_max))?;
+        writeln!(f, "max_connections = {}", gate.connections_max)?;
+        writeln!(f, "head_timeout = \"{}\"", duration_text(gate.head_timeout))?;
+        writeln!(f, "body_timeout = \"{}\"", duration_text(gate.body_timeout))?;
+        writeln!(f, "idle_timeout = \"{}\"", duration_text(gate.idle_timeout))?;
+        writeln!(f, "auth_file = {}\n", quoted(&auth_file.unwrap_or_default()))
+    }
+
+    fn fmt_output(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (output, queue) = (&self.output, &self.output.queue);
+        let ack = match queue.acknowledge {
+            Acknowledge::Written => "written",
+            Acknowledge::Queued => "queued",
+        };
+        let level = match self.log.level {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        };
+        let format = match self.log.format {
+            Format::Logfmt => "logfmt",
+            Format::Json => "json",
+        };
+        writeln!(f, "[output]\ntarget = {}", quoted(&output.target.to_string()))?;
+        writeln!(f, "ack = \"{ack}\"")?;
+        writeln!(f, "ack_timeout = \"{}\"", duration_text(queue.ack_timeout))?;
+        writeln!(f, "drain_timeout = \"{}\"", duration_text(output.drain_timeout))?;
+        writeln!(f, "queue_bytes = \"{}\"", size_text(queue.bytes_max))?;
+        writeln!(f, "fsync = {}\n", output.durability == Durability::Synced)?;
+        writeln!(f, "[log]\nlevel = \"{level}\"\nformat = \"{format}\"")
+    }
+}
+
+impl fmt::Display for InputConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n[[inputs.pushgateway]]")?;
+        writeln!(f, "route_prefix = {}", quoted(&self.route_prefix))?;
+        writeln!(f, "measurement_name = {}", quoted(&self.measurement_name))?;
+        writeln!(f, "job_as_measurement = {}", self.job_as_measurement)?;
+        writeln!(f, "keep_exist_metric_name = {}", self.keep_exist_metric_name)?;
+        writeln!(f, "honor_timestamps = {}", self.timestamps == Timestamps::Honor)?;
+        writeln!(f, "utf8_names = {}", self.names == Names::Utf8)
+    }
+}
+
+/// A basic string (TOML 1.0, "String").
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for char in text.chars() {
+        match char {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            control if control.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(control)));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

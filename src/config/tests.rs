@@ -1,0 +1,198 @@
+use super::*;
+
+fn load(toml: &str) -> Result<Config, String> {
+    load_with(toml, &[])
+}
+
+fn load_with(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let number = std::thread::current().id();
+    let path =
+        std::env::temp_dir().join(format!("pushline-{}-{number:?}.toml", std::process::id()));
+    std::fs::write(&path, toml).unwrap();
+    let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let loaded = Config::load(Some(&path), environment);
+    std::fs::remove_file(&path).unwrap();
+    loaded.map_err(|error| error.to_string().replace(&path.display().to_string(), "F"))
+}
+
+#[test]
+fn conf_sample_is_the_defaults() {
+    let sample = include_str!("../../conf.sample");
+    assert_eq!(load(sample).unwrap(), Config::default());
+    for key in keys::SERVER_KEYS.iter().chain(&keys::OUTPUT_KEYS).chain(&keys::INPUT_KEYS) {
+        assert!(sample.contains(&format!("\n{key} = ")), "{key} is not shown");
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(load("").unwrap(), Config::default());
+}
+
+#[test]
+fn what_is_printed_reads_back_as_the_same() {
+    let toml = r#"
+        [server]
+        listen = ["[::1]:80", "unix:/run/a b\"\\.sock"]
+        workers = 3
+        max_body_bytes = 65537
+        head_timeout = "1500ms"
+        auth_file = "/etc/x"
+        [output]
+        target = "file:/var/log/x"
+        ack = "queued"
+        fsync = true
+        [log]
+        level = "debug"
+        format = "json"
+        [[inputs.pushgateway]]
+        route_prefix = "a/b/"
+        measurement_name = "m\n"
+        [[inputs.pushgateway]]
+        honor_timestamps = false
+        utf8_names = true
+    "#;
+    let config = load(toml).unwrap();
+    assert_eq!(load(&config.to_string()).unwrap(), config);
+    assert_eq!(load(&Config::default().to_string()).unwrap(), Config::default());
+}
+
+#[test]
+fn the_file_of_datakit_works_unchanged() {
+    let config = load(include_str!("../../tests/data/datakit-pushgateway.conf")).unwrap();
+    let input = &config.inputs()[0];
+    assert_eq!(input.endpoint.prefix, "/v1/pushgateway");
+    assert_eq!(input.mapping.measurement, Measurement::CutAndKeep);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let toml = "[output]\ntarget = \"tcp://a:1\"\n[[inputs.pushgateway]]\nroute_prefix = \"/a\"\n\
+                [[inputs.pushgateway]]\nroute_prefix = \"/b\"\n";
+    let environment = [
+        ("PUSHLINE_OUTPUT_TARGET", "unix:/run/x"),
+        ("PUSHLINE_SERVER_LISTEN", "127.0.0.1:1, unix:/run/y"),
+        ("PUSHLINE_SERVER_WORKERS", "7"),
+        ("PUSHLINE_OUTPUT_QUEUE_BYTES", "1MiB"),
+        ("ENV_INPUT_PUSHGATEWAY_ROUTE_PREFIX", "v1/"),
+        ("ENV_INPUT_PUSHGATEWAY_JOB_AS_MEASUREMENT", "T"),
+        ("HOME", "/root"),
+    ];
+    let config = load_with(toml, &environment).unwrap();
+    assert_eq!(config.output.target, Target::Unix("/run/x".into()));
+    assert_eq!(config.server.gate.listen.len(), 2);
+    assert_eq!(config.workers(), 7);
+    assert_eq!(config.output.queue.bytes_max, 1 << 20);
+    let prefixes: Vec<_> = config.inputs.iter().map(|input| &*input.route_prefix).collect();
+    assert_eq!(prefixes, ["/v1", "/b"]);
+    assert_eq!(config.inputs()[0].mapping.measurement, Measurement::Job);
+}
+
+#[test]
+fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
+    for (toml, want) in [
+        (
+            "[output]\n\nqueue_bytes = \"0\"",
+            "F:3:15: output.queue_bytes is \"0\", must be between 64KiB and 4GiB, as \"16MiB\" or bytes",
+        ),
+        (
+            "[server]\nworkers = 2.5",
+            "F:2:11: server.workers is of type float, must be an integer between 0 and 1024",
+        ),
+        (
+            "[server]\nlisten = []",
+            "F:2:10: server.listen is [], must be a list of \"host:port\" and \"unix:/path\" (at most 107 bytes), at least one",
+        ),
+        (
+            "[server]\nlisten = [\"nowhere\"]",
+            "F:2:10: server.listen is [\"nowhere\"], must be a list of \"host:port\" and \"unix:/path\" (at most 107 bytes), at least one",
+        ),
+        (
+            "[server]\nhead_timeout = \"0s\"",
+            "F:2:16: server.head_timeout is \"0s\", must be between 1ms and 24h, as \"10s\" or \"500ms\"",
+        ),
+        (
+            "[output]\nack = \"maybe\"",
+            "F:2:7: output.ack is \"maybe\", must be \"written\" or \"queued\"",
+        ),
+        (
+            "[output]\ntarget = \"udp://a:1\"",
+            "F:2:10: output.target is \"udp://a:1\", must be stdout, file:/path, tcp://host:port or unix:/path",
+        ),
+        ("[log]\nlevle = \"info\"", "F:2:1: \"log.levle\" is not known, allowed are level, format"),
+        (
+            "[sever]\n",
+            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log] and [[inputs.pushgateway]]",
+        ),
+        (
+            "[[inputs.prom]]\n",
+            "F:1:10: \"inputs.prom\" is not known, allowed are [[inputs.pushgateway]]",
+        ),
+        ("server = 1", "F:1:10: server is 1, must be a table"),
+        (
+            "[[inputs.pushgateway]]\nhonor_timestamps = \"yes\"",
+            "F:2:20: inputs.pushgateway.honor_timestamps is \"yes\", must be true or false",
+        ),
+        (
+            "[[inputs.pushgateway]]\nroute_prefix = \"/a//b\"",
+            "F:2:16: inputs.pushgateway.route_prefix is \"/a//b\", must be a path of printable ASCII without ? # % and //",
+        ),
+        (
+            "[[inputs.pushgateway]]\n[[inputs.pushgateway]]\nroute_prefix = \"/\"",
+            "two inputs have the route_prefix \"\", each must have one of its own",
+        ),
+        (
+            "[server]\nmax_buffered_bytes = \"1MiB\"",
+            "server.max_body_bytes is \"16MiB\", must not be above server.max_buffered_bytes (\"1MiB\")",
+        ),
+        ("[output]\nfsync = true", "output.fsync is true, which only a file can do, not stdout"),
+    ] {
+        assert_eq!(load(toml).unwrap_err(), want, "{toml}");
+    }
+}
+
+#[test]
+fn bad_toml_is_one_line_with_its_place() {
+    for (toml, place) in [("[server\n", "F:1:"), ("a = 1\na = 2\n", "F:2:1: "), ("x = \"", "F:1:")]
+    {
+        let message = load(toml).unwrap_err();
+        assert!(message.starts_with(place), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_environment_names_the_variable() {
+    for (variable, want) in [
+        (
+            ("PUSHLINE_OUTPUT_FSYNC", "yes"),
+            "environment: PUSHLINE_OUTPUT_FSYNC is \"yes\", must be 1 t T TRUE true True 0 f F FALSE false or False",
+        ),
+        (
+            ("ENV_INPUT_PUSHGATEWAY_HONOR_TIMESTAMPS", "on"),
+            "environment: ENV_INPUT_PUSHGATEWAY_HONOR_TIMESTAMPS is \"on\", must be 1 t T TRUE true True 0 f F FALSE false or False",
+        ),
+    ] {
+        assert_eq!(load_with("", &[variable]).unwrap_err(), want);
+    }
+    let message = load_with("", &[("PUSHLINE_SERVER_LISTN", "x")]).unwrap_err();
+    assert!(
+        message.starts_with("environment: \"PUSHLINE_SERVER_LISTN\" is not known, allowed are")
+    );
+    assert!(message.contains("PUSHLINE_SERVER_LISTEN"));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let message = load("[output]\nack = 1\nqueue_bytes = true\nx = 2\n").unwrap_err();
+    assert_eq!(message.lines().count(), 3, "{message}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Config::load(Some(Path::new("/nowhere/x.toml")), std::iter::empty()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("/nowhere/x.toml: cannot be read: No such file"),
+        "{error}"
+    );
+}
