@@ -1,1 +1,20 @@
-//! The tests that run the whole process, or look at the whole tree, in one binary.
+//! The tests that run the whole way of a push, or the whole process, or look at the whole tree: one
+//! binary, so that it is linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::too_many_lines,
+    clippy::let_underscore_must_use,
+    reason = "in a test a panic is the verdict, and a figure that is printed is its result"
+)]
+
+mod conversion;
+mod lines;
+mod vectors;
