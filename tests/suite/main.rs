@@ -15,6 +15,11 @@
     reason = "in a test a panic is the verdict, and a figure that is printed is its result"
 )]
 
+mod cli;
 mod conversion;
+mod golden;
+mod http;
 mod lines;
+mod load;
+mod process;
 mod vectors;

@@ -1,0 +1,155 @@
+//! The process as an operator meets it: arguments, configuration, exit status.
+
+use crate::http::Client;
+use crate::process::{Pushline, command, folder};
+use std::process::{Output, Stdio};
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } =
+        command().args(arguments).stdin(Stdio::null()).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn the_exit_status_tells_what_happened() {
+    let (status, stdout, _) = run(&["--version"]);
+    assert_eq!(
+        (status, stdout.as_str()),
+        (Some(0), concat!("pushline ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+    let (status, stdout, _) = run(&["--help"]);
+    assert_eq!(status, Some(0));
+    for flag in ["--config", "--check", "--print-config", "--version", "--help"] {
+        assert!(stdout.contains(flag), "{flag} is missing in the help");
+    }
+    let (status, _, stderr) = run(&["--chekc"]);
+    assert_eq!(status, Some(2));
+    assert_eq!(
+        stderr,
+        "pushline: \"--chekc\" is not an argument of pushline; see pushline --help\n"
+    );
+}
+
+#[test]
+fn check_tells_every_mistake_and_serves_nothing() {
+    let folder = folder();
+    let path = folder.join("bad.toml");
+    std::fs::write(&path, "[output]\nqueue_bytes = \"0\"\nakc = 1\n").unwrap();
+    let (status, stdout, stderr) = run(&["--check", "--config", path.to_str().unwrap()]);
+    assert_eq!((status, stdout.as_str()), (Some(2), ""));
+    let path = path.display();
+    assert!(stderr.contains(&format!(
+        "pushline: {path}:2:15: output.queue_bytes is \"0\", must be between 64KiB and 4GiB"
+    )));
+    assert!(stderr.contains(&format!("pushline: {path}:3:1: \"output.akc\" is not known")));
+    let (status, stdout, _) = run(&["--check", "--config", "conf.sample"]);
+    assert_eq!((status, stdout.as_str()), (Some(0), "the configuration is good\n"));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn print_config_prints_what_reads_back() {
+    let (status, printed, _) = run(&["--print-config"]);
+    assert_eq!(status, Some(0));
+    let folder = folder();
+    let path = folder.join("printed.toml");
+    std::fs::write(&path, &printed).unwrap();
+    let (_, again, _) = run(&["--print-config", "--config", path.to_str().unwrap()]);
+    assert_eq!(printed, again);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let (pushline, _) = Pushline::start("");
+    let address = pushline.address.to_string();
+    let output = command().env("PUSHLINE_SERVER_LISTEN", &address).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let want = format!("cannot listen on {address} (server.listen): Address already in use");
+    assert!(stderr.contains(&want), "{stderr}");
+}
+
+#[test]
+fn a_unix_socket_is_served_and_removed_at_the_end() {
+    use std::io::{Read, Write};
+    let folder = folder();
+    let path = folder.join("socket");
+    let toml = format!("[server]\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]\n", path.display());
+    std::fs::write(folder.join("c.toml"), toml).unwrap();
+    let mut child = command()
+        .arg("--config")
+        .arg(folder.join("c.toml"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stream = loop {
+        match std::os::unix::net::UnixStream::connect(&path) {
+            Ok(stream) => break stream,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    stream.write_all(b"POST /metrics/job/u HTTP/1.0\r\nContent-Length: 6\r\n\r\na_b 1\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    crate::process::signal(child.id(), "INT");
+    assert!(child.wait().unwrap().success());
+    assert!(!path.exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_loop_of_the_customer_gives_measurement_pushgateway_and_field_count() {
+    let toml = "[[inputs.pushgateway]]\nroute_prefix = \"/v1/pushgateway\"\n";
+    let (pushline, output) = Pushline::start(toml);
+    let url = format!(
+        "http://{}/v1/pushgateway/metrics/job@base64/aGVsbG8=/node/n1/pod/p1/namespace/default",
+        pushline.address
+    );
+    let script = "for i in 100 101 102; do \
+         echo -e \"# TYPE pushgateway_count counter\\npushgateway_count{name=\\\"client\\\"} $i\" \
+         | curl -sS --fail --data-binary @- \"$PUSHGATEWAY_ENDPOINT\"; done";
+    let status = std::process::Command::new("bash")
+        .args(["-c", script])
+        .env("PUSHGATEWAY_ENDPOINT", url)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let bytes = output.take_until(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count() == 3);
+    for (line, count) in String::from_utf8(bytes).unwrap().lines().zip(100..) {
+        let want = format!(
+            "pushgateway,job=hello,name=client,namespace=default,node=n1,pod=p1 count={count} "
+        );
+        assert!(line.starts_with(&want), "{line}");
+    }
+}
+
+#[test]
+fn own_metrics_count_what_was_served() {
+    let (pushline, _) = Pushline::start("");
+    let mut client = Client::connect(pushline.address);
+    assert_eq!(client.push("/metrics/job/j", "a_b 1\nc_d NaN\n").status, 200);
+    assert_eq!(client.push("/metrics/job/j", "oops\n").status, 400);
+    let answer = client.ask("GET", "/metrics", &[], b"");
+    assert_eq!(answer.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for line in [
+        "pushline_http_requests_total{code=\"200\",method=\"POST\"} 1",
+        "pushline_http_requests_total{code=\"400\",method=\"POST\"} 1",
+        "pushline_samples_read_total 2",
+        "pushline_samples_skipped_total{reason=\"not_finite\"} 1",
+        "pushline_lines_written_total 1",
+        "pushline_queue_batches 0",
+        "pushline_connections_open 1",
+    ] {
+        assert!(
+            answer.text().lines().any(|found| found == line),
+            "{line} is not in\n{}",
+            answer.text()
+        );
+    }
+    // Our own reader reads it, and it becomes lines.
+    let text = answer.text().to_owned();
+    assert_eq!(client.push("/metrics/job/own", &text).status, 200);
+}

@@ -1,0 +1,173 @@
+//! A pushline of a test's own: started on a free port, its output collected, ended with the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes that a thread collects while the test looks at them.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    bytes: Mutex<Vec<u8>>,
+    has_grown: Condvar,
+}
+
+impl Collected {
+    pub(crate) fn from(mut source: impl Read + Send + 'static) -> Arc<Collected> {
+        let collected = Arc::new(Collected::default());
+        let into = Arc::clone(&collected);
+        thread::spawn(move || {
+            let mut chunk = vec![0; 1 << 20];
+            while let Ok(count @ 1..) = source.read(&mut chunk) {
+                into.bytes.lock().unwrap().extend_from_slice(&chunk[..count]);
+                into.has_grown.notify_all();
+            }
+        });
+        collected
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        self.bytes.lock().unwrap().clone()
+    }
+
+    /// Waits until `is_enough` of the bytes; they are taken away.
+    pub(crate) fn take_until(&self, is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut bytes = self.bytes.lock().unwrap();
+        while !is_enough(&bytes) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "too little came: {}", String::from_utf8_lossy(&bytes));
+            bytes = self.has_grown.wait_timeout(bytes, left).unwrap().0;
+        }
+        std::mem::take(&mut bytes)
+    }
+
+    pub(crate) fn wait_for_text(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut bytes = self.bytes.lock().unwrap();
+        while !String::from_utf8_lossy(&bytes).contains(text) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {text:?} in {}", String::from_utf8_lossy(&bytes));
+            bytes = self.has_grown.wait_timeout(bytes, left).unwrap().0;
+        }
+    }
+}
+
+/// A running process.
+#[derive(Debug)]
+pub(crate) struct Pushline {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) log: Arc<Collected>,
+    folder: PathBuf,
+}
+
+/// A folder of the test's own.
+pub(crate) fn folder() -> PathBuf {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("pushline-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The command, without arguments, without the environment's own settings.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushline"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("PUSHLINE_") || text.starts_with("ENV_INPUT_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+impl Pushline {
+    /// Starts with this configuration, on a free port; what it writes is collected.
+    pub(crate) fn start(toml: &str) -> (Pushline, Arc<Collected>) {
+        let mut pushline = Pushline::spawn(toml, Stdio::piped());
+        let output = Collected::from(pushline.stdout());
+        (pushline, output)
+    }
+
+    /// Starts with this configuration and this standard output.
+    pub(crate) fn spawn(toml: &str, stdout: Stdio) -> Pushline {
+        Pushline::spawn_with(command(), toml, stdout)
+    }
+
+    /// The same with a command that runs it somehow else; its last argument is the configuration.
+    pub(crate) fn spawn_with(mut command: Command, toml: &str, stdout: Stdio) -> Pushline {
+        let folder = folder();
+        let config = folder.join("pushline.toml");
+        std::fs::write(&config, toml).unwrap();
+        let mut child = command
+            .arg(format!("--config={}", config.display()))
+            .env("PUSHLINE_SERVER_LISTEN", "127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut head = String::new();
+        let address = loop {
+            let start = head.len();
+            let count = stderr.read_line(&mut head).unwrap();
+            assert!(count > 0, "it did not start: {head}");
+            if let Some((_, address)) = head[start..].split_once("msg=listening address=") {
+                break address.trim().parse().unwrap();
+            }
+        };
+        let log = Collected::from(std::io::Cursor::new(head).chain(stderr));
+        Pushline { child, address, log, folder }
+    }
+
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A number of `/proc/PID/status`: `VmRSS` in KiB, `Threads`.
+    pub(crate) fn status_of(&self, key: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// Sends a signal by its name.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    assert!(sent.success(), "kill -{name} {pid}");
+}
+
+impl Drop for Pushline {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
