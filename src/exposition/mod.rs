@@ -12,6 +12,11 @@ pub mod protobuf;
 pub mod text;
 mod types;
 
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;
+
 pub use error::{Error, ErrorKind};
 
 use crate::sample::{Format, Names, Sample};
