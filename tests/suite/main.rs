@@ -17,6 +17,7 @@
 
 mod cli;
 mod conversion;
+mod formats;
 mod golden;
 mod http;
 mod lines;
