@@ -386,3 +386,200 @@ fn gzip_data(member: &[u8]) -> Result<&[u8], Error> {
     }
     Ok(rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn snap_frames(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+        encoder.write_all(bytes).unwrap();
+        encoder.into_inner().unwrap()
+    }
+
+    fn snap_block(bytes: &[u8]) -> Vec<u8> {
+        snap::raw::Encoder::new().compress_vec(bytes).unwrap()
+    }
+
+    fn all_codings(bytes: &[u8]) -> [(Coding, Vec<u8>); 4] {
+        [
+            (Coding::Gzip, gzip(bytes)),
+            (Coding::Deflate, zlib(bytes)),
+            (Coding::Snappy, snap_frames(bytes)),
+            (Coding::Snappy, snap_block(bytes)),
+        ]
+    }
+
+    #[test]
+    fn what_was_compressed_comes_back_and_one_decoder_serves_all() {
+        let mut decoder = Decoder::default();
+        let mut noise = 1_u32;
+        let mut next = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 24) as u8
+        };
+        let random: Vec<u8> = (0..300_000).map(|_| next()).collect();
+        let repeated = b"ab_c 1\n".repeat(100_000);
+        for body in [&b""[..], b"ab_c 1\n", &random, &repeated] {
+            // The frames of nothing are nothing, not even the magic: that is no snappy.
+            for (coding, sent) in all_codings(body).into_iter().filter(|(_, sent)| !sent.is_empty())
+            {
+                assert_eq!(decoder.decode(coding, &sent, body.len()).unwrap(), body);
+                if !body.is_empty() {
+                    let bytes_max = body.len() - 1;
+                    let refused = decoder.decode(coding, &sent, bytes_max);
+                    assert_eq!(refused, Err(Error::TooLarge { bytes_max }), "{coding:?}");
+                }
+            }
+            assert_eq!(decoder.decode(Coding::Identity, body, body.len()).unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn gzip_headers_may_have_every_part() {
+        let plain = gzip(b"ab_c 1\n");
+        let mut full = vec![0x1f, 0x8b, 8, 2 | 4 | 8 | 16, 0, 0, 0, 0, 0, 3, 2, 0, b'x', b'y'];
+        full.extend_from_slice(b"name\0comment\0\x12\x34");
+        full.extend_from_slice(&plain[10..]);
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.decode(Coding::Gzip, &full, 100).unwrap(), b"ab_c 1\n");
+        for len in 0..full.len() {
+            let cut = decoder.decode(Coding::Gzip, &full[..len], 100);
+            assert!(cut.is_err(), "{len} bytes were taken for the whole");
+        }
+    }
+
+    #[test]
+    fn a_bomb_costs_no_more_memory_than_the_bound() {
+        const BYTES_MAX: usize = 4 << 20;
+        let zeros = vec![0; 256 << 20];
+        let mut decoder = Decoder::default();
+        for (coding, sent) in [(Coding::Gzip, gzip(&zeros)), (Coding::Snappy, snap_frames(&zeros))]
+        {
+            let refused = decoder.decode(coding, &sent, BYTES_MAX);
+            assert_eq!(refused, Err(Error::TooLarge { bytes_max: BYTES_MAX }));
+            // The vector of a frame decoder may double once.
+            assert!(decoder.decoded.capacity() <= 2 * BYTES_MAX + 64 * KIB);
+        }
+        let many_members = gzip(&zeros[..1 << 20]).repeat(100);
+        let refused = decoder.decode(Coding::Gzip, &many_members, BYTES_MAX);
+        assert_eq!(refused, Err(Error::TooLarge { bytes_max: BYTES_MAX }));
+        let announces_4_gib = b"\xff\xff\xff\xff\x0f\x00";
+        let refused = decoder.decode(Coding::Snappy, announces_4_gib, BYTES_MAX);
+        assert_eq!(refused, Err(Error::TooLarge { bytes_max: BYTES_MAX }));
+        let announces_3_mib = b"\x80\x80\xc0\x01\x00a";
+        let refused = decoder.decode(Coding::Snappy, announces_3_mib, BYTES_MAX);
+        assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+        decoder.decode(Coding::Gzip, &gzip(b"small"), BYTES_MAX).unwrap();
+        assert!(decoder.decoded.capacity() <= KEPT_BUFFER_BYTES_MAX, "a bomb keeps no memory");
+    }
+
+    #[test]
+    fn damaged_bodies_are_decoded_or_refused() {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % bound as u64).unwrap()
+        };
+        let body = b"# TYPE ab_c gauge\nab_c{x=\"1\"} 1\nab_c{x=\"2\"} 2\n".repeat(20);
+        let mut decoder = Decoder::default();
+        let mut refused = 0;
+        for (coding, sent) in all_codings(&body) {
+            for len in 0..sent.len() {
+                let cut = decoder.decode(coding, &sent[..len], 1 << 20).map(<[u8]>::to_vec);
+                let is_start = cut.as_ref().is_ok_and(|decoded| body.starts_with(decoded));
+                // Only frames end at a border that a cut can meet.
+                assert!(cut.is_err() || is_start, "{coding:?} cut at {len}");
+            }
+            for _ in 0..3000 {
+                let mut damaged = sent.clone();
+                for _ in 0..=below(2) {
+                    let at = below(damaged.len());
+                    damaged[at] = below(256) as u8;
+                }
+                match decoder.decode(coding, &damaged, 1 << 20) {
+                    Ok(decoded) => assert!(decoded.len() <= 1 << 20),
+                    Err(error) => {
+                        refused += 1;
+                        assert!(matches!(error.status(), 400 | 413), "{error}");
+                    }
+                }
+            }
+        }
+        assert!(refused > 6000, "only {refused} were refused");
+    }
+
+    #[test]
+    fn headers_name_coding_and_format() {
+        for (value, want) in [
+            (None, Some(Coding::Identity)),
+            (Some(""), Some(Coding::Identity)),
+            (Some(" GZip "), Some(Coding::Gzip)),
+            (Some("snappy"), Some(Coding::Snappy)),
+            (Some("gzip, gzip"), None),
+            (Some("br"), None),
+        ] {
+            assert_eq!(Coding::from_header(value).ok(), want, "{value:?}");
+        }
+        for (value, want) in [
+            (None, Ok(Format::Text)),
+            (Some("text/plain; version=0.0.4"), Ok(Format::Text)),
+            (Some("Application/OpenMetrics-Text; version=1.0.0"), Ok(Format::OpenMetrics)),
+            (Some("application/vnd.google.protobuf"), Ok(Format::Protobuf)),
+            (
+                Some("application/vnd.google.protobuf;x;; ENCODING = \"delim\\ited\""),
+                Ok(Format::Protobuf),
+            ),
+            (
+                Some("application/vnd.google.protobuf; a=\"x;proto=y\"; encoding=delimited"),
+                Ok(Format::Protobuf),
+            ),
+            (
+                Some("application/vnd.google.protobuf; encoding=text"),
+                Err("Content-Type: encoding=\"text\" is not supported, allowed is delimited"),
+            ),
+        ] {
+            let found = format(value).map_err(|error| error.to_string());
+            assert_eq!(
+                found.as_ref().map_err(String::as_str),
+                want.as_ref().map_err(|want| *want),
+                "{value:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_was_found_and_what_is_allowed() {
+        for (error, want) in [
+            (
+                Coding::from_header(Some("br")).unwrap_err(),
+                "Content-Encoding \"br\" is not supported, allowed are gzip, deflate, snappy and identity",
+            ),
+            (
+                Error::TooLarge { bytes_max: 5 },
+                "the body is larger than 5 bytes once decoded (server.max_decoded_bytes)",
+            ),
+            (
+                Error::Corrupt { coding: Coding::Gzip, what: "is cut short" },
+                "the gzip body is cut short",
+            ),
+        ] {
+            assert_eq!(error.to_string(), want);
+        }
+    }
+}

@@ -101,3 +101,96 @@ fn golden_pushes_become_the_lines_that_they_must() {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
     assert!(count > 650, "only {count} vectors ran");
 }
+
+/// Reads lines back with an independent parser, into the fields that ours reads.
+fn read_back(output: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(output).unwrap();
+    let mut found = Vec::new();
+    for line in influxdb_line_protocol::parse_lines(text) {
+        let line = line.unwrap_or_else(|error| panic!("{error} in {text}"));
+        let mut tags: Vec<_> = line.series.tag_set.iter().flatten().collect();
+        tags.sort_by_key(|(key, _)| key.to_string());
+        let tags: String =
+            tags.iter().map(|(key, value)| format!("\u{1}{key}\u{2}{value}")).collect();
+        for (key, value) in &line.field_set {
+            let influxdb_line_protocol::FieldValue::F64(value) = value else { panic!("{value:?}") };
+            let (measurement, bits) = (&line.series.measurement, value.to_bits());
+            found.push(format!("{measurement}{tags}\u{3}{key}={bits} {}", line.timestamp.unwrap()));
+        }
+    }
+    found
+}
+
+/// The same of a field as our strict reader gives it.
+fn own_form(field: &lines::Field) -> String {
+    let unescaped =
+        field.text.replace("\\,", "\u{11}").replace("\\=", "\u{12}").replace("\\ ", "\u{13}");
+    let (head, value) = unescaped.split_once(' ').unwrap();
+    let (key, number) = value.split_once('=').unwrap();
+    let bits = number.parse::<f64>().unwrap().to_bits();
+    let head = head.replace(',', "\u{1}");
+    let mut parts = head.split('\u{1}');
+    let mut form = parts.next().unwrap().to_owned();
+    for tag in parts {
+        form.push('\u{1}');
+        form.push_str(&tag.replacen('=', "\u{2}", 1));
+    }
+    format!("{form}\u{3}{key}={bits} {}", field.time)
+        .replace('\u{11}', ",")
+        .replace('\u{12}', "=")
+        .replace('\u{13}', " ")
+}
+
+#[test]
+fn an_independent_parser_reads_every_line_back() {
+    let mut count = 0;
+    for case in vectors::all().iter().filter(|case| case.is_push() && case.status == 200) {
+        if announces_more_than_it_sends(case) {
+            continue;
+        }
+        let (_, _, output) = push(case, &case.body);
+        let own: Vec<_> = lines::read(&output).iter().map(own_form).collect();
+        assert_eq!(read_back(&output), own, "{}", case.name);
+        count += own.len();
+    }
+    println!("{count} fields read back with an independent parser");
+    assert!(count > 1800);
+}
+
+#[test]
+fn every_prefix_of_every_push_gives_an_answer() {
+    let mut count = 0;
+    for case in vectors::all().iter().filter(|case| case.is_push() && case.body.len() < 20_000) {
+        let step = case.body.len() / 200 + 1;
+        for len in (0..case.body.len()).step_by(step) {
+            let (status, _, output) = push(case, &case.body[..len]);
+            assert!(matches!(status, 200 | 400 | 404 | 413 | 415), "{}: {status}", case.name);
+            assert!(status == 200 || output.is_empty(), "{}: a partial push", case.name);
+            lines::read(&output);
+            count += 1;
+        }
+    }
+    assert!(count > 15_000, "only {count} prefixes");
+}
+
+#[test]
+fn a_small_body_under_long_url_labels_cannot_fill_the_memory() {
+    let case = vectors::Case {
+        name: "amplification".to_owned(),
+        method: "POST".to_owned(),
+        path: format!("/metrics/job/{}", "x".repeat(15_000)).into_bytes(),
+        headers: Vec::new(),
+        body: b"a 1\n".repeat(1 << 20),
+        options: serde_json::json!({}),
+        status: 413,
+        lines: Vec::new(),
+        is_ordered: false,
+        response_headers: Vec::new(),
+    };
+    let (status, message, output) = push(&case, &case.body);
+    assert_eq!((status, output.len()), (413, 0));
+    assert_eq!(
+        message,
+        "the lines of this push take more than the 67108864 bytes of output.queue_bytes"
+    );
+}

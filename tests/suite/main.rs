@@ -23,4 +23,5 @@ mod http;
 mod lines;
 mod load;
 mod process;
+mod tidy;
 mod vectors;

@@ -1,10 +1,10 @@
 //! A native histogram → cumulative buckets with classic bounds (SPEC 2.2, 5).
 //!
-//! Buckets come as spans (how many indexes to pass over, how many buckets stand there) and one count
-//! for each bucket, as integers in deltas or as doubles. Bucket i of a schema s holds what is above
-//! 2^((i-1)·2^-s) and up to 2^(i·2^-s); negative buckets mirror that. What comes out ascends: the
-//! negative buckets from the outermost inwards, the zero bucket, the positive buckets outwards. The
-//! work is bounded by the number of counts that were sent, whatever the spans claim.
+//! Buckets come as spans (how many indexes to pass over, how many buckets stand there) and one
+//! count for each bucket, as integers in deltas or as doubles. Bucket i of a schema s holds what is
+//! above 2^((i-1)·2^-s) and up to 2^(i·2^-s); negative buckets mirror that. What comes out ascends:
+//! the negative buckets from the outermost inwards, the zero bucket, the positive buckets outwards.
+//! The work is bounded by the number of counts that were sent, whatever the spans claim.
 
 mod significands;
 
@@ -158,8 +158,8 @@ impl Native {
     }
 }
 
-/// 2^(index · 2^-schema), correctly rounded; 0 and infinity beyond the doubles. The schema is one of
-/// [`SCHEMAS`].
+/// 2^(index · 2^-schema), correctly rounded; 0 and infinity beyond the doubles. The schema is one
+/// of [`SCHEMAS`].
 fn bound(schema: i32, index: i64) -> f64 {
     const TABLE_SCHEMA: u32 = 8;
     let Ok(fine) = u32::try_from(schema) else {

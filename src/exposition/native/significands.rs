@@ -1,7 +1,7 @@
 //! 2^(k/256) for k from 0 to 255: the significands of all bounds of native histograms.
 //!
-//! Worked out with integers of 800 bits by repeated square roots of 2, and rounded to the nearest;
-//! the test data of this folder's parent was worked out another way (`tests/data/native_bounds.py`).
+//! Worked out with integers of 800 bits by repeated square roots of 2, and rounded to the nearest.
+//! What they are tested against was worked out another way (`tests/data/native_bounds.py`).
 
 /// The 52 bits behind the leading one of 2^(k/256), rounded to the nearest.
 pub(super) const FRACTIONS: [u64; 256] = [

@@ -16,12 +16,14 @@
 //! Blanks (space and tab) may stand between any two of these. Nothing is copied but what must be
 //! unescaped; a sample borrows from the body, and nothing is allocated for it.
 
+mod cursor;
+
 use super::name;
 use super::number::{self, IntegerUnit, NumberError, TimestampError};
 use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
-use crate::limits::QUOTED_BYTES_MAX;
 use crate::sample::{Label, Names, Part, Sample, Value};
+use cursor::{Cursor, excerpt};
 use std::borrow::Cow;
 
 /// Which of the two formats a body is in: they differ in what an integer timestamp counts and in
@@ -62,7 +64,7 @@ pub fn read<E: From<Error>>(
         let len = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
         let line = rest.get(..len).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let mut cursor = Cursor { line, start, at: 0 };
+        let mut cursor = Cursor::new(line, start);
         cursor.skip_blanks();
         match cursor.peek() {
             None => {}
@@ -439,102 +441,4 @@ fn number_kind(error: NumberError, what: &'static str, text: &[u8]) -> ErrorKind
         NumberError::Malformed => ErrorKind::Number { what, found },
         NumberError::TooLarge => ErrorKind::NumberTooLarge { what, found },
     }
-}
-
-/// A copy of found bytes: one more than a message quotes, so that it shows the cut.
-fn excerpt(found: &[u8]) -> Vec<u8> {
-    found.get(..=QUOTED_BYTES_MAX).unwrap_or(found).to_vec()
-}
-
-/// A place in one line.
-struct Cursor<'a> {
-    /// The line, without its LF and one CR before it.
-    line: &'a [u8],
-    /// Where the line starts in the body.
-    start: usize,
-    /// Where the cursor stands in the line; never beyond its end.
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    /// The byte under the cursor; none at the end of the line.
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.line.get(self.at).copied()
-    }
-
-    #[inline]
-    fn rest(&self) -> &'a [u8] {
-        self.line.get(self.at..).unwrap_or_default()
-    }
-
-    #[inline]
-    fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t')) {
-            self.at += 1;
-        }
-    }
-
-    /// Takes everything up to the next blank.
-    #[inline]
-    fn token(&mut self) -> &'a [u8] {
-        let token = word(self.rest());
-        self.at += token.len();
-        token
-    }
-
-    /// The character that the escape under the cursor stands for.
-    fn escape(&self) -> Result<char, Error> {
-        match self.line.get(self.at + 1) {
-            Some(b'\\') => Ok('\\'),
-            Some(b'"') => Ok('"'),
-            Some(b'n') => Ok('\n'),
-            _ => {
-                let found = self.rest().get(..2).unwrap_or(self.rest()).to_vec();
-                Err(self.error(ErrorKind::Escape { found }))
-            }
-        }
-    }
-
-    fn expect_end(&self, expected: &'static str) -> Result<(), Error> {
-        if self.at == self.line.len() { Ok(()) } else { Err(self.unexpected(expected)) }
-    }
-
-    /// Where `text` stands in the line; on failure only.
-    fn find(&self, text: &[u8]) -> usize {
-        self.line.windows(text.len()).position(|window| window == text).unwrap_or(0)
-    }
-
-    fn error(&self, kind: ErrorKind) -> Error {
-        self.error_at(self.at, kind)
-    }
-
-    fn error_at(&self, at: usize, kind: ErrorKind) -> Error {
-        Error::new(self.start + at, kind)
-    }
-
-    fn unexpected(&self, expected: &'static str) -> Error {
-        self.unexpected_at(self.at, expected)
-    }
-
-    fn unexpected_at(&self, at: usize, expected: &'static str) -> Error {
-        let rest = self.line.get(at..).unwrap_or_default();
-        let found = match word(rest) {
-            [] => excerpt(rest),
-            word => excerpt(word),
-        };
-        self.error_at(at, ErrorKind::Unexpected { expected, found })
-    }
-
-    fn unclosed(&self, opening_at: usize) -> Error {
-        let found = excerpt(self.line.get(opening_at..).unwrap_or_default());
-        self.error_at(opening_at, ErrorKind::Unclosed { found })
-    }
-}
-
-/// Everything up to the first blank.
-#[inline]
-fn word(text: &[u8]) -> &[u8] {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    text.get(..text.iter().position(is_blank).unwrap_or(text.len())).unwrap_or_default()
 }

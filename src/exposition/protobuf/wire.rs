@@ -1,0 +1,176 @@
+//! Bytes → the fields of one protobuf message (protobuf.dev, "Encoding"). The only file that names
+//! quick_protobuf.
+//!
+//! Each nested message is a sub-slice, so a length that lies cannot reach beyond its own message.
+//! quick-protobuf cuts what does not fit 32 bits, so tags and lengths are read as 64 bits and
+//! checked here.
+
+use super::super::error::{Error, ErrorKind};
+use quick_protobuf::BytesReader;
+
+/// A nested message and where it starts in the body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'b> {
+    pub(super) bytes: &'b [u8],
+    pub(super) start: usize,
+}
+
+/// The value of a field on the wire.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wire<'b> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(Message<'b>),
+    Fixed32,
+}
+
+/// One field of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field<'b> {
+    pub(super) number: u64,
+    wire: Wire<'b>,
+    /// Where its value starts in the body.
+    pub(super) start: usize,
+}
+
+/// The fields of a message, one after the other.
+#[derive(Debug)]
+pub(super) struct Fields<'b> {
+    message: Message<'b>,
+    reader: BytesReader,
+}
+
+impl<'b> Fields<'b> {
+    pub(super) fn new(message: Message<'b>) -> Fields<'b> {
+        Fields { message, reader: BytesReader::from_bytes(message.bytes) }
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.reader.is_eof()
+    }
+
+    /// Where the reader stands in the body.
+    fn offset(&self) -> usize {
+        self.message.start + self.message.bytes.len().saturating_sub(self.reader.len())
+    }
+
+    pub(super) fn error(&self, what: &'static str) -> Error {
+        Error::new(self.offset(), ErrorKind::Wire { what })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Field<'b>>, Error> {
+        if self.is_at_end() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let start = self.offset();
+        let number = tag >> 3;
+        if number == 0 || tag > u64::from(u32::MAX) {
+            return Err(self.error("a field has an impossible number"));
+        }
+        let bytes = self.message.bytes;
+        let wire = match tag & 7 {
+            0 => Wire::Varint(self.varint()?),
+            1 => {
+                let fixed = self.reader.read_fixed64(bytes);
+                Wire::Fixed64(fixed.map_err(|_| self.error("the message is cut short"))?)
+            }
+            2 => Wire::Bytes(self.length_delimited()?),
+            5 => {
+                let fixed = self.reader.read_fixed32(bytes);
+                fixed.map_err(|_| self.error("the message is cut short"))?;
+                Wire::Fixed32
+            }
+            _ => return Err(self.error("a field has a wire type that is not supported")),
+        };
+        Ok(Some(Field { number, wire, start }))
+    }
+
+    pub(super) fn varint(&mut self) -> Result<u64, Error> {
+        self.reader
+            .read_varint64(self.message.bytes)
+            .map_err(|_| self.error("a number is cut short, or longer than ten bytes"))
+    }
+
+    /// A length and so many bytes, which must be there.
+    pub(super) fn length_delimited(&mut self) -> Result<Message<'b>, Error> {
+        let length = self.varint()?;
+        let start = self.offset();
+        let left = self.reader.len();
+        let length = usize::try_from(length).ok().filter(|length| *length <= left);
+        let length =
+            length.ok_or_else(|| self.error("a length is beyond the end of its message"))?;
+        let at = start - self.message.start;
+        let bytes = self.message.bytes.get(at..at + length).unwrap_or_default();
+        // OK because the bytes are there: the reader is placed anew behind them.
+        let behind = self.message.bytes.get(at + length..).unwrap_or_default();
+        self.message = Message { bytes: behind, start: start + length };
+        self.reader = BytesReader::from_bytes(behind);
+        Ok(Message { bytes, start })
+    }
+}
+
+impl<'b> Field<'b> {
+    pub(super) fn error(&self, what: &'static str) -> Error {
+        Error::new(self.start, ErrorKind::Wire { what })
+    }
+
+    pub(super) fn message(&self) -> Result<Message<'b>, Error> {
+        match self.wire {
+            Wire::Bytes(message) => Ok(message),
+            _ => Err(self.error("a message was expected here")),
+        }
+    }
+
+    pub(super) fn text(&self) -> Result<&'b str, Error> {
+        let bytes = self.message()?.bytes;
+        std::str::from_utf8(bytes).map_err(|_| Error::new(self.start, ErrorKind::NotUtf8))
+    }
+
+    pub(super) fn varint(&self) -> Result<u64, Error> {
+        match self.wire {
+            Wire::Varint(number) => Ok(number),
+            _ => Err(self.error("an integer was expected here")),
+        }
+    }
+
+    pub(super) fn double(&self) -> Result<f64, Error> {
+        match self.wire {
+            Wire::Fixed64(bits) => Ok(f64::from_bits(bits)),
+            _ => Err(self.error("a double was expected here")),
+        }
+    }
+
+    /// A zigzag integer of 32 bits; what does not fit is refused.
+    pub(super) fn sint32(&self) -> Result<i32, Error> {
+        let number = self.varint()?;
+        i32::try_from(zigzag(number)).map_err(|_| self.error("an integer is beyond 32 bits"))
+    }
+
+    /// One element of a repeated field, or several where they are packed.
+    pub(super) fn doubles(&self, into: &mut Vec<f64>) -> Result<(), Error> {
+        let Wire::Bytes(packed) = self.wire else {
+            into.push(self.double()?);
+            return Ok(());
+        };
+        let (chunks, rest) = packed.bytes.as_chunks::<8>();
+        into.extend(chunks.iter().map(|chunk| f64::from_le_bytes(*chunk)));
+        if rest.is_empty() { Ok(()) } else { Err(self.error("packed doubles are cut short")) }
+    }
+
+    pub(super) fn sints(&self, into: &mut Vec<i64>) -> Result<(), Error> {
+        let Wire::Bytes(packed) = self.wire else {
+            into.push(zigzag(self.varint()?));
+            return Ok(());
+        };
+        let mut packed = Fields::new(packed);
+        while !packed.is_at_end() {
+            into.push(zigzag(packed.varint()?));
+        }
+        Ok(())
+    }
+}
+
+fn zigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
