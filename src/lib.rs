@@ -1,15 +1,16 @@
 //! pushline: Prometheus Pushgateway protocol in, InfluxDB line protocol out.
 //!
 //! ```text
-//! client ─▶ gate ─▶ tiny_http ─▶ worker:  route ─▶ body ─▶ exposition ─▶ mapping ─▶ line ─▶ Batch
-//!                                                                                            │ queue
-//! client ◀─ gate ◀─ tiny_http ◀─ worker ◀───────────── acknowledged ◀── writer ─▶ sink ◀─────┘
+//! client ─▶ gate ─▶ tiny_http ─▶ worker:  route ─▶ body ─▶ exposition ─▶ mapping ─▶ line
+//!                                                                                     │ queue
+//! client ◀─ gate ◀─ tiny_http ◀─ worker ◀─────── acknowledged ◀── writer ◀───────────┘
+//!                                                                   └─▶ sink
 //! ```
 //!
 //! Data flows one way, left to right. A stage knows its input type and its output type and no other
 //! stage; only [`push`] composes them. A push is encoded into its worker's own buffer, and only a
-//! whole, valid push becomes a [`queue::Batch`]: a push is all or nothing, batches never interleave,
-//! and what crosses the queue is finished lines.
+//! whole, valid push becomes a [`queue::Batch`]: a push is all or nothing, batches never
+//! interleave, and what crosses the queue is finished lines.
 //!
 //! The modules stand in the order of that flow. A module may import only those above it; a test
 //! (`tests/suite/tidy.rs`) reads the `use` lines and holds this.

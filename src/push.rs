@@ -1,7 +1,7 @@
 //! One push: body, exposition, mapping and line → the lines of a batch (SPEC 1).
 //!
-//! The only place that composes the stages. A [`Pusher`] belongs to a worker; a push is encoded into
-//! the worker's own buffer, and only a whole, valid push leaves it.
+//! The only place that composes the stages. A [`Pusher`] belongs to a worker; a push is encoded
+//! into the worker's own buffer, and only a whole, valid push leaves it.
 
 use crate::body::{self, Coding, Decoder};
 use crate::exposition;

@@ -1,11 +1,11 @@
 //! Batches on their way to the writer, bounded in bytes, and their acknowledgements (SPEC 3).
 //!
 //! Workers submit, one writer receives, in the order in which the batches were accepted. A batch is
-//! accepted when its bytes fit under the bound; then it either counts as acknowledged at once, or its
-//! worker waits for the writer's word, at most `ack_timeout`. A batch that still waits when its time
-//! is over is withdrawn: the writer passes over it, since its pusher was told 503 and will come again.
-//! While the output has been stuck for longer than `ack_timeout`, pushes are refused at once, so that
-//! workers do not fall asleep one after the other.
+//! accepted when its bytes fit under the bound; then it either counts as acknowledged at once, or
+//! its worker waits for the writer's word, at most `ack_timeout`. A batch that still waits when its
+//! time is over is withdrawn: the writer passes over it, since its pusher was told 503 and will
+//! come again. While the output has been stuck for longer than `ack_timeout`, pushes are refused at
+//! once, so that workers do not fall asleep one after the other.
 
 use crate::telemetry::Telemetry;
 use crossbeam_channel::RecvTimeoutError;

@@ -22,7 +22,8 @@ pub struct Label<'a> {
 pub enum Part {
     /// A sample on its own: its family is its full name, all its labels are ordinary.
     Whole,
-    /// A cumulative bucket of a typed histogram, with its upper bound `le`; NaN is left to the mapping.
+    /// A cumulative bucket of a typed histogram, with its upper bound `le`; NaN is left to the
+    /// mapping.
     Bucket(f64),
     /// A quantile of a typed summary; NaN is left to the mapping.
     Quantile(f64),

@@ -1,5 +1,5 @@
-//! Calls of the operating system that std lacks, each as one safe function. The only file that names
-//! rustix.
+//! Calls of the operating system that std lacks, each as one safe function. The only file that
+//! names rustix.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -76,7 +76,8 @@ pub fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_send_buffer_size(fd, bytes)?)
 }
 
-/// Ends a listening socket: its `accept` returns an error from then on, in every process and thread.
+/// Ends a listening socket: its `accept` returns an error from then on, in every process and
+/// thread.
 ///
 /// # Errors
 /// What the system says.

@@ -3,7 +3,8 @@
 //! It takes what is waiting, joins small batches into one block, writes the block, and acknowledges
 //! each of its batches once the last byte is taken. A block that breaks is begun anew, whole, so no
 //! reader of the output ever sees a push continued after a reconnect or a rotation. It writes when
-//! there is something to write, never on a timer; while there is nothing it looks after the other end.
+//! there is something to write, never on a timer; while there is nothing it looks after the other
+//! end.
 
 use crate::limits::JOINED_BYTES_MAX;
 use crate::log::Log;

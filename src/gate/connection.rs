@@ -144,7 +144,8 @@ impl Connection {
         Err(Refusal::Unauthorized { challenges: self.shared.auth.challenges() }.into())
     }
 
-    /// Reads the whole body, whether a worker will want it or not: the next request begins behind it.
+    /// Reads the whole body, whether a worker will want it or not: the next request begins behind
+    /// it.
     fn read_body(&mut self, head: &Head, lease: &mut Lease) -> Result<(), End> {
         self.body.clear();
         self.body.shrink_to(KEPT_BUFFER_BYTES_MAX);

@@ -1,4 +1,5 @@
-//! The head of a request → what the gate must know of it, and the head that a worker gets (RFC 9112).
+//! The head of a request → what the gate must know of it, and the head that a worker gets (RFC
+//! 9112).
 //!
 //! Nothing of a foreign head is passed on as it came: the worker's head is written anew from what
 //! was understood, with the fields that a push needs and no other. Framing is strict: exactly one

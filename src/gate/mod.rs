@@ -2,8 +2,8 @@
 //!
 //! tiny_http trusts its peers, so it must not meet a stranger. The gate accepts, gives each
 //! connection a thread with a small stack, reads one whole request under deadlines and limits,
-//! hands it, rebuilt from what was understood, to a worker over a private connection, and relays the
-//! answer. A slow client costs a gate thread, never a worker.
+//! hands it, rebuilt from what was understood, to a worker over a private connection, and relays
+//! the answer. A slow client costs a gate thread, never a worker.
 //!
 //! ```text
 //! accept ─▶ registry ─▶ connection: head ─▶ auth ─▶ body (budget, chunked) ─▶ lanes ─▶ worker
@@ -78,7 +78,8 @@ pub struct Options {
     pub idle_timeout: Duration,
 }
 
-/// The stack of a connection's thread: its deepest call parses a head with its headers on the stack.
+/// The stack of a connection's thread: its deepest call parses a head with its headers on the
+/// stack.
 const STACK_BYTES: usize = 128 * KIB;
 /// How long a client may take nothing of its answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -5,10 +5,10 @@
 //!        blank timestamp LF
 //! ```
 //!
-//! An [`Encoder`] belongs to a worker and writes the lines of one push after the other into a buffer
-//! that crosses to the output as it is. URL labels are escaped once a push. `_sum` and `_count` of
-//! one series share a line: the second finds that its head is, to the byte, the head of the line
-//! before it, and is appended to that line instead.
+//! An [`Encoder`] belongs to a worker and writes the lines of one push after the other into a
+//! buffer that crosses to the output as it is. URL labels are escaped once a push. `_sum` and
+//! `_count` of one series share a line: the second finds that its head is, to the byte, the head of
+//! the line before it, and is appended to that line instead.
 
 mod number;
 

@@ -6,7 +6,8 @@
 
 use std::ops::RangeInclusive;
 
-/// The powers of ten of the first digit that field values write plainly: from 1e-7 up to below 1e21.
+/// The powers of ten of the first digit that field values write plainly: from 1e-7 up to below
+/// 1e21.
 const PLAIN_VALUE: RangeInclusive<i32> = -7..=20;
 /// The same for Go's `%v`: from 1e-4 up to below 1e6 (strconv, `FormatFloat`, verb `g`, shortest).
 const PLAIN_BOUND: RangeInclusive<i32> = -4..=5;

@@ -6,7 +6,8 @@
 //! behind its last byte. A sink never waits longer than [`WAIT_MAX`] in one call, but where the
 //! system leaves it no choice (a blocking pipe). What goes wrong is one of three troubles:
 //! - [`Trouble::Blocked`]: nothing is lost, the same bytes may be offered again at once;
-//! - [`Trouble::Broken`]: bytes of this block may be lost; the sink has put itself in order, and the
+//! - [`Trouble::Broken`]: bytes of this block may be lost; the sink has put itself in order, and
+//!   the
 //!   writer begins the batch in hand anew after a pause;
 //! - [`Trouble::Ended`]: nobody will ever read this output again.
 

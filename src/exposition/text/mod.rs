@@ -1,7 +1,7 @@
 //! Prometheus text and OpenMetrics → samples (SPEC 1.3, 5).
 //!
-//! One reader for text 0.0.4, text 1.0.0 and OpenMetrics 1.0. The body is cut at its line feeds, and
-//! each line is read from left to right, once:
+//! One reader for text 0.0.4, text 1.0.0 and OpenMetrics 1.0. The body is cut at its line feeds,
+//! and each line is read from left to right, once:
 //!
 //! ```text
 //! line     = blanks [ sample | comment ] blanks [ CR ]
