@@ -168,9 +168,11 @@ impl Running {
         }
     }
 
-    /// Nothing more can be written, so there is nothing to wait for: what was answered with 200 is
-    /// written, and everybody else is told by the end of their connection.
+    /// Nothing more can be written: what is in hand gets its answer, a push that was written its
+    /// 200, and then the process ends.
     fn output_ended(self) -> Error {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        self.gate.close(Instant::now() + PATIENCE);
         match self.writer.join() {
             Ok(Outcome::OutputEnded(error)) => Error::OutputEnded(error),
             Ok(_) | Err(_) => Error::ThreadLost("the writer ended"),

@@ -101,6 +101,8 @@ pub struct Telemetry {
     pub writer_stalls: Counter,
     /// Times that the output was connected or opened again.
     pub reconnects: Counter,
+    /// Bytes of bodies in hand, all connections together.
+    pub buffered_bytes: Gauge,
     /// Connections open now.
     pub connections_open: Gauge,
     /// Connections accepted since the start.
@@ -229,10 +231,11 @@ impl Telemetry {
         ]
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 4] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 5] {
         [
             ("pushline_queue_batches", "Batches that wait for the output.", &self.queue_batches),
             ("pushline_queue_bytes", "Bytes that wait for the output.", &self.queue_bytes),
+            ("pushline_buffered_bytes", "Bytes of bodies in hand.", &self.buffered_bytes),
             ("pushline_connections_open", "Connections open now.", &self.connections_open),
             ("pushline_workers_busy", "Workers that serve a request.", &self.workers_busy),
         ]

@@ -1,5 +1,6 @@
 //! The memory for bodies in hand, all connections together: reserved before it is taken.
 
+use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) struct Budget {
     bytes_max: usize,
     taken: AtomicUsize,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Budget {
-    pub(super) fn new(bytes_max: usize) -> Budget {
-        Budget { bytes_max, taken: AtomicUsize::new(0) }
+    pub(super) fn new(bytes_max: usize, telemetry: Arc<Telemetry>) -> Budget {
+        Budget { bytes_max, taken: AtomicUsize::new(0), telemetry }
     }
 
     pub(super) fn bytes_max(&self) -> usize {
@@ -42,6 +44,7 @@ impl Lease {
         let more = bytes.saturating_sub(self.bytes);
         let fits = self.budget.try_take(more);
         if fits {
+            self.budget.telemetry.buffered_bytes.raise(more as u64);
             self.bytes += more;
         }
         fits
@@ -51,6 +54,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.telemetry.buffered_bytes.lower(self.bytes as u64);
     }
 }
 
@@ -60,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_comes_back() {
-        let budget = Arc::new(Budget::new(100));
+        let budget = Arc::new(Budget::new(100, Arc::new(Telemetry::new())));
         let mut one = Lease::new(Arc::clone(&budget));
         let mut other = Lease::new(Arc::clone(&budget));
         assert!(one.cover(60));

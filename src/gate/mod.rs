@@ -219,7 +219,7 @@ impl Gate {
         let Links { private, auth, telemetry, log } = links;
         let registry = Arc::new(Registry::new(options.connections_max, Arc::clone(&telemetry)));
         let shared = Arc::new(Shared {
-            budget: Arc::new(Budget::new(options.buffered_bytes_max)),
+            budget: Arc::new(Budget::new(options.buffered_bytes_max, Arc::clone(&telemetry))),
             lanes: Lanes::new(private.streams),
             key_line: format!("{KEY_HEADER}: {}\r\n", private.key),
             options,
@@ -287,8 +287,13 @@ impl Acceptor {
     /// Accepts until the gate closes; no error ends it.
     fn run(&self) {
         let mut has_failed = false;
-        while self.registry.wait_for_room() {
-            match self.listener.accept() {
+        // Room is made only for a connection that is there: nobody is closed to no purpose.
+        while !self.registry.is_closing() {
+            let accepted = self.listener.wait().and_then(|()| {
+                self.registry.wait_for_room();
+                self.listener.accept()
+            });
+            match accepted {
                 Ok(stream) => {
                     has_failed = false;
                     self.serve(stream);

@@ -60,8 +60,8 @@ impl Registry {
     }
 
     /// Waits until there is room for one more, closing the longest-idle connection where there is
-    /// none; false where the gate closes meanwhile.
-    pub(super) fn wait_for_room(&self) -> bool {
+    /// none, or until the gate closes.
+    pub(super) fn wait_for_room(&self) {
         const LOOK_EVERY: Duration = Duration::from_millis(100);
         let mut open = self.lock();
         let mut has_evicted = false;
@@ -77,7 +77,6 @@ impl Registry {
             open = guard;
             has_evicted &= !timeout.timed_out();
         }
-        !self.is_closing()
     }
 
     /// Enters a connection; it begins idle.

@@ -31,6 +31,17 @@ impl Listener {
         }
     }
 
+    /// Waits until a connection waits to be accepted, or the listener is shut.
+    pub(super) fn wait(&self) -> io::Result<()> {
+        const LONG: Duration = Duration::from_secs(3600);
+        let descriptor = match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
+        };
+        while system::wait_readable(descriptor, LONG)? == Wait::TimedOut {}
+        Ok(())
+    }
+
     /// Makes `accept` return, in every thread, from now on.
     pub(super) fn shut(&self) -> io::Result<()> {
         match self {

@@ -7,8 +7,7 @@
 //! system leaves it no choice (a blocking pipe). What goes wrong is one of three troubles:
 //! - [`Trouble::Blocked`]: nothing is lost, the same bytes may be offered again at once;
 //! - [`Trouble::Broken`]: bytes of this block may be lost; the sink has put itself in order, and
-//!   the
-//!   writer begins the batch in hand anew after a pause;
+//!   the writer begins the block anew after a pause;
 //! - [`Trouble::Ended`]: nobody will ever read this output again.
 
 mod file;

@@ -19,6 +19,7 @@ mod cli;
 mod conversion;
 mod formats;
 mod golden;
+mod hostile;
 mod http;
 mod lines;
 mod load;

@@ -36,7 +36,7 @@ const CRATES: [(&str, &str); 12] = [
 ];
 
 /// Lines of a source file without its tests.
-const LINES_MAX: usize = 430;
+const LINES_MAX: usize = 450;
 
 fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,0 +1,479 @@
+//! Peers that mean harm, over real sockets: each gets a clear refusal or a close, and the next
+//! ordinary push is served.
+
+use crate::http::{Client, push, request};
+use crate::process::{Collected, PATIENCE, Pushline, command};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// An ordinary push must be served, now.
+fn assert_serves(address: SocketAddr) {
+    let answer = push(address, "/metrics/job/ordinary", "a_b 1\n");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// Sends bytes on a connection of their own; the status of the answer, 0 where there was none.
+fn status_of(address: SocketAddr, bytes: &[u8]) -> u16 {
+    let mut client = Client::connect(address);
+    client.send(bytes).ok();
+    client.end_sending();
+    client.read_answer(true).map_or(0, |answer| answer.status)
+}
+
+#[test]
+fn requests_that_kill_tiny_http_are_refused_and_the_next_push_is_served() {
+    let (pushline, _) = Pushline::start("");
+    let address = pushline.address;
+    let line = "POST /metrics/job/x HTTP/1.1\r\nHost: x\r\n";
+    let with = |rest: &str| format!("{line}{rest}").into_bytes();
+    let many_headers = format!("{line}{}\r\n", "A: b\r\n".repeat(100));
+    let endless_line = format!("{line}A: {}", "b".repeat(100_000));
+    let cases: Vec<(&str, Vec<u8>, u16)> = vec![
+        ("huge length", with("Content-Length: 1000000000000000\r\n\r\n"), 413),
+        ("length beyond 64 bits", with("Content-Length: 99999999999999999999999\r\n\r\n"), 413),
+        ("negative length", with("Content-Length: -1\r\n\r\n"), 400),
+        ("signed length", with("Content-Length: +6\r\n\r\na_b 1\n"), 400),
+        ("two lengths", with("Content-Length: 6\r\nContent-Length: 6\r\n\r\na_b 1\n"), 400),
+        ("a list of lengths", with("Content-Length: 6, 6\r\n\r\na_b 1\n"), 400),
+        ("length in words", with("Content-Length: six\r\n\r\n"), 400),
+        ("empty length", with("Content-Length:\r\n\r\n"), 400),
+        (
+            "length and coding",
+            with("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            400,
+        ),
+        (
+            "coding twice",
+            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            400,
+        ),
+        ("chunked not last", with("Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"), 400),
+        ("another coding", with("Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 400),
+        (
+            "chunked in 1.0",
+            b"POST /metrics/job/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(),
+            400,
+        ),
+        (
+            "bad chunk size",
+            with("Transfer-Encoding: chunked\r\n\r\nzz\r\na_b 1\n\r\n0\r\n\r\n"),
+            400,
+        ),
+        ("huge chunk size", with("Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n"), 400),
+        (
+            "chunk longer than its size",
+            with("Transfer-Encoding: chunked\r\n\r\n3\r\na_b 1\n\r\n0\r\n\r\n"),
+            400,
+        ),
+        ("chunks cut short", with("Transfer-Encoding: chunked\r\n\r\n6\r\na_b"), 400),
+        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), 505),
+        ("HTTP/2.0", b"GET / HTTP/2.0\r\n\r\n".to_vec(), 505),
+        ("HTTP/0.9", b"GET /\r\n\r\n".to_vec(), 400),
+        ("folded header", with("A: b\r\n c\r\n\r\n"), 400),
+        ("NUL in a header", with("A: b\0c\r\n\r\n"), 400),
+        ("NUL in the target", b"GET /\0 HTTP/1.1\r\n\r\n".to_vec(), 400),
+        ("blank in a header name", with("A b: c\r\n\r\n"), 400),
+        ("blank before the colon", with("Content-Length : 6\r\n\r\na_b 1\n"), 400),
+        ("not ASCII in a header name", with("Ä: b\r\n\r\n"), 400),
+        ("not UTF-8 in the target", b"GET /\xff HTTP/1.1\r\n\r\n".to_vec(), 400),
+        ("a hundred headers", many_headers.into_bytes(), 431),
+        ("endless header line", endless_line.into_bytes(), 431),
+        ("nothing", Vec::new(), 0),
+        ("a cut head", b"POST /metr".to_vec(), 0),
+        ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 400),
+    ];
+    for (name, bytes, want) in &cases {
+        assert_eq!(status_of(address, bytes), *want, "{name}");
+        assert_serves(address);
+    }
+    // Header values beyond ASCII are legal (RFC 9110, section 5.5), and harm nobody.
+    assert_eq!(
+        status_of(address, &with("A: ä\r\nContent-Type: ü\r\nContent-Length: 0\r\n\r\n")),
+        200
+    );
+    println!("{} killing requests refused, each followed by a push that was served", cases.len());
+}
+
+#[test]
+fn sixty_four_megabytes_of_headers_are_refused_early() {
+    let (pushline, _) = Pushline::start("");
+    let mut stream = TcpStream::connect(pushline.address).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let chunk = "A: b\r\n".repeat(10_000);
+    let mut sent = 0;
+    while sent < 64 << 20 && stream.write_all(chunk.as_bytes()).is_ok() {
+        sent += chunk.len();
+    }
+    assert_serves(pushline.address);
+    let rss_kib = pushline.status_of("VmRSS");
+    println!("{sent} bytes of headers taken at most, resident {rss_kib} KiB");
+    assert!(rss_kib < 64 * 1024);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_and_no_body_becomes_a_request() {
+    let (pushline, output) = Pushline::start("");
+    let mut client = Client::connect(pushline.address);
+    let three = [
+        request("POST", b"/metrics/job/one", &[], b"a_b 1\n"),
+        request("GET", b"/-/healthy", &[], b""),
+        request("POST", b"/metrics/job/two", &[("Transfer-Encoding", "chunked")], b"a_b 2\n"),
+    ];
+    client.send(&three.concat()).unwrap();
+    let statuses = [(); 3].map(|()| client.read_answer(true).unwrap());
+    assert_eq!(statuses.each_ref().map(|answer| answer.status), [200, 200, 200]);
+    assert_eq!(statuses[1].text(), "healthy\n");
+    // Behind a refused request nothing is served: where the next one begins is not known.
+    let smuggled = request("POST", b"/metrics/job/smuggled", &[], b"evil_x 1\n");
+    for head in [
+        "POST /metrics/job/x HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /metrics/job/x HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n",
+        "POST /metrics/job/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0;\x01\r\n\r\n",
+        "POST /metrics/job/x HTTP/1.1\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+        "GET /-/healthy HTTP/1.1\r\nA: b\r\n\tc\r\n\r\n",
+    ] {
+        let mut client = Client::connect(pushline.address);
+        client.send(&[head.as_bytes(), &smuggled].concat()).ok();
+        assert_eq!(client.read_answer(true).unwrap().status, 400, "{head:?}");
+        assert!(client.is_closed(), "{head:?}");
+    }
+    // A body that looks like a request stays a body, whatever the route does with it.
+    for path in ["/metrics/job/x", "/nowhere", "/-/healthy"] {
+        let mut client = Client::connect(pushline.address);
+        client.send(&request("POST", path.as_bytes(), &[], &smuggled)).unwrap();
+        let status = client.read_answer(true).unwrap().status;
+        assert_eq!(status, if path == "/metrics/job/x" { 400 } else { 404 });
+        assert_eq!(client.push("/metrics/job/after", "a_b 3\n").status, 200);
+    }
+    let text = String::from_utf8(output.take_until(|bytes| bytes.ends_with(b"\n"))).unwrap();
+    assert!(!text.contains("evil"), "{text}");
+}
+
+#[test]
+fn a_continue_is_sent_before_the_body_and_a_refusal_instead_of_it() {
+    let (pushline, _) = Pushline::start("[server]\nmax_body_bytes = \"1KiB\"\n");
+    let mut client = Client::connect(pushline.address);
+    let head = |length: usize| {
+        format!(
+            "POST /metrics/job/x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    client.send(head(6).as_bytes()).unwrap();
+    assert_eq!(client.read_answer(true).unwrap().status, 100);
+    client.send(b"a_b 1\n").unwrap();
+    assert_eq!(client.read_answer(true).unwrap().status, 200);
+    client.send(head(1025).as_bytes()).unwrap();
+    let answer = client.read_answer(true).unwrap();
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.text(), "the body is larger than 1024 bytes (server.max_body_bytes)\n");
+}
+
+#[test]
+fn http_1_0_and_keep_alive_end_as_they_were_asked() {
+    let (pushline, _) = Pushline::start("");
+    let body = "Content-Length: 6\r\n\r\na_b 1\n";
+    for (head, connection) in [
+        ("HTTP/1.0\r\n", Some("close")),
+        ("HTTP/1.0\r\nConnection: keep-alive\r\n", Some("keep-alive")),
+        ("HTTP/1.1\r\n", None),
+        ("HTTP/1.1\r\nConnection: Close\r\n", Some("close")),
+        ("HTTP/1.1\r\nConnection: x, close\r\n", Some("close")),
+    ] {
+        let mut client = Client::connect(pushline.address);
+        client.send(format!("POST /metrics/job/x {head}{body}").as_bytes()).unwrap();
+        let answer = client.read_answer(true).unwrap();
+        assert_eq!((answer.status, answer.header("Connection")), (200, connection), "{head}");
+        if connection == Some("close") {
+            assert!(client.is_closed());
+        } else {
+            assert_eq!(client.push("/metrics/job/x", "a_b 2\n").status, 200);
+        }
+    }
+}
+
+#[test]
+fn slow_heads_and_bodies_are_given_up_at_their_deadlines() {
+    let toml =
+        "[server]\nhead_timeout = \"300ms\"\nbody_timeout = \"300ms\"\nidle_timeout = \"300ms\"\n";
+    let (pushline, _) = Pushline::start(toml);
+    for (name, start, want) in [
+        ("head", &b"POST /metrics/job/x HTTP/1.1\r\n"[..], Some(408)),
+        ("body", b"POST /metrics/job/x HTTP/1.1\r\nContent-Length: 100\r\n\r\n", Some(408)),
+        (
+            "chunks",
+            b"POST /metrics/job/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n",
+            Some(408),
+        ),
+        ("idle", b"", None),
+    ] {
+        let mut client = Client::connect(pushline.address);
+        client.send(start).unwrap();
+        let begun = Instant::now();
+        let trickle = client.stream.try_clone().unwrap();
+        let is_done = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&is_done);
+        let trickling = thread::spawn(move || {
+            // One byte every now and then must not move the deadline.
+            while !done.load(Ordering::Relaxed) && want.is_some() {
+                if (&trickle).write_all(b"a").is_err() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let status = client.read_answer(true).ok().map(|answer| answer.status);
+        is_done.store(true, Ordering::Relaxed);
+        trickling.join().unwrap();
+        assert_eq!(status, want, "{name}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{name}");
+        assert_serves(pushline.address);
+    }
+}
+
+#[test]
+fn idle_slow_and_deaf_peers_together_leave_ordinary_pushes_served() {
+    const IDLE: usize = 1000;
+    const TRICKLING: usize = 500;
+    const DEAF: usize = 50;
+    let toml = "[server]\nmax_connections = 2000\n[output]\nack_timeout = \"30s\"\n";
+    let (pushline, _output) = Pushline::start(toml);
+    let address = pushline.address;
+    let (rss_before, threads_before) = (pushline.status_of("VmRSS"), pushline.status_of("Threads"));
+    let idle: Vec<_> = (0..IDLE).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let trickling: Vec<_> = (0..TRICKLING)
+        .map(|number| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let start: &[u8] = if number % 2 == 0 {
+                b"POST /metrics/job/x HTTP/1.1\r\nA: "
+            } else {
+                b"POST /metrics/job/x HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"
+            };
+            stream.write_all(start).unwrap();
+            stream
+        })
+        .collect();
+    let deaf: Vec<_> = (0..DEAF)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let asks = b"GET /metrics HTTP/1.1\r\n\r\n".repeat(2000);
+            // It never reads: what does not fit is left unsent.
+            stream.write(&asks).ok();
+            stream
+        })
+        .collect();
+    let is_done = Arc::new(AtomicBool::new(false));
+    let done = Arc::clone(&is_done);
+    let dripping = thread::spawn(move || {
+        while !done.load(Ordering::Relaxed) {
+            for stream in &trickling {
+                (&*stream).write(b"a").ok();
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+        drop(trickling);
+    });
+    let begun = Instant::now();
+    let mut served = 0;
+    let mut slowest = Duration::ZERO;
+    while begun.elapsed() < Duration::from_secs(4) {
+        let asked = Instant::now();
+        assert_serves(address);
+        slowest = slowest.max(asked.elapsed());
+        served += 1;
+    }
+    let (rss, threads) = (pushline.status_of("VmRSS"), pushline.status_of("Threads"));
+    println!(
+        "{IDLE} idle, {TRICKLING} trickling, {DEAF} deaf: {served} pushes served, slowest {slowest:?}; \
+         resident {rss_before} -> {rss} KiB, threads {threads_before} -> {threads}"
+    );
+    assert!(served > 10 && rss < 128 * 1024, "{served} served, {rss} KiB");
+    assert!(threads <= threads_before + (IDLE + TRICKLING + DEAF + 2) as u64);
+    is_done.store(true, Ordering::Relaxed);
+    dripping.join().unwrap();
+    drop((idle, deaf));
+    let deadline = Instant::now() + PATIENCE;
+    while pushline.status_of("Threads") > threads_before + 2 {
+        assert!(Instant::now() < deadline, "threads do not return");
+        thread::sleep(Duration::from_millis(20));
+    }
+    println!("afterwards resident {} KiB", pushline.status_of("VmRSS"));
+}
+
+#[test]
+fn sixty_four_keep_alive_clients_at_once_are_all_served_repeatedly() {
+    let (pushline, _output) = Pushline::start("");
+    let address = pushline.address;
+    for round in 0..5 {
+        let barrier = Arc::new(std::sync::Barrier::new(64));
+        let clients: Vec<_> = (0..64)
+            .map(|_| {
+                let barrier = Arc::clone(&barrier);
+                thread::spawn(move || {
+                    barrier.wait();
+                    let mut client = Client::connect(address);
+                    for _ in 0..20 {
+                        assert_eq!(client.push("/metrics/job/x", "a_b 1\n").status, 200);
+                    }
+                    // All stay connected until the last one is served.
+                    barrier.wait();
+                })
+            })
+            .collect();
+        for client in clients {
+            client.join().unwrap();
+        }
+        println!("round {round}: 64 clients, 20 pushes each");
+    }
+}
+
+#[test]
+fn beyond_max_connections_the_longest_idle_one_makes_room() {
+    let (pushline, _output) = Pushline::start("[server]\nmax_connections = 8\n");
+    let mut clients: Vec<_> = (0..8).map(|_| Client::connect(pushline.address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.push("/metrics/job/x", "a_b 1\n").status, 200);
+    }
+    for _ in 0..4 {
+        assert_serves(pushline.address);
+    }
+    assert!(clients[0].is_closed(), "the longest idle one");
+    let last = clients.last_mut().unwrap();
+    assert_eq!(last.push("/metrics/job/x", "a_b 2\n").status, 200, "the shortest idle one stays");
+}
+
+#[test]
+fn bodies_beyond_the_memory_for_them_are_refused_and_the_memory_comes_back() {
+    let toml = "[server]\nmax_body_bytes = \"1MiB\"\nmax_buffered_bytes = \"1MiB\"\n";
+    let (pushline, _output) = Pushline::start(toml);
+    let body = b"a_b 1\n".repeat(120_000);
+    let whole = request("POST", b"/metrics/job/x", &[], &body);
+    let mut holder = Client::connect(pushline.address);
+    holder.send(&whole[..whole.len() - 1]).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let in_hand = || {
+        let metrics = Client::connect(pushline.address).ask("GET", "/metrics", &[], b"");
+        let line = metrics.text().lines().find(|line| line.starts_with("pushline_buffered_bytes "));
+        line.unwrap().rsplit_once(' ').unwrap().1.parse::<usize>().unwrap()
+    };
+    while in_hand() < body.len() - 1 {
+        assert!(Instant::now() < deadline, "its bytes do not arrive");
+    }
+    let mut other = Client::connect(pushline.address);
+    other.send(&whole).ok();
+    let refusal = other.read_answer(true).unwrap();
+    assert_eq!(refusal.status, 503);
+    assert_eq!(refusal.header("Retry-After"), Some("5"));
+    assert!(refusal.text().contains("server.max_buffered_bytes"), "{}", refusal.text());
+    holder.send(&whole[whole.len() - 1..]).unwrap();
+    assert_eq!(holder.read_answer(true).unwrap().status, 200);
+    let deadline = Instant::now() + PATIENCE;
+    while Client::connect(pushline.address).ask("POST", "/metrics/job/x", &[], &body).status != 200
+    {
+        assert!(Instant::now() < deadline, "the memory does not come back");
+    }
+}
+
+#[test]
+fn running_out_of_descriptors_is_survived() {
+    let mut limited = std::process::Command::new("bash");
+    let program = command().get_program().to_string_lossy().into_owned();
+    limited.args(["-c", &format!("ulimit -n 96; exec {program} \"$0\"")]);
+    let pushline = Pushline::spawn_with(limited, "", Stdio::null());
+    let address = pushline.address;
+    let hoard: Vec<_> = (0..150).map(|_| TcpStream::connect(address).unwrap()).collect();
+    pushline.log.wait_for_text("cannot accept, trying again");
+    drop(hoard);
+    let served = AtomicU64::new(0);
+    for _ in 0..50 {
+        assert_serves(address);
+        served.fetch_add(1, Ordering::Relaxed);
+    }
+    println!("96 descriptors, 150 connections: service resumed, {} pushes", served.into_inner());
+}
+
+#[test]
+fn credentials_guard_every_route_but_the_probes() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = crate::process::folder();
+    let file = folder.join("auth");
+    std::fs::write(&file, "basic user:secret\nbearer t0ken\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let toml = format!("[server]\nauth_file = \"{}\"\n", file.display());
+    let (pushline, _output) = Pushline::start(&toml);
+    let ask = |method: &str, path: &str, header: Option<&str>| {
+        let headers: Vec<_> = header.into_iter().map(|value| ("Authorization", value)).collect();
+        Client::connect(pushline.address).ask(method, path, &headers, b"a_b 1\n")
+    };
+    let refused = ask("POST", "/metrics/job/x", None);
+    assert_eq!(refused.status, 401);
+    assert_eq!(
+        refused.header("WWW-Authenticate"),
+        Some("Basic realm=\"pushline\", charset=\"UTF-8\"")
+    );
+    assert_eq!(ask("POST", "/metrics/job/x", Some("Bearer wrong")).status, 401);
+    assert_eq!(ask("GET", "/metrics", None).status, 401);
+    assert_eq!(ask("GET", "/nowhere", None).status, 401);
+    assert_eq!(ask("GET", "/-/healthy", None).status, 200);
+    assert_eq!(ask("GET", "/-/ready", None).status, 200);
+    assert_eq!(ask("POST", "/metrics/job/x", Some("Bearer t0ken")).status, 200);
+    assert_eq!(ask("POST", "/metrics/job/x", Some("Basic dXNlcjpzZWNyZXQ=")).status, 200);
+    std::fs::write(&file, "bearer other\n").unwrap();
+    pushline.signal("HUP");
+    pushline.log.wait_for_text("credentials read again");
+    assert_eq!(ask("POST", "/metrics/job/x", Some("Bearer t0ken")).status, 401);
+    assert_eq!(ask("POST", "/metrics/job/x", Some("Bearer other")).status, 200);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_client_that_goes_away_in_the_middle_harms_nobody() {
+    let (pushline, output) = Pushline::start("");
+    for cut in [1, 20, 60, 90] {
+        let whole = request("POST", b"/metrics/job/gone", &[], &b"a_b 1\n".repeat(20));
+        let mut stream = TcpStream::connect(pushline.address).unwrap();
+        stream.write_all(&whole[..whole.len() - cut]).unwrap();
+        drop(stream);
+    }
+    let mut early = TcpStream::connect(pushline.address).unwrap();
+    early.write_all(&request("POST", b"/metrics/job/early", &[], b"a_b 1\n")).unwrap();
+    drop(early);
+    assert_serves(pushline.address);
+    wait_for(&output, "job=ordinary");
+    let text = String::from_utf8(output.snapshot()).unwrap();
+    assert!(!text.contains("job=gone"), "{text}");
+}
+
+fn wait_for(output: &Collected, text: &str) {
+    output.wait_for_text(text);
+}
+
+#[test]
+fn a_stop_answers_what_is_in_hand_and_closes_what_is_idle() {
+    let (mut pushline, output) = Pushline::start("");
+    let mut idle = Client::connect(pushline.address);
+    assert_eq!(idle.push("/metrics/job/idle", "a_b 1\n").status, 200);
+    let whole = request("POST", b"/metrics/job/inhand", &[], b"a_b 2\n");
+    let mut in_hand = Client::connect(pushline.address);
+    in_hand.send(&whole[..whole.len() - 2]).unwrap();
+    // It is in hand once the process has read of it: the own metrics show it as busy soon after.
+    thread::sleep(Duration::from_millis(100));
+    pushline.signal("TERM");
+    pushline.log.wait_for_text("msg=draining");
+    assert!(idle.is_closed());
+    in_hand.send(&whole[whole.len() - 2..]).unwrap();
+    let answer = in_hand.read_answer(true).unwrap();
+    assert_eq!((answer.status, answer.header("Connection")), (200, Some("close")));
+    assert!(pushline.wait().success());
+    let mut late = TcpStream::connect(pushline.address);
+    if let Ok(stream) = &mut late {
+        assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+    }
+    assert!(String::from_utf8(output.snapshot()).unwrap().contains("job=inhand"));
+}
