@@ -429,7 +429,7 @@ mod tests {
         let mut noise = 1_u32;
         let mut next = || {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (noise >> 24) as u8
+            u8::try_from(noise >> 24).unwrap()
         };
         let random: Vec<u8> = (0..300_000).map(|_| next()).collect();
         let repeated = b"ab_c 1\n".repeat(100_000);
@@ -510,7 +510,7 @@ mod tests {
                 let mut damaged = sent.clone();
                 for _ in 0..=below(2) {
                     let at = below(damaged.len());
-                    damaged[at] = below(256) as u8;
+                    damaged[at] = u8::try_from(below(256)).unwrap();
                 }
                 match decoder.decode(coding, &damaged, 1 << 20) {
                     Ok(decoded) => assert!(decoded.len() <= 1 << 20),

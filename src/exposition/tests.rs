@@ -89,7 +89,13 @@ impl Random {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+}
+
+impl Random {
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap()
     }
 }
 
@@ -104,7 +110,7 @@ fn damage(body: &mut Vec<u8>, random: &mut Random) {
             }
             1 => body.insert(at, SPICE[random.below(SPICE.len())]),
             2 if at < body.len() => body[at] = SPICE[random.below(SPICE.len())],
-            3 if at < body.len() => body[at] = random.below(256) as u8,
+            3 if at < body.len() => body[at] = random.byte(),
             _ => {
                 let end = (at + random.below(20)).min(body.len());
                 let piece = body[at..end].to_vec();
@@ -175,7 +181,7 @@ fn damaged_protobuf_is_read_or_refused() {
 fn random_bytes_are_read_or_refused() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..20_000 {
-        let body: Vec<u8> = (0..random.below(60)).map(|_| random.below(256) as u8).collect();
+        let body: Vec<u8> = (0..random.below(60)).map(|_| random.byte()).collect();
         for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
             assert_twins(&body, format, Names::Utf8);
             if let Err(error) = read_all(&body, format, Names::Utf8) {
@@ -186,6 +192,7 @@ fn random_bytes_are_read_or_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one case a line")]
 fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
     for (body, want) in [
         (
@@ -277,7 +284,7 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
 
 #[test]
 fn an_error_of_protobuf_names_byte_and_family() {
-    let family = |fields: &[u8]| [&[fields.len() as u8][..], fields].concat();
+    let family = |fields: &[u8]| [&[u8::try_from(fields.len()).unwrap()][..], fields].concat();
     for (fields, want) in [
         (&b"\x0a\x03a_b\x18\x01\x22\x02\x12\x00"[..], None),
         (

@@ -12,6 +12,7 @@
     clippy::cast_sign_loss,
     clippy::too_many_lines,
     clippy::let_underscore_must_use,
+    clippy::unused_io_amount,
     reason = "in a test a panic is the verdict, and a figure that is printed is its result"
 )]
 
