@@ -1,7 +1,7 @@
 //! TOML and environment → validated options of each module (SPEC 4).
 //!
 //! Defaults, then the file, then the environment: each source is a list of settings with their
-//! places, and each setting goes through [`keys::set`], which knows every key. Every mistake is
+//! places, and each setting goes through `keys::set`, which knows every key. Every mistake is
 //! collected, so that an operator mends all of them at once. The stages own their options; this is
 //! the only room that knows all of them.
 
