@@ -18,6 +18,7 @@
 
 mod cli;
 mod conversion;
+mod delivery;
 mod formats;
 mod golden;
 mod hostile;
