@@ -13,7 +13,7 @@ flush() {
     while true; do
         answer=$(printf '%s' "$batch" | curl -sS -w '\n%{http_code}' --data-binary @- "$url")
         case ${answer##*$'\n'} in
-            204) break ;;
+            2??) break ;;
             4??) echo "InfluxDB refused a batch: $answer" >&2; exit 1 ;;
             *) sleep 1 ;;
         esac

@@ -216,6 +216,35 @@ fn a_non_blocking_pipe_of_a_supervisor_is_waited_for() {
     check_all_there(&reader.join().unwrap(), &good);
 }
 
+#[test]
+fn a_reader_of_stdout_killed_under_load_ends_the_process_at_once() {
+    // What a pipe holds that its reader had not read is gone with the reader, written all the same.
+    const PIPE_BYTES: usize = 1 << 20;
+    let mut pushline = Pushline::spawn("", Stdio::piped());
+    let output = pushline.stdout();
+    let reader = thread::spawn(move || read_some(output, 300_000));
+    let good = push_all(pushline.address, PUSHES, &Arc::default());
+    let ended = Instant::now();
+    assert_eq!(pushline.wait().code(), Some(1));
+    let waited = ended.elapsed();
+    let received = String::from_utf8(reader.join().unwrap()).unwrap();
+    let numbers: HashSet<&str> = received
+        .lines()
+        .filter_map(|line| line.split(" rows=2").next()?.split("n=").nth(1))
+        .collect();
+    let unread: Vec<_> =
+        good.iter().filter(|number| !numbers.contains(number.to_string().as_str())).collect();
+    let line_bytes = received.len() / received.lines().count();
+    println!(
+        "{} pushes got 200, {} of them written but unread; ended {waited:?} after the last answer",
+        good.len(),
+        unread.len()
+    );
+    assert!((good.len() as u64) < PUSHES, "the reader went away too late");
+    assert!(unread.len() * 3 * line_bytes <= PIPE_BYTES + 300_000, "more than the pipe holds");
+    assert!(waited < Duration::from_secs(5));
+}
+
 /// A load that is ended by a signal at a random moment; returns output, the numbers that got 200
 /// and whether the process ended well.
 fn ended_by(name: &str, after: u64) -> (Vec<u8>, Vec<u64>, bool) {

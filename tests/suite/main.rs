@@ -19,6 +19,7 @@
 mod cli;
 mod conversion;
 mod delivery;
+mod examples;
 mod formats;
 mod golden;
 mod hostile;

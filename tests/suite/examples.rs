@@ -1,0 +1,154 @@
+//! The example configurations of `scripts/examples`: those that pushline reads are checked by it,
+//! the pipes are run against a stand-in of the store, the rest is checked for what it names.
+
+use crate::http::push;
+use crate::process::{Collected, Pushline, command, folder};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/examples")
+}
+
+#[test]
+fn every_example_configuration_of_pushline_is_good() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(examples()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let output = command().arg("--check").arg("--config").arg(&path).output().unwrap();
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{}: {message}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "only {count}");
+}
+
+#[test]
+fn the_tcp_examples_feed_a_socket_with_a_line_a_point() {
+    for name in ["victoriametrics.toml", "questdb.toml"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let toml = std::fs::read_to_string(examples().join(name)).unwrap();
+        let start = toml.find("tcp://").unwrap() + "tcp://".len();
+        let end = start + toml[start..].find('"').unwrap();
+        let here = listener.local_addr().unwrap().to_string();
+        let toml = format!("{}{here}{}", &toml[..start], &toml[end..]);
+        let pushline = Pushline::spawn(&toml, Stdio::null());
+        let (stream, _) = listener.accept().unwrap();
+        let received = Collected::from(stream);
+        assert_eq!(push(pushline.address, "/metrics/job/x", "a_b 1\nc_d 2\n").status, 200);
+        let bytes =
+            received.take_until(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count() == 2);
+        assert!(bytes.starts_with(b"a,job=x b=1 "), "{name}");
+    }
+}
+
+/// A store that answers each request with a status, and tells the bodies.
+fn store(status: &'static str) -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/write?db=metrics", listener.local_addr().unwrap());
+    let (sender, bodies) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let body = read_request(&mut stream.as_ref().unwrap());
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.unwrap().write_all(answer.as_bytes()).unwrap();
+            sender.send(body).ok();
+        }
+    });
+    (url, bodies)
+}
+
+fn read_request(stream: &mut &TcpStream) -> String {
+    let mut request = Vec::new();
+    let mut chunk = [0; 65536];
+    loop {
+        let count = stream.read(&mut chunk).unwrap();
+        request.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&request);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+            if body.len() >= length.parse::<usize>().unwrap() {
+                return body.to_owned();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_shell_pipe_sends_batches_and_ends_when_they_are_refused() {
+    let script = examples().join("influxdb.sh");
+    let (url, bodies) = store("204 No Content");
+    let mut pipe = Command::new(&script).arg(&url).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = pipe.stdin.take().unwrap();
+    let lines: String = (0..7000).map(|number| format!("m,a=b\\\\ c f={number} 1\n")).collect();
+    input.write_all(lines.as_bytes()).unwrap();
+    assert_eq!(bodies.recv().unwrap().lines().count(), 5000);
+    // The rest comes when a second has passed without a line, the torn line only when it is whole.
+    input.write_all(b"torn f=1 ").unwrap();
+    assert_eq!(bodies.recv().unwrap().lines().count(), 2000);
+    input.write_all(b"2\n").unwrap();
+    drop(input);
+    assert_eq!(bodies.recv().unwrap(), "torn f=1 2\n");
+    assert!(pipe.wait().unwrap().success());
+
+    let (url, _bodies) = store("400 Bad Request");
+    let mut pipe = Command::new(&script)
+        .arg(&url)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    pipe.stdin.take().unwrap().write_all(b"m f=1 1\n").unwrap();
+    let output = pipe.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("refused a batch"));
+}
+
+#[test]
+fn what_a_supervisor_runs_serves_and_pipes() {
+    // The commands of the systemd unit, of s6 and of Telegraf, with our own paths in their places.
+    let (url, bodies) = store("204 No Content");
+    let folder = folder();
+    let config = folder.join("pushline.toml");
+    std::fs::write(&config, "[server]\nlisten = [\"127.0.0.1:0\"]\n").unwrap();
+    let unit = std::fs::read_to_string(examples().join("pushline.service")).unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let script = line.split_once('\'').unwrap().1.trim_end_matches('\'');
+    let program = command().get_program().to_string_lossy().into_owned();
+    let script = script
+        .replace("/usr/bin/pushline", &program)
+        .replace("/etc/pushline/pushline.toml", config.to_str().unwrap())
+        .replace("/usr/share/pushline", examples().to_str().unwrap())
+        .replace("http://127.0.0.1:8086/write?db=metrics", &url);
+    let mut shell = Command::new("bash")
+        .args(["-o", "pipefail", "-c", &script])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Collected::from(shell.stderr.take().unwrap());
+    log.wait_for_text("msg=writing");
+    let text = String::from_utf8(log.snapshot()).unwrap();
+    let address = text.split("address=").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    assert_eq!(push(address, "/metrics/job/unit", "a_b 1\n").status, 200);
+    assert!(bodies.recv().unwrap().starts_with("a,job=unit b=1 "));
+    Command::new("pkill").args(["-TERM", "-f", config.to_str().unwrap()]).status().unwrap();
+    shell.wait().unwrap();
+
+    for run in ["s6/pushline/run", "s6/influxdb/run"] {
+        let status = Command::new("sh").arg("-n").arg(examples().join(run)).status().unwrap();
+        assert!(status.success(), "{run}");
+    }
+    let telegraf = std::fs::read_to_string(examples().join("telegraf.conf")).unwrap();
+    for line in ["signal = \"none\"", "data_format = \"influx\"", "[[inputs.execd]]"] {
+        assert!(telegraf.contains(line), "{line}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
