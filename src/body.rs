@@ -3,6 +3,11 @@
 //! A [`Decoder`] belongs to a worker and uses its inflater and its buffer again for each push.
 //! Memory is taken as decoded bytes appear, never by what a body announces, and never beyond the
 //! bound: a bomb costs the bound once, and is refused there.
+//!
+//! flate2's backend is zlib-rs, by measurement against miniz_oxide, each with one inflater used
+//! again: 12 times faster on a push of 200 bytes, 0.8 of its speed on one of 900 KB. Small pushes
+//! are the many. Using the inflater again is 1.7 times faster than a new one on the small push.
+//! Snappy inflates the large one at 3.5 times the speed of zlib-rs, a tenth of a memcpy.
 
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, KIB};
 use crate::sample::{Format, Quoted};

@@ -391,3 +391,149 @@ impl<'m> Tags<'m> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn names_are_cut_at_their_first_underscore() {
+        for (name, measurement, field, kept) in [
+            ("disk_free_bytes", "disk", "free_bytes", "disk_free_bytes"),
+            ("up", "up", "up", "up"),
+            ("x", "x", "x", "x"),
+            ("_x", "x", "x", "x"),
+            ("x_", "x", "x", "x"),
+            ("ab__", "ab", "_", "ab__"),
+            ("ab__c", "ab", "_c", "ab__c"),
+            ("__ab_c_", "ab", "c_", "ab_c_"),
+            ("job:ab:rate5m", "job:ab:rate5m", "job:ab:rate5m", "job:ab:rate5m"),
+            ("", "unknown", "unknown", "unknown"),
+            ("___", "unknown", "unknown", "unknown"),
+        ] {
+            assert_eq!(cut(name), Cut { measurement, field, kept }, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_clean() {
+        for (name, want) in [
+            ("plain", "plain"),
+            ("#x", "_#x"),
+            ("x#", "x#"),
+            ("a\"b\\c\n\u{7f}", "a_b_c__"),
+            ("日本", "日本"),
+            ("a,b c=d", "a,b c=d"),
+        ] {
+            assert_eq!(clean(name), want);
+        }
+    }
+
+    /// The tags of a sample, worked out as plainly as can be.
+    fn plain_tags(
+        group: &[Label<'_>],
+        labels: &[Label<'_>],
+        bound: Option<&str>,
+        field: &str,
+    ) -> BTreeMap<String, String> {
+        let mut merged: BTreeMap<String, String> = BTreeMap::new();
+        for label in labels.iter().chain(group) {
+            merged.insert(label.name.to_string(), label.value.to_string());
+        }
+        if let Some(bound) = bound {
+            merged.insert(bound.to_owned(), "bound".to_owned());
+        }
+        merged.retain(|_, value| !value.is_empty());
+        let is_taken = |key: &str| key == field || RESERVED_KEYS.contains(&key);
+        let (stay, change): (Vec<_>, Vec<_>) =
+            merged.into_iter().partition(|(key, _)| !is_taken(key) && clean(key) == *key);
+        let mut tags: BTreeMap<String, String> = stay.into_iter().collect();
+        for (key, value) in change {
+            let mut key = clean(&key).into_owned();
+            while is_taken(&key) || tags.contains_key(&key) {
+                key.push('_');
+            }
+            tags.insert(key, value);
+        }
+        tags
+    }
+
+    fn label(name: &'static str, value: &'static str) -> Label<'static> {
+        Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) }
+    }
+
+    #[test]
+    fn tags_are_merged_cleaned_and_freed_of_clashes_as_the_plain_way_does() {
+        const NAMES: [&str; 14] = [
+            "a", "b", "job", "le", "le_", "time", "time_", "c", "c_", "c__", "_field", "x\"", "x_",
+            "#z",
+        ];
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % bound as u64).unwrap()
+        };
+        let options = Options::default();
+        for _ in 0..20_000 {
+            let mut pick = |count: usize| {
+                let mut labels: Vec<Label<'static>> = Vec::new();
+                for _ in 0..count {
+                    let name = NAMES[below(NAMES.len())];
+                    let value = ["", "1", "2"][below(3)];
+                    if !labels.iter().any(|known| known.name == name) {
+                        labels.push(label(name, value));
+                    }
+                }
+                labels
+            };
+            let (mut group, labels) = (pick(4), pick(8));
+            group.sort_by(|a, b| a.name.cmp(&b.name));
+            let part = if below(2) == 0 { Part::Bucket(1.0) } else { Part::Whole };
+            let family = if below(2) == 0 { "m_c" } else { "m_time" };
+            let context = Context { options: &options, job: "j", group: &group, received_ns: 1 };
+            let mut mapper = Mapper::new(context);
+            let value = Value::Number(1.0);
+            let sample = Sample { family, part, labels: &labels, value, timestamp_ns: None };
+            let point = mapper.map(&sample).unwrap();
+            let found: Vec<_> = point
+                .tags
+                .iter()
+                .map(|(key, value)| {
+                    let value = match value {
+                        TagValue::Group(index) => group[index].value.to_string(),
+                        TagValue::Text(text) => text.to_owned(),
+                        TagValue::Bound(_) => "bound".to_owned(),
+                    };
+                    (key.to_owned(), value)
+                })
+                .collect();
+            let field = format!("{}{}", point.field, point.suffix);
+            let want = plain_tags(&group, &labels, bound_key(part), &field);
+            assert_eq!(found, want.into_iter().collect::<Vec<_>>(), "{group:?} {labels:?}");
+        }
+    }
+
+    #[test]
+    fn what_line_protocol_cannot_say_is_skipped_and_counted() {
+        let options = Options::default();
+        let mut mapper =
+            Mapper::new(Context { options: &options, job: "j", group: &[], received_ns: 7 });
+        let sample = |part, value, timestamp_ns| Sample {
+            family: "a_b",
+            part,
+            labels: &[],
+            value: Value::Number(value),
+            timestamp_ns,
+        };
+        assert!(mapper.map(&sample(Part::Whole, f64::NAN, None)).is_none());
+        assert!(mapper.map(&sample(Part::Sum, f64::INFINITY, None)).is_none());
+        assert!(mapper.map(&sample(Part::Quantile(f64::NAN), 1.0, None)).is_none());
+        assert_eq!(mapper.skipped, Skipped { not_finite: 2, bound_nan: 1 });
+        for (own, want) in [(None, 7), (Some(0), 7), (Some(-1), 7), (Some(5), 5)] {
+            assert_eq!(mapper.map(&sample(Part::Whole, 1.0, own)).unwrap().timestamp_ns, want);
+        }
+    }
+}

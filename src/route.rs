@@ -369,3 +369,155 @@ fn unescape_name(name: &str) -> Option<String> {
     text.push_str(rest);
     Some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints(names: Names) -> Vec<Endpoint> {
+        [("", names), ("/v1/x", Names::Legacy)]
+            .map(|(prefix, names)| Endpoint { prefix: prefix.to_owned(), names })
+            .to_vec()
+    }
+
+    fn labels_of(target: &str) -> Result<String, String> {
+        match route("POST", target.as_bytes(), &endpoints(Names::Utf8)) {
+            Ok(Route::Push { group, .. }) => {
+                let pairs =
+                    group.labels().iter().map(|label| format!("{}={}", label.name, label.value));
+                Ok(pairs.collect::<Vec<_>>().join(" "))
+            }
+            Ok(other) => Ok(format!("{other:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_method_and_a_path_have_one_route() {
+        for (method, target, want) in [
+            ("GET", "/metrics", Route::OwnMetrics),
+            ("HEAD", "/metrics?x", Route::OwnMetrics),
+            ("POST", "/metrics", Route::NotFound),
+            ("GET", "/-/healthy", Route::Healthy),
+            ("GET", "/-/ready", Route::Ready),
+            ("PUT", "/-/ready", Route::NotFound),
+            ("DELETE", "/metrics/job/a", Route::Delete),
+            ("DELETE", "/v1/x/metrics/job/a/b", Route::Delete),
+            ("OPTIONS", "/metrics/job@base64/YQ", Route::Options),
+            ("GET", "/metrics/job/a", Route::MethodNotAllowed),
+            ("post", "/metrics/job/a", Route::MethodNotAllowed),
+            ("POST", "/metrics/job", Route::NotFound),
+            ("POST", "/metrics/jobs/a", Route::NotFound),
+            ("POST", "//metrics/job/a", Route::NotFound),
+            ("GET", "http://host:1/metrics", Route::OwnMetrics),
+            ("GET", "HTTPS://host", Route::NotFound),
+            ("OPTIONS", "*", Route::NotFound),
+            ("GET", "", Route::NotFound),
+        ] {
+            let found = route(method, target.as_bytes(), &endpoints(Names::Legacy));
+            assert_eq!(found, Ok(want), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn labels_are_decoded_and_the_last_one_wins() {
+        for (target, want) in [
+            ("/metrics/job/a/z/1/b/2?c=3", "b=2 job=a z=1"),
+            ("/metrics/job/a/x/1/x/2/job/b", "job=a x=2"),
+            ("/metrics/job/a%2Fb/x@base64/YS9i/", "error"),
+            ("/metrics/job/a%2Fb/x@base64/YS9i", "job=a/b x=a/b"),
+            ("/metrics/job@base64/YQ==/x@base64/=", "job=a x="),
+            ("/metrics/job/a/U__a_2e_b/1/U__c__d/2", "a.b=1 c_d=2 job=a"),
+            ("/metrics/job/a/U__a_110000_b/1", "U__a_110000_b=1 job=a"),
+            ("/metrics/job/a/", "job=a"),
+            ("/metrics/job/a/x/", "job=a x="),
+        ] {
+            let found = labels_of(target).unwrap_or_else(|_| "error".to_owned());
+            assert_eq!(found, want, "{target}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_part_of_the_url_and_what_is_allowed() {
+        for (target, want) in [
+            (
+                "/metrics/job/a%zz",
+                "URL part \"a%zz\": % must be followed by two hexadecimal digits",
+            ),
+            ("/metrics/job/%ff", "URL part \"%ff\": must be UTF-8 once decoded"),
+            (
+                "/metrics/job/a/x@base64/!",
+                "URL label \"x\": \"!\" is not base64, URL-safe or standard",
+            ),
+            ("/metrics/job/a/__x/1", "URL label \"__x\": a label name must not begin with __"),
+            ("/metrics/job/a//1", "URL label \"\": a label name must be not empty"),
+            ("/metrics/job//x", "URL: the job must not be empty"),
+            (
+                "/metrics/job/a/x",
+                "URL label \"x\": has no value, expected /<label>/<value> pairs behind the job",
+            ),
+        ] {
+            assert_eq!(labels_of(target).unwrap_err(), want, "{target}");
+        }
+        let error =
+            route("PUT", b"/metrics/job/a/my-zone/1", &endpoints(Names::Legacy)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "URL label \"my-zone\": a label name must be [a-zA-Z_][a-zA-Z0-9_]* (or any name with \
+             utf8_names = true)"
+        );
+    }
+
+    #[test]
+    fn any_target_has_a_route_or_an_error() {
+        const PIECES: [&[u8]; 16] = [
+            b"/",
+            b"//",
+            b"metrics",
+            b"job",
+            b"@base64",
+            b"%2F",
+            b"%",
+            b"%zz",
+            b"U__",
+            b"_2e_",
+            b"=",
+            b"\xff",
+            b"\xc3\xa9",
+            b"a",
+            b"?",
+            b"http://h",
+        ];
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        let mut below = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % bound as u64).unwrap()
+        };
+        let mut pushes = 0;
+        for _ in 0..100_000 {
+            let mut target = if below(4) > 0 { b"/metrics/job/".to_vec() } else { Vec::new() };
+            for _ in 0..below(12) {
+                target.extend_from_slice(PIECES[below(PIECES.len())]);
+            }
+            match route("POST", &target, &endpoints(Names::Utf8)) {
+                Ok(Route::Push { group, .. }) => {
+                    assert!(!group.job().is_empty());
+                    assert!(group.labels().is_sorted_by(|a, b| a.name < b.name));
+                    pushes += 1;
+                }
+                Ok(_) => {}
+                Err(error) => assert!(!error.to_string().contains('\n')),
+            }
+        }
+        assert!(pushes > 5000, "only {pushes} pushes");
+    }
+
+    #[test]
+    fn a_prefix_has_one_form() {
+        for (prefix, want) in [("", ""), ("/", ""), ("a", "/a"), ("//a/b//", "/a/b")] {
+            assert_eq!(normalise_prefix(prefix), want);
+        }
+    }
+}

@@ -103,21 +103,18 @@ impl Writer {
 
     fn serve(&mut self) -> Result<(), Stop> {
         loop {
-            // Once the queue is closed, nothing new comes: what waits is all there is.
-            let message = match self.receiver.close_deadline() {
+            match self.receiver.take_waiting() {
+                Some(message) => self.take(message),
+                // Once the queue is closed, nothing new comes: what waited was all there is.
+                None if self.receiver.close_deadline().is_some() => return Ok(()),
                 None => {
                     let patience = self.look_after_output()?;
-                    self.receiver.receive(patience)
+                    match self.receiver.receive(patience) {
+                        Ok(Some(message)) => self.take(message),
+                        Ok(None) => {}
+                        Err(SendersGone) => return Ok(()),
+                    }
                 }
-                Some(_) => match self.receiver.take_waiting() {
-                    None => return Ok(()),
-                    message => Ok(message),
-                },
-            };
-            match message {
-                Ok(Some(message)) => self.take(message),
-                Ok(None) => {}
-                Err(SendersGone) => return Ok(()),
             }
             self.join_waiting();
             if !self.batches.is_empty() {

@@ -231,3 +231,75 @@ fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[H
         private.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &[u8] = b"POST /metrics/job/caf\xc3\xa9 HTTP/1.1\r\nHost: x\r\nContent-Type: a\r\n\
+        content-encoding: gzip\r\nContent-Encoding: b\r\nAuthorization: Basic eA==\r\nX: y\r\n\
+        Content-Length: 12\r\n\r\n";
+
+    fn read_one(head: &[u8]) -> Result<Option<Head>, Refusal> {
+        read(head, &mut Vec::new())
+    }
+
+    #[test]
+    fn the_head_of_a_worker_is_written_anew() {
+        let mut private = Vec::new();
+        let head = read(GOOD, &mut private).unwrap().unwrap();
+        assert_eq!(
+            String::from_utf8(private).unwrap(),
+            "POST /metrics/job/caf%C3%A9 HTTP/1.1\r\nContent-Type: a\r\nContent-Encoding: gzip, b\r\n"
+        );
+        assert_eq!((head.len, head.framing), (GOOD.len(), Framing::Length(12)));
+        assert_eq!(GOOD.get(head.authorization.unwrap()), Some(&b"Basic eA=="[..]));
+    }
+
+    #[test]
+    fn every_prefix_of_a_head_is_incomplete() {
+        for len in 0..GOOD.len() {
+            assert_eq!(read_one(&GOOD[..len]), Ok(None), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn damaged_heads_are_read_or_refused() {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % bound as u64).unwrap()
+        };
+        let mut private = Vec::new();
+        let mut refused = 0;
+        for _ in 0..60_000 {
+            let mut head = GOOD.to_vec();
+            for _ in 0..=below(3) {
+                let at = below(head.len());
+                match below(3) {
+                    0 => head[at] = u8::try_from(below(256)).unwrap(),
+                    1 => head.insert(at, b"\r\n: ,\0\t"[below(7)]),
+                    _ => {
+                        head.remove(at);
+                    }
+                }
+            }
+            match read(&head, &mut private) {
+                // What a worker gets is one head, however the foreign one looked.
+                Ok(Some(_)) => {
+                    assert!(private.is_ascii() && private.ends_with(b"\r\n"));
+                    assert!(!private.windows(4).any(|window| window == b"\r\n\r\n"));
+                    assert!(private.windows(9).filter(|w| *w == b" HTTP/1.1").count() >= 1);
+                }
+                Ok(None) => {}
+                Err(refusal) => {
+                    assert!(matches!(refusal.status(), 400 | 431 | 505));
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > 10_000, "only {refused} refused");
+    }
+}

@@ -142,8 +142,8 @@ fn what_a_supervisor_runs_serves_and_pipes() {
     Command::new("pkill").args(["-TERM", "-f", config.to_str().unwrap()]).status().unwrap();
     shell.wait().unwrap();
 
-    for run in ["s6/pushline/run", "s6/influxdb/run"] {
-        let status = Command::new("sh").arg("-n").arg(examples().join(run)).status().unwrap();
+    for run in ["s6/pushline/run", "s6/influxdb/run", "datakit.sh"] {
+        let status = Command::new("bash").arg("-n").arg(examples().join(run)).status().unwrap();
         assert!(status.success(), "{run}");
     }
     let telegraf = std::fs::read_to_string(examples().join("telegraf.conf")).unwrap();
