@@ -395,6 +395,7 @@ fn gzip_data(member: &[u8]) -> Result<&[u8], Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
     use std::io::Write;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -494,13 +495,7 @@ mod tests {
 
     #[test]
     fn damaged_bodies_are_decoded_or_refused() {
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut below = |bound: usize| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            usize::try_from(random % bound as u64).unwrap()
-        };
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
         let body = b"# TYPE ab_c gauge\nab_c{x=\"1\"} 1\nab_c{x=\"2\"} 2\n".repeat(20);
         let mut decoder = Decoder::default();
         let mut refused = 0;
@@ -513,9 +508,9 @@ mod tests {
             }
             for _ in 0..3000 {
                 let mut damaged = sent.clone();
-                for _ in 0..=below(2) {
-                    let at = below(damaged.len());
-                    damaged[at] = u8::try_from(below(256)).unwrap();
+                for _ in 0..=random.below(2) {
+                    let at = random.below(damaged.len());
+                    damaged[at] = random.byte();
                 }
                 match decoder.decode(coding, &damaged, 1 << 20) {
                     Ok(decoded) => assert!(decoded.len() <= 1 << 20),

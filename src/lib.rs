@@ -18,6 +18,8 @@
 // What every room may use.
 pub mod limits;
 pub mod log;
+#[cfg(test)]
+mod random;
 pub mod sample;
 pub mod system;
 pub mod telemetry;

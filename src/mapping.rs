@@ -395,6 +395,7 @@ impl<'m> Tags<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
     use std::collections::BTreeMap;
 
     #[test]
@@ -469,20 +470,14 @@ mod tests {
             "a", "b", "job", "le", "le_", "time", "time_", "c", "c_", "c__", "_field", "x\"", "x_",
             "#z",
         ];
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut below = |bound: usize| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            usize::try_from(random % bound as u64).unwrap()
-        };
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
         let options = Options::default();
         for _ in 0..20_000 {
             let mut pick = |count: usize| {
                 let mut labels: Vec<Label<'static>> = Vec::new();
                 for _ in 0..count {
-                    let name = NAMES[below(NAMES.len())];
-                    let value = ["", "1", "2"][below(3)];
+                    let name = NAMES[random.below(NAMES.len())];
+                    let value = ["", "1", "2"][random.below(3)];
                     if !labels.iter().any(|known| known.name == name) {
                         labels.push(label(name, value));
                     }
@@ -491,8 +486,8 @@ mod tests {
             };
             let (mut group, labels) = (pick(4), pick(8));
             group.sort_by(|a, b| a.name.cmp(&b.name));
-            let part = if below(2) == 0 { Part::Bucket(1.0) } else { Part::Whole };
-            let family = if below(2) == 0 { "m_c" } else { "m_time" };
+            let part = if random.below(2) == 0 { Part::Bucket(1.0) } else { Part::Whole };
+            let family = if random.below(2) == 0 { "m_c" } else { "m_time" };
             let context = Context { options: &options, job: "j", group: &group, received_ns: 1 };
             let mut mapper = Mapper::new(context);
             let value = Value::Number(1.0);

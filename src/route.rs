@@ -373,6 +373,7 @@ fn unescape_name(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn endpoints(names: Names) -> Vec<Endpoint> {
         [("", names), ("/v1/x", Names::Legacy)]
@@ -488,18 +489,13 @@ mod tests {
             b"?",
             b"http://h",
         ];
-        let mut random = 0x2545_f491_4f6c_dd1d_u64;
-        let mut below = |bound: usize| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            usize::try_from(random % bound as u64).unwrap()
-        };
+        let mut random = Random::new(0x2545_f491_4f6c_dd1d);
         let mut pushes = 0;
         for _ in 0..100_000 {
-            let mut target = if below(4) > 0 { b"/metrics/job/".to_vec() } else { Vec::new() };
-            for _ in 0..below(12) {
-                target.extend_from_slice(PIECES[below(PIECES.len())]);
+            let mut target =
+                if random.below(4) > 0 { b"/metrics/job/".to_vec() } else { Vec::new() };
+            for _ in 0..random.below(12) {
+                target.extend_from_slice(PIECES[random.below(PIECES.len())]);
             }
             match route("POST", &target, &endpoints(Names::Utf8)) {
                 Ok(Route::Push { group, .. }) => {

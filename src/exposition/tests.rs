@@ -3,6 +3,7 @@
 use super::oracle::{self, Plain};
 use super::text::Dialect;
 use super::*;
+use crate::random::Random;
 
 /// The bodies of the golden vectors that are not compressed, each with its format and names.
 fn golden() -> Vec<(Vec<u8>, Format, Names)> {
@@ -82,23 +83,6 @@ fn assert_twins(body: &[u8], format: Format, names: Names) {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
-}
-
-impl Random {
-    fn byte(&mut self) -> u8 {
-        u8::try_from(self.below(256)).unwrap()
-    }
-}
-
 /// One to three damages of the kinds that a hostile or broken peer makes.
 fn damage(body: &mut Vec<u8>, random: &mut Random) {
     const SPICE: &[u8] = b"{}\"\\=,# \t\n\r_:+-.eE019naNIf\0\xff\xc3\x80";
@@ -127,7 +111,7 @@ fn the_text_reader_agrees_with_its_twin() {
     for (body, format, names) in &bodies {
         assert_twins(body, *format, *names);
     }
-    let mut random = Random(0x5851_f42d_4c95_7f2d);
+    let mut random = Random::new(0x5851_f42d_4c95_7f2d);
     let small: Vec<_> = bodies.iter().filter(|(body, ..)| body.len() < 2000).collect();
     for _ in 0..40_000 {
         let (body, format, names) = small[random.below(small.len())];
@@ -162,7 +146,7 @@ fn every_prefix_of_every_golden_body_gives_an_answer() {
 fn damaged_protobuf_is_read_or_refused() {
     let bodies: Vec<_> =
         golden().into_iter().filter(|(_, format, _)| *format == Format::Protobuf).collect();
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = Random::new(0x2545_f491_4f6c_dd1d);
     let mut refused = 0;
     for (body, format, names) in &bodies {
         for _ in 0..400 {
@@ -179,7 +163,7 @@ fn damaged_protobuf_is_read_or_refused() {
 
 #[test]
 fn random_bytes_are_read_or_refused() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     for _ in 0..20_000 {
         let body: Vec<u8> = (0..random.below(60)).map(|_| random.byte()).collect();
         for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {

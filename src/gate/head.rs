@@ -235,6 +235,7 @@ fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[H
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     const GOOD: &[u8] = b"POST /metrics/job/caf\xc3\xa9 HTTP/1.1\r\nHost: x\r\nContent-Type: a\r\n\
         content-encoding: gzip\r\nContent-Encoding: b\r\nAuthorization: Basic eA==\r\nX: y\r\n\
@@ -265,22 +266,16 @@ mod tests {
 
     #[test]
     fn damaged_heads_are_read_or_refused() {
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut below = |bound: usize| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            usize::try_from(random % bound as u64).unwrap()
-        };
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
         let mut private = Vec::new();
         let mut refused = 0;
         for _ in 0..60_000 {
             let mut head = GOOD.to_vec();
-            for _ in 0..=below(3) {
-                let at = below(head.len());
-                match below(3) {
-                    0 => head[at] = u8::try_from(below(256)).unwrap(),
-                    1 => head.insert(at, b"\r\n: ,\0\t"[below(7)]),
+            for _ in 0..=random.below(3) {
+                let at = random.below(head.len());
+                match random.below(3) {
+                    0 => head[at] = random.byte(),
+                    1 => head.insert(at, b"\r\n: ,\0\t"[random.below(7)]),
                     _ => {
                         head.remove(at);
                     }

@@ -177,6 +177,7 @@ fn push_mantissa(out: &mut Vec<u8>, shortest: &Shortest) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn value(number: f64) -> String {
         let mut out = Vec::new();
@@ -242,11 +243,9 @@ mod tests {
 
     #[test]
     fn any_double_has_the_digits_that_std_finds_and_reads_back() {
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
         for round in 0..200_000_u64 {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
+            let random = random.next();
             // Every other one is of an everyday magnitude.
             let bits = if round % 2 == 0 { random } else { random % (1 << 58) + (0x3b << 56) };
             let number = f64::from_bits(bits);
