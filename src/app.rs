@@ -37,7 +37,7 @@ pub enum Error {
     /// The time to drain was over before everything was written.
     Undrained {
         /// Batches that are not written.
-        batch_count: usize,
+        batch_count: u64,
         /// `output.drain_timeout`
         after: Duration,
     },
@@ -115,14 +115,19 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
         .map_err(Error::System)?;
     let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
-    let links = Links { private, auth: Arc::clone(&auth), telemetry, log: Arc::clone(&log) };
+    let links = Links {
+        private,
+        auth: Arc::clone(&auth),
+        telemetry: Arc::clone(&telemetry),
+        log: Arc::clone(&log),
+    };
     let gate = Gate::open(listeners, config.server.gate.clone(), links, on_lost);
     let gate = gate.map_err(Error::System)?;
     for address in &addresses {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let running = Running { config, log, queue, writer, gate, auth, inbox };
+    let running = Running { config, log, telemetry, queue, writer, gate, auth, inbox };
     running.wait()
 }
 
@@ -136,6 +141,7 @@ fn tell(events: &Sender<Event>, event: Event) {
 struct Running {
     config: Config,
     log: Arc<Log>,
+    telemetry: Arc<Telemetry>,
     queue: queue::Sender,
     writer: JoinHandle<Outcome>,
     gate: Gate,
@@ -180,7 +186,7 @@ impl Running {
     }
 
     fn drain(self) -> Result<(), Error> {
-        let Running { config, log, queue, writer, gate, inbox, .. } = self;
+        let Running { config, log, telemetry, queue, writer, gate, inbox, .. } = self;
         let after = config.output.drain_timeout;
         let deadline = Instant::now() + after;
         log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
@@ -197,7 +203,10 @@ impl Running {
                 Ok(Event::WriterEnded) => break,
                 Ok(Event::Signal(Request::Stop)) => return Err(Error::Impatient),
                 Ok(_) => {}
-                Err(_) => return Err(Error::Undrained { batch_count: 1, after }),
+                Err(_) => {
+                    let batch_count = telemetry.queue_batches.get();
+                    return Err(Error::Undrained { batch_count, after });
+                }
             }
         }
         let cut_off = gate_closed.join().unwrap_or_default();

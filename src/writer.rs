@@ -33,7 +33,7 @@ pub enum Outcome {
     /// The time to drain was over before that.
     Undrained {
         /// Batches that are not written.
-        batch_count: usize,
+        batch_count: u64,
     },
     /// The output has ended for good.
     OutputEnded(io::Error),
@@ -272,7 +272,7 @@ impl Writer {
     }
 
     /// Lets go of everything that is not written; returns how many batches that were.
-    fn abandon(&mut self) -> usize {
+    fn abandon(&mut self) -> u64 {
         let mut count = 0;
         while let Some(message) = self.receiver.take_waiting() {
             self.take(message);

@@ -153,3 +153,19 @@ fn own_metrics_count_what_was_served() {
     let text = answer.text().to_owned();
     assert_eq!(client.push("/metrics/job/own", &text).status, 200);
 }
+
+#[test]
+fn a_socket_that_a_supervisor_hands_over_is_served() {
+    // As systemd does: the socket is descriptor 3, LISTEN_PID the process itself.
+    let script = "import os,socket,sys;s=socket.socket();s.bind((\"127.0.0.1\",0));s.listen();\
+                  os.dup2(s.fileno(),3);os.set_inheritable(3,True);os.environ.update(LISTEN_FDS=\"1\",LISTEN_PID=str(os.getpid()));\
+                  os.execv(sys.argv[1],sys.argv[1:])";
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", script]).arg(command().get_program());
+    let pushline = Pushline::spawn_with(python, "", Stdio::null());
+    // The address that the harness asks for is another one: port 0 of the configuration is not bound.
+    assert_eq!(crate::http::push(pushline.address, "/metrics/job/x", "a_b 1\n").status, 200);
+    pushline.log.wait_for_text("msg=writing");
+    let text = String::from_utf8(pushline.log.snapshot()).unwrap();
+    assert_eq!(text.matches("msg=listening").count(), 1, "{text}");
+}
