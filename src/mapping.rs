@@ -134,8 +134,23 @@ pub struct Mapper<'p> {
     sorted: Vec<usize>,
     order: Vec<Entry>,
     renamed: Vec<String>,
+    /// What `order` and `renamed` were worked out for.
+    shape: Shape,
     /// What had no line so far.
     pub skipped: Skipped,
+}
+
+/// Everything that the order and the keys of tags depend on. The samples of a family stand together
+/// and mostly have the same label names: then their tags need not be arranged again.
+#[derive(Debug, Default)]
+struct Shape {
+    /// The number of the family; 0 for none.
+    family: u64,
+    suffix: &'static str,
+    bound: Option<&'static str>,
+    /// The names of the labels, one behind the other, and where each ends.
+    label_names: String,
+    ends: Vec<usize>,
 }
 
 /// The names of the family in hand.
@@ -156,6 +171,7 @@ impl<'p> Mapper<'p> {
             sorted: Vec::new(),
             order: Vec::new(),
             renamed: Vec::new(),
+            shape: Shape::default(),
             skipped: Skipped::default(),
         }
     }
@@ -200,15 +216,19 @@ impl<'p> Mapper<'p> {
 
     /// Merges the labels of URL and body in the order of their keys; leaves out what is empty or
     /// overruled: the bound wins over the URL, the URL over the body.
-    fn arrange(&mut self, sample: &Sample<'_>, suffix: &str) {
+    fn arrange(&mut self, sample: &Sample<'_>, suffix: &'static str) {
         let (group, labels) = (self.context.group, sample.labels);
+        let bound = bound_key(sample.part);
+        if self.shape.holds(self.names.number, suffix, bound, labels) {
+            return;
+        }
+        self.shape.set(self.names.number, suffix, bound, labels);
         self.order.clear();
         self.renamed.clear();
         self.sorted.clear();
         self.sorted.extend(0..labels.len());
         let name_of = |index: &usize| labels.get(*index).map(|label| &*label.name);
         self.sorted.sort_unstable_by(|a, b| name_of(a).cmp(&name_of(b)));
-        let bound = bound_key(sample.part);
         let mut bound_waits = bound;
         let mut of_group = group.iter().enumerate().peekable();
         let mut of_body =
@@ -281,6 +301,41 @@ impl<'p> Mapper<'p> {
             None => key_of(entry.source),
         };
         self.order.sort_unstable_by(|a, b| final_key(a).cmp(final_key(b)));
+    }
+}
+
+impl Shape {
+    /// Whether a sample has this shape. A label without a value is no tag: with one, nothing holds.
+    fn holds(&self, family: u64, suffix: &str, bound: Option<&str>, labels: &[Label<'_>]) -> bool {
+        let mut start = 0;
+        self.family == family
+            && self.suffix == suffix
+            && self.bound == bound
+            && self.ends.len() == labels.len()
+            && self.ends.iter().zip(labels).all(|(end, label)| {
+                let name = self.label_names.get(start..*end);
+                start = *end;
+                name == Some(&*label.name) && !label.value.is_empty()
+            })
+    }
+
+    fn set(
+        &mut self,
+        family: u64,
+        suffix: &'static str,
+        bound: Option<&'static str>,
+        labels: &[Label<'_>],
+    ) {
+        let has_empty = labels.iter().any(|label| label.value.is_empty());
+        self.family = if has_empty { 0 } else { family };
+        self.suffix = suffix;
+        self.bound = bound;
+        self.label_names.clear();
+        self.ends.clear();
+        for label in labels {
+            self.label_names.push_str(&label.name);
+            self.ends.push(self.label_names.len());
+        }
     }
 }
 
@@ -460,54 +515,60 @@ mod tests {
         tags
     }
 
-    fn label(name: &'static str, value: &'static str) -> Label<'static> {
-        Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) }
+    /// Up to so many labels, with names that clash in every way.
+    fn pick(random: &mut Random, count: usize) -> Vec<Label<'static>> {
+        const NAMES: [&str; 15] = [
+            "a", "b", "job", "le", "le_", "time", "time_", "c", "c_", "c__", "c_sum", "_field",
+            "x\"", "x_", "#z",
+        ];
+        let mut labels: Vec<Label<'static>> = Vec::new();
+        for _ in 0..count {
+            let name = Cow::Borrowed(NAMES[random.below(NAMES.len())]);
+            let value = Cow::Borrowed(["", "1", "2"][random.below(3)]);
+            if !labels.iter().any(|known| known.name == name) {
+                labels.push(Label { name, value });
+            }
+        }
+        labels
+    }
+
+    fn tags_of(point: &Point<'_>, group: &[Label<'_>]) -> Vec<(String, String)> {
+        let text = |value| match value {
+            TagValue::Group(index) => group[index].value.to_string(),
+            TagValue::Text(text) => text.to_owned(),
+            TagValue::Bound(_) => "bound".to_owned(),
+        };
+        point.tags.iter().map(|(key, value)| (key.to_owned(), text(value))).collect()
     }
 
     #[test]
     fn tags_are_merged_cleaned_and_freed_of_clashes_as_the_plain_way_does() {
-        const NAMES: [&str; 14] = [
-            "a", "b", "job", "le", "le_", "time", "time_", "c", "c_", "c__", "_field", "x\"", "x_",
-            "#z",
-        ];
         let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
         let options = Options::default();
-        for _ in 0..20_000 {
-            let mut pick = |count: usize| {
-                let mut labels: Vec<Label<'static>> = Vec::new();
-                for _ in 0..count {
-                    let name = NAMES[random.below(NAMES.len())];
-                    let value = ["", "1", "2"][random.below(3)];
-                    if !labels.iter().any(|known| known.name == name) {
-                        labels.push(label(name, value));
-                    }
-                }
-                labels
-            };
-            let (mut group, labels) = (pick(4), pick(8));
+        for _ in 0..4000 {
+            let mut group = pick(&mut random, 4);
             group.sort_by(|a, b| a.name.cmp(&b.name));
-            let part = if random.below(2) == 0 { Part::Bucket(1.0) } else { Part::Whole };
-            let family = if random.below(2) == 0 { "m_c" } else { "m_time" };
             let context = Context { options: &options, job: "j", group: &group, received_ns: 1 };
             let mut mapper = Mapper::new(context);
-            let value = Value::Number(1.0);
-            let sample = Sample { family, part, labels: &labels, value, timestamp_ns: None };
-            let point = mapper.map(&sample).unwrap();
-            let found: Vec<_> = point
-                .tags
-                .iter()
-                .map(|(key, value)| {
-                    let value = match value {
-                        TagValue::Group(index) => group[index].value.to_string(),
-                        TagValue::Text(text) => text.to_owned(),
-                        TagValue::Bound(_) => "bound".to_owned(),
-                    };
-                    (key.to_owned(), value)
-                })
-                .collect();
-            let field = format!("{}{}", point.field, point.suffix);
-            let want = plain_tags(&group, &labels, bound_key(part), &field);
-            assert_eq!(found, want.into_iter().collect::<Vec<_>>(), "{group:?} {labels:?}");
+            let mut labels = pick(&mut random, 8);
+            for _ in 0..8 {
+                match random.below(3) {
+                    0 => labels = pick(&mut random, 8),
+                    // The same names with other values, empty ones among them.
+                    _ => labels.iter_mut().for_each(|label| {
+                        label.value = Cow::Borrowed(["", "1", "2", "3"][random.below(4)]);
+                    }),
+                }
+                let part = [Part::Bucket(1.0), Part::Whole, Part::Sum][random.below(3)];
+                let family = ["m_c", "m_time", "x_c"][random.below(3)];
+                let value = Value::Number(1.0);
+                let sample = Sample { family, part, labels: &labels, value, timestamp_ns: None };
+                let point = mapper.map(&sample).unwrap();
+                let field = format!("{}{}", point.field, point.suffix);
+                let want = plain_tags(&group, &labels, bound_key(part), &field);
+                let want: Vec<_> = want.into_iter().collect();
+                assert_eq!(tags_of(&point, &group), want, "{group:?} {labels:?}");
+            }
         }
     }
 

@@ -43,6 +43,9 @@ pub struct Encoder {
     group: Vec<u8>,
     /// Where each of them ends in `group`.
     group_ends: Vec<usize>,
+    /// Blank, timestamp and LF of the line before: most lines of a push share their time.
+    time: Vec<u8>,
+    time_ns: i64,
     /// The line before, where a point of the same series may join it.
     open: Option<OpenLine>,
 }
@@ -162,9 +165,14 @@ impl Encoder {
 
     /// `blank timestamp LF`
     fn push_time(&mut self, point: &Point<'_>) {
-        self.lines.push(b' ');
-        number::push_integer(&mut self.lines, point.timestamp_ns);
-        self.lines.push(b'\n');
+        if self.time.is_empty() || self.time_ns != point.timestamp_ns {
+            self.time_ns = point.timestamp_ns;
+            self.time.clear();
+            self.time.push(b' ');
+            number::push_integer(&mut self.time, point.timestamp_ns);
+            self.time.push(b'\n');
+        }
+        self.lines.extend_from_slice(&self.time);
     }
 }
 

@@ -20,12 +20,13 @@ const TIERS: [&[&str]; 12] = [
 ];
 
 /// The one file that may name each crate.
-const CRATES: [(&str, &str); 12] = [
+const CRATES: [(&str, &str); 14] = [
     ("base64", "route.rs"),
     ("crossbeam_channel", "queue.rs"),
     ("flate2", "body.rs"),
     ("httparse", "gate/head.rs"),
     ("listenfd", "gate/mod.rs"),
+    ("memchr", "exposition/text/mod.rs"),
     ("quick_protobuf", "exposition/protobuf/wire.rs"),
     ("rustix", "system.rs"),
     ("signal_hook", "shutdown.rs"),
@@ -33,6 +34,7 @@ const CRATES: [(&str, &str); 12] = [
     ("subtle", "auth.rs"),
     ("tiny_http", "server.rs"),
     ("toml", "config/file.rs"),
+    ("zmij", "line/number.rs"),
 ];
 
 /// Lines of a source file without its tests.

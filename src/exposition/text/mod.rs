@@ -61,7 +61,7 @@ pub fn read<E: From<Error>>(
     let mut start = if text.starts_with('\u{feff}') { 3 } else { 0 };
     while start < body.len() {
         let rest = body.get(start..).unwrap_or_default();
-        let len = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest.get(..len).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let mut cursor = Cursor::new(line, start);
