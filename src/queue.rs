@@ -394,3 +394,106 @@ impl Receiver {
 /// Nobody is left to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendersGone;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn queue(acknowledge: Acknowledge, ack_timeout: Duration) -> (Sender, Receiver) {
+        let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
+        channel(options, Arc::new(Telemetry::new()))
+    }
+
+    fn next_batch(receiver: &Receiver) -> Batch {
+        match receiver.receive(LONG) {
+            Ok(Some(Message::Batch(batch))) => batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn batches_come_out_in_the_order_in_which_they_were_accepted() {
+        let (sender, receiver) = queue(Acknowledge::Queued, LONG);
+        let mut submitter = sender.submitter();
+        for number in 0..50_u8 {
+            submitter.submit(vec![number], 1).unwrap();
+        }
+        for number in 0..50_u8 {
+            let batch = next_batch(&receiver);
+            assert_eq!(batch.lines, [number]);
+            receiver.acknowledge(batch);
+        }
+    }
+
+    #[test]
+    fn a_written_push_waits_for_its_own_acknowledgement() {
+        let (sender, receiver) = queue(Acknowledge::Written, LONG);
+        let writer = std::thread::spawn(move || {
+            let batches = [next_batch(&receiver), next_batch(&receiver)];
+            // The later one first: each worker still gets its own buffer back.
+            batches.into_iter().rev().for_each(|batch| receiver.acknowledge(batch));
+        });
+        let pushers = [b"one".to_vec(), b"two".to_vec()].map(|lines| {
+            let mut submitter = sender.submitter();
+            std::thread::spawn(move || assert_eq!(submitter.submit(lines.clone(), 1), Ok(lines)))
+        });
+        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_push_that_timed_out_is_withdrawn_and_does_not_answer_the_next_one() {
+        let (sender, receiver) = queue(Acknowledge::Written, SHORT);
+        let mut submitter = sender.submitter();
+        let refused = submitter.submit(b"late".to_vec(), 1);
+        assert_eq!(refused, Err(Refusal::TimedOut { after: SHORT }));
+        let late = next_batch(&receiver);
+        assert!(late.is_withdrawn(Instant::now()));
+        // Had it been written all the same, its reply would come now, before that of the next.
+        receiver.acknowledge(late);
+        let writer = std::thread::spawn(move || {
+            let batch = next_batch(&receiver);
+            receiver.acknowledge(batch);
+        });
+        assert_eq!(submitter.submit(b"next".to_vec(), 1), Ok(b"next".to_vec()));
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn the_queue_holds_so_many_bytes_and_no_more() {
+        let (sender, receiver) = queue(Acknowledge::Queued, SHORT);
+        let mut submitter = sender.submitter();
+        let batch = vec![b'x'; 4000];
+        submitter.submit(batch.clone(), 1).unwrap();
+        submitter.submit(batch.clone(), 1).unwrap();
+        assert_eq!(submitter.submit(batch.clone(), 1), Err(Refusal::Full { bytes_max: 10_000 }));
+        receiver.acknowledge(next_batch(&receiver));
+        submitter.submit(batch, 1).unwrap();
+        receiver.acknowledge(next_batch(&receiver));
+        receiver.acknowledge(next_batch(&receiver));
+        // One that alone is larger than the bound passes when it is alone.
+        submitter.submit(vec![b'x'; 20_000], 1).unwrap();
+        assert_eq!(submitter.submit(vec![b'x'], 1), Err(Refusal::Full { bytes_max: 10_000 }));
+    }
+
+    #[test]
+    fn a_stuck_output_refuses_at_once_and_takes_again_when_it_flows() {
+        let (sender, receiver) = queue(Acknowledge::Queued, SHORT);
+        receiver.is_trying();
+        assert_eq!(sender.ready(), Ok(()), "not yet");
+        while sender.ready().is_ok() {
+            std::thread::yield_now();
+        }
+        let refused = sender.submitter().submit(vec![b'x'], 1);
+        assert!(matches!(refused, Err(Refusal::Stalled { .. })), "{refused:?}");
+        assert!(receiver.is_flowing(), "it was stalled");
+        assert_eq!(sender.submitter().submit(vec![b'x'], 1), Ok(Vec::new()));
+        sender.close(Instant::now());
+        assert_eq!(sender.ready(), Err(Refusal::ShuttingDown));
+        receiver.end();
+        assert_eq!(sender.ready(), Err(Refusal::OutputEnded));
+    }
+}
