@@ -29,6 +29,9 @@ pub const QUEUE_BYTES: usize = 64 * MIB;
 /// memory for good.
 pub const KEPT_BUFFER_BYTES_MAX: usize = MIB;
 
+/// What an idle connection keeps of the buffer for bodies: there may be thousands of them.
+pub const KEPT_BODY_BYTES_MAX: usize = 32 * KIB;
+
 /// What a socket output keeps of the last written lines, in bytes, to send them again after a
 /// reconnect: Linux lets a receive buffer grow to 6 MiB by default (`tcp_rmem`), and our own send
 /// buffer is bounded far below the rest.

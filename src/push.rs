@@ -132,6 +132,18 @@ impl Pusher {
         sent: &[u8],
         buffer: Vec<u8>,
     ) -> Result<Converted, Error> {
+        let converted = self.try_convert(input, head, sent, buffer);
+        self.decoder.release();
+        converted
+    }
+
+    fn try_convert(
+        &mut self,
+        input: &Input,
+        head: Head<'_>,
+        sent: &[u8],
+        buffer: Vec<u8>,
+    ) -> Result<Converted, Error> {
         let format = body::format(head.content_type).map_err(Error::Body)?;
         let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
         let Options { decoded_bytes_max, lines_bytes_max } = self.options;

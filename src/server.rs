@@ -8,6 +8,7 @@
 //! A worker serves one request at a time. A panic is answered with 500, counted and logged, and the
 //! worker goes on.
 
+use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::log::Log;
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue::{self, Submitter};
@@ -201,6 +202,9 @@ impl Worker {
             }
             self.service.telemetry.workers_busy.raise(1);
             let answer = catch_unwind(AssertUnwindSafe(|| self.serve(&mut request)));
+            // One unusually large push must not hold its memory until the next one.
+            self.body.clear();
+            self.body.shrink_to(KEPT_BUFFER_BYTES_MAX);
             let answer = answer.unwrap_or_else(|_| self.recover());
             let with_body = *request.method() != tiny_http::Method::Head;
             let mut writer = request.into_writer();
@@ -250,8 +254,6 @@ impl Worker {
         let Some(input) = self.service.inputs.get(input) else {
             return Answer::text(404, "not found");
         };
-        self.body.clear();
-        self.body.shrink_to(crate::limits::KEPT_BUFFER_BYTES_MAX);
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
             return Answer::text(400, format_args!("the body cannot be read: {error}"));
         }
@@ -273,7 +275,7 @@ impl Worker {
                 match self.submitter.submit(converted.lines, converted.line_count) {
                     Ok(mut buffer) => {
                         buffer.clear();
-                        buffer.shrink_to(crate::limits::KEPT_BUFFER_BYTES_MAX);
+                        buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
                         self.lines = buffer;
                         Answer::empty(200)
                     }

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::registry::Place;
 use super::stream::Stream;
 use crate::auth::Auth;
-use crate::limits::{HEAD_BYTES_MAX, KEPT_BUFFER_BYTES_MAX, KIB};
+use crate::limits::{HEAD_BYTES_MAX, KEPT_BODY_BYTES_MAX, KIB};
 use crate::log::Log;
 use crate::telemetry::Telemetry;
 use std::io;
@@ -115,6 +115,9 @@ impl Connection {
         let mut lease = Lease::new(Arc::clone(&self.shared.budget));
         self.read_body(&head, &mut lease)?;
         self.exchange(&head)?;
+        // An idle connection must not hold what its lease no longer covers.
+        self.body.clear();
+        self.body.shrink_to(KEPT_BODY_BYTES_MAX);
         drop(lease);
         self.answer(&head, started)
     }
@@ -147,8 +150,6 @@ impl Connection {
     /// Reads the whole body, whether a worker will want it or not: the next request begins behind
     /// it.
     fn read_body(&mut self, head: &Head, lease: &mut Lease) -> Result<(), End> {
-        self.body.clear();
-        self.body.shrink_to(KEPT_BUFFER_BYTES_MAX);
         let bytes_max = self.shared.options.body_bytes_max;
         if matches!(head.framing, Framing::Length(length) if length > bytes_max) {
             return Err(Refusal::BodyTooLarge { bytes_max }.into());
@@ -174,8 +175,10 @@ impl Connection {
         self.body.extend(self.received.drain(..came));
         while self.body.len() < length {
             let at = self.body.len();
-            let end = length.min(at + at.clamp(READ_BYTES, 256 * KIB));
+            // Doubled as bytes arrive, whatever was announced; never more than the lease covers.
+            let end = length.min(at + at.max(READ_BYTES));
             self.reserve(end, lease)?;
+            self.body.reserve_exact(end - at);
             self.body.resize(end, 0);
             let read = self.stream.read(self.body.get_mut(at..).unwrap_or_default(), deadline);
             self.body.truncate(at + *read.as_ref().unwrap_or(&0));

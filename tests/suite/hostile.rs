@@ -381,6 +381,22 @@ fn bodies_beyond_the_memory_for_them_are_refused_and_the_memory_comes_back() {
 }
 
 #[test]
+fn an_idle_connection_keeps_no_large_body() {
+    const CONNECTIONS: usize = 40;
+    let (pushline, _output) = Pushline::start("");
+    // Comments only: what stays in memory is the body, not its lines.
+    let body = b"# a comment that is dropped\n".repeat(150_000);
+    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Client::connect(pushline.address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("POST", "/metrics/job/x", &[], &body).status, 200);
+    }
+    let rss_kib = pushline.status_of("VmRSS") as usize;
+    let pushed_kib = CONNECTIONS * body.len() / 1024;
+    println!("{CONNECTIONS} idle connections, {pushed_kib} KiB pushed, resident {rss_kib} KiB");
+    assert!(rss_kib < pushed_kib / 2, "{rss_kib} KiB");
+}
+
+#[test]
 fn running_out_of_descriptors_is_survived() {
     let mut limited = std::process::Command::new("bash");
     let program = command().get_program().to_string_lossy().into_owned();
