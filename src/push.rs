@@ -157,15 +157,16 @@ impl Pusher {
         let encoder = &mut self.encoder;
         encoder.begin(buffer, lines_bytes_max, head.group.labels());
         let mut sample_count = 0;
-        exposition::read(body, format, input.endpoint.names, |sample| {
+        let outcome = exposition::read(body, format, input.endpoint.names, |sample| {
             sample_count += 1;
             mapper.map(sample).map_or(Ok(()), |point| encoder.push(&point).map_err(Stop::TooLong))
-        })
-        .map_err(|stop| match stop {
+        });
+        // Taken out in either case: the lines of a refused push must not stay.
+        let (lines, line_count) = encoder.finish();
+        outcome.map_err(|stop| match stop {
             Stop::Exposition(error) => Error::Exposition(error.describe(body, format)),
             Stop::TooLong(error) => Error::TooLong(error),
         })?;
-        let (lines, line_count) = encoder.finish();
         let (skipped, decoded_bytes) = (mapper.skipped, body.len());
         Ok(Converted { lines, line_count, sample_count, skipped, decoded_bytes, format, coding })
     }
