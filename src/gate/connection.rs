@@ -224,6 +224,8 @@ impl Connection {
     fn check_body(&self, read: io::Result<usize>) -> Result<(), End> {
         let after = self.shared.options.body_timeout;
         match read {
+            // The gate ends the reading of idle connections; this one had just become busy.
+            Ok(0) if self.place.is_closing() => Err(Refusal::Closing.into()),
             Ok(0) => Err(Refusal::CutShort { received: self.body.len() }.into()),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
