@@ -103,10 +103,12 @@ impl Writer {
 
     fn serve(&mut self) -> Result<(), Stop> {
         loop {
+            // Looked at first: what was sent before the queue was closed is waiting by then.
+            let is_closed = self.receiver.close_deadline().is_some();
             match self.receiver.take_waiting() {
                 Some(message) => self.take(message),
                 // Once the queue is closed, nothing new comes: what waited was all there is.
-                None if self.receiver.close_deadline().is_some() => return Ok(()),
+                None if is_closed => return Ok(()),
                 None => {
                     let patience = self.look_after_output()?;
                     match self.receiver.receive(patience) {
