@@ -58,10 +58,15 @@ pub(crate) fn request(method: &str, path: &[u8], headers: &[(&str, &str)], body:
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client { stream, received: Vec::new() }
+        Client::try_connect(address).unwrap()
+    }
+
+    /// As [`Client::connect`], for a server that may be gone by now.
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Client { stream, received: Vec::new() })
     }
 
     /// Sends whatever this is.

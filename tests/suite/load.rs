@@ -38,8 +38,8 @@ pub(crate) fn push_all(address: SocketAddr, count: u64, answered: &Arc<AtomicU64
         .map(|lane| {
             let answered = Arc::clone(answered);
             thread::spawn(move || {
-                let mut client = Client::connect(address);
                 let mut good = Vec::new();
+                let Ok(mut client) = Client::try_connect(address) else { return good };
                 for number in (lane..count).step_by(CONNECTIONS as usize) {
                     let text = body(number);
                     let request =
