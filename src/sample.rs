@@ -36,7 +36,7 @@ pub enum Part {
 /// The value of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// The text of the body, where it already is the one canonical form of SPEC 2.4.
+    /// A piece of the body that already is the one canonical form of SPEC 2.4.
     Canonical(&'a str),
     /// Any other value, NaN and the infinities included.
     Number(f64),

@@ -1,6 +1,7 @@
 //! Values and timestamps of the text formats: text → double, text → nanoseconds (SPEC 1.3, 5).
 
 use crate::sample::Value;
+use std::ops::Range;
 
 /// Why a text is no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,91 +36,126 @@ const DIGITS_MAX: usize = 15;
 /// Reads the value of a sample.
 #[inline]
 pub(super) fn value(text: &str) -> Result<Value<'_>, NumberError> {
-    if is_canonical(text.as_bytes()) {
-        return Ok(Value::Canonical(text));
-    }
-    float(text).map(Value::Number)
-}
-
-/// Whether `text` is what SPEC 2.4 writes for the double that it names. True only for decimals
-/// without an exponent of at most [`DIGITS_MAX`] digits: their shortest digits are their own.
-#[inline]
-fn is_canonical(text: &[u8]) -> bool {
-    let (integer, rest) = split_digits(text.strip_prefix(b"-").unwrap_or(text));
-    let is_plain = match integer {
-        [] | [b'0', _, ..] => false,
-        digits => digits.len() <= DIGITS_MAX,
+    let Some(decimal) = Decimal::split(text.as_bytes()) else {
+        return not_finite(text).map(Value::Number).ok_or(NumberError::Malformed);
     };
-    match rest {
-        [] => is_plain,
-        [b'.', fraction @ ..] => is_plain && is_canonical_fraction(integer, fraction),
-        _ => false,
+    match decimal.canonical().and_then(|place| text.get(place)) {
+        Some(canonical) => Ok(Value::Canonical(canonical)),
+        None => double(text).map(Value::Number),
     }
-}
-
-fn is_canonical_fraction(integer: &[u8], fraction: &[u8]) -> bool {
-    // 0.0000001 is the smallest number in plain notation.
-    const ZEROS_MAX: usize = 6;
-    let integer_digits = if integer == b"0" { 0 } else { integer.len() };
-    let zeros = fraction.iter().take_while(|byte| **byte == b'0').count();
-    integer_digits + fraction.len() <= DIGITS_MAX
-        && (integer_digits > 0 || zeros <= ZEROS_MAX)
-        && fraction.iter().all(u8::is_ascii_digit)
-        && fraction.last().is_some_and(|last| *last != b'0')
 }
 
 /// Reads a decimal float, `NaN` (without a sign), `Inf` or `Infinity`, in any case.
 pub(super) fn float(text: &str) -> Result<f64, NumberError> {
-    if is_decimal(text.as_bytes()) {
-        // OK because std reads every decimal, and rounds correctly.
-        let number: f64 = text.parse().map_err(|_| NumberError::Malformed)?;
-        return if number.is_finite() { Ok(number) } else { Err(NumberError::TooLarge) };
-    }
-    let (sign, word) = match text.as_bytes() {
-        [b'-', word @ ..] => (-1.0, word),
-        [b'+', word @ ..] => (1.0, word),
-        word => (1.0, word),
-    };
-    if word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"infinity") {
-        Ok(f64::INFINITY * sign)
-    } else if text.eq_ignore_ascii_case("nan") {
-        Ok(f64::NAN)
-    } else {
-        Err(NumberError::Malformed)
+    match Decimal::split(text.as_bytes()) {
+        Some(_) => double(text),
+        None => not_finite(text).ok_or(NumberError::Malformed),
     }
 }
 
-/// `[+-]? ( digits [ "." digits? ] | "." digits ) ( [eE] [+-]? digits )?`
-fn is_decimal(text: &[u8]) -> bool {
-    let unsigned = match text {
-        [b'+' | b'-', rest @ ..] => rest,
-        all => all,
-    };
-    let (integer, rest) = split_digits(unsigned);
-    let (fraction, rest) = match rest {
-        [b'.', rest @ ..] => split_digits(rest),
-        _ => (&[][..], rest),
-    };
-    if integer.is_empty() && fraction.is_empty() {
-        return false;
-    }
-    let exponent = match rest {
-        [] => return true,
-        [b'e' | b'E', b'+' | b'-', digits @ ..] | [b'e' | b'E', digits @ ..] => digits,
-        _ => return false,
-    };
-    !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit)
+/// The double of a decimal. OK because std reads every decimal, and rounds correctly.
+fn double(decimal: &str) -> Result<f64, NumberError> {
+    let number: f64 = decimal.parse().map_err(|_| NumberError::Malformed)?;
+    if number.is_finite() { Ok(number) } else { Err(NumberError::TooLarge) }
 }
 
+fn not_finite(text: &str) -> Option<f64> {
+    if text.eq_ignore_ascii_case("nan") {
+        return Some(f64::NAN);
+    }
+    let (infinity, word) = match text.as_bytes() {
+        [b'-', word @ ..] => (f64::NEG_INFINITY, word),
+        [b'+', word @ ..] | word => (f64::INFINITY, word),
+    };
+    let is_infinity = word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"infinity");
+    is_infinity.then_some(infinity)
+}
+
+/// The parts of a decimal number.
+///
+/// ```text
+/// decimal  = [ "+" | "-" ] ( digits [ "." *digit ] | "." digits ) [ exponent ]
+/// exponent = ( "e" | "E" ) [ "+" | "-" ] digits
+/// ```
+struct Decimal<'a> {
+    /// The plus or minus, or nothing.
+    sign: &'a [u8],
+    /// The digits before the point.
+    integer: &'a [u8],
+    /// The digits behind the point.
+    fraction: &'a [u8],
+    has_exponent: bool,
+}
+
+impl<'a> Decimal<'a> {
+    /// The parts of `text`, where all of it is one decimal.
+    #[inline]
+    fn split(text: &'a [u8]) -> Option<Decimal<'a>> {
+        let (sign, unsigned) = split_sign(text);
+        let (integer, rest) = split_digits(unsigned);
+        let (fraction, rest) = match rest {
+            [b'.', rest @ ..] => split_digits(rest),
+            _ => (&[][..], rest),
+        };
+        let has_exponent = match rest {
+            [] => false,
+            [b'e' | b'E', exponent @ ..] if is_exponent(exponent) => true,
+            _ => return None,
+        };
+        let has_digits = !integer.is_empty() || !fraction.is_empty();
+        has_digits.then_some(Decimal { sign, integer, fraction, has_exponent })
+    }
+
+    /// Where in the text the form stands that SPEC 2.4 writes for its double, if it does: that is,
+    /// the text without a plus and without zeros at the end of a fraction. Known only for decimals
+    /// of at most [`DIGITS_MAX`] digits: their shortest digits are their own.
+    #[inline]
+    fn canonical(&self) -> Option<Range<usize>> {
+        // 0.0000001 is the smallest number in plain notation.
+        const ZEROS_MAX: usize = 6;
+        let fraction = trim_zeros(self.fraction);
+        let integer_digits = match self.integer {
+            [] | [b'0', _, ..] => return None,
+            [b'0'] => 0,
+            digits => digits.len(),
+        };
+        let zeros = fraction.iter().take_while(|byte| **byte == b'0').count();
+        let is_plain = integer_digits > 0 || zeros <= ZEROS_MAX;
+        if self.has_exponent || !is_plain || integer_digits + fraction.len() > DIGITS_MAX {
+            return None;
+        }
+        let point = usize::from(!fraction.is_empty());
+        let end = self.sign.len() + self.integer.len() + point + fraction.len();
+        Some(usize::from(self.sign == b"+")..end)
+    }
+}
+
+fn split_sign(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(usize::from(matches!(text, [b'+' | b'-', ..])))
+}
+
+#[inline]
 fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+fn is_exponent(text: &[u8]) -> bool {
+    let (_, digits) = split_sign(text);
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Without the zeros at the end.
+#[inline]
+fn trim_zeros(digits: &[u8]) -> &[u8] {
+    let kept = digits.iter().rposition(|byte| *byte != b'0').map_or(0, |last| last + 1);
+    digits.get(..kept).unwrap_or_default()
 }
 
 /// Reads a timestamp: an integer counts `unit`, a number with a point or an exponent seconds.
 /// Fractions below a nanosecond are rounded to the nearest, halves away from zero.
 pub(super) fn timestamp_ns(text: &str, unit: IntegerUnit) -> Result<i64, TimestampError> {
     let bytes = text.as_bytes();
-    if !is_decimal(bytes) {
+    if Decimal::split(bytes).is_none() {
         return Err(TimestampError::Malformed);
     }
     let is_integer = !bytes.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
@@ -183,49 +219,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn canonical_text_is_what_the_double_prints() {
-        let texts = [
-            "0",
-            "-0",
-            "1",
-            "-1",
-            "7",
-            "12",
-            "100",
-            "123456789012345",
-            "0.1",
-            "-0.25",
-            "1.5",
-            "0.0000001",
-            "0.000001",
-            "99999.9999999999",
-            "0.123456789012345",
-        ];
-        for text in texts {
-            assert_eq!(value(text), Ok(Value::Canonical(text)));
+    fn canonical_text_is_taken_from_the_body() {
+        for (text, want) in [
+            ("0", "0"),
+            ("-0", "-0"),
+            ("+0", "0"),
+            ("1", "1"),
+            ("-1", "-1"),
+            ("100", "100"),
+            ("123456789012345", "123456789012345"),
+            ("0.1", "0.1"),
+            ("-0.25", "-0.25"),
+            ("0.0000001", "0.0000001"),
+            ("99999.9999999999", "99999.9999999999"),
+            ("0.123456789012345", "0.123456789012345"),
+            ("0.0", "0"),
+            ("-0.00", "-0"),
+            ("1.0", "1"),
+            ("5.", "5"),
+            ("+12.50", "12.5"),
+            ("-583.0", "-583"),
+            ("1.00000000000000000000", "1"),
+            ("0.500000000000000000000", "0.5"),
+        ] {
+            assert_eq!(value(text), Ok(Value::Canonical(want)), "{text}");
             // std prints the shortest digits in plain notation.
-            assert_eq!(text.parse::<f64>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<f64>().unwrap().to_string(), want);
         }
     }
 
     #[test]
     fn other_numbers_are_read_as_doubles() {
         for (text, want) in [
-            ("+1", 1.0),
             ("007", 7.0),
             ("00.5", 0.5),
-            ("1.0", 1.0),
-            ("1.50", 1.5),
-            ("5.", 5.0),
             (".5", 0.5),
             ("-.25", -0.25),
-            ("0.0", 0.0),
             ("0.00000001", 1e-8),
             ("1e3", 1000.0),
             ("5.e2", 500.0),
             ("1.7e+09", 1.7e9),
             ("1E-3", 0.001),
             ("1234567890123456", 1_234_567_890_123_456.0),
+            ("1234567890.123456", 1_234_567_890.123_456),
+            ("0.1234567890123456", 0.123_456_789_012_345_6),
             ("9007199254740993", 9_007_199_254_740_992.0),
             ("1e-400", 0.0),
             ("iNf", f64::INFINITY),

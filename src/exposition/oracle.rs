@@ -26,7 +26,13 @@ impl Plain {
             Part::Count => ("count", 0.0),
         };
         let value = match sample.value {
-            Value::Canonical(text) => text.parse().unwrap(),
+            Value::Canonical(text) => {
+                let number: f64 = text.parse().unwrap();
+                // std prints the shortest digits in plain notation, as SPEC 2.4 does in this range.
+                let is_plain = number == 0.0 || (1e-7..1e21).contains(&number.abs());
+                assert!(is_plain && text == number.to_string(), "{text} is not canonical");
+                number
+            }
             Value::Number(number) => number,
         };
         let label =
