@@ -131,9 +131,13 @@ impl Error {
     }
 }
 
+/// U+FEFF in UTF-8, which some editors put before a text and show nothing of.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Both count from 1; the column counts characters, so that an editor agrees.
 fn line_and_column(body: &[u8], offset: usize) -> (usize, usize) {
     let before = body.get(..offset).unwrap_or(body);
+    let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let is_first_of_character = |byte: &&u8| **byte & 0xC0 != 0x80;

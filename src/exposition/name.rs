@@ -81,19 +81,43 @@ fn check(name: &str, names: Names, legacy_len: usize) -> Result<(), ErrorKind> {
 
 /// No label may stand twice in one sample.
 pub(super) fn check_unique(labels: &[Label<'_>]) -> Result<(), ErrorKind> {
-    let twice = if labels.len() <= PAIRS_MAX {
+    duplicate(labels).map_or(Ok(()), |(_, kind)| Err(kind))
+}
+
+/// The first label whose name stands before it already: its index, and what is wrong with it.
+#[inline]
+pub(super) fn duplicate(labels: &[Label<'_>]) -> Option<(usize, ErrorKind)> {
+    if are_plainly_unique(labels) { None } else { find_duplicate(labels) }
+}
+
+/// Whether few bits of each name suffice to tell all of them apart, as they mostly do.
+#[inline]
+fn are_plainly_unique(labels: &[Label<'_>]) -> bool {
+    let mut seen: u64 = 0;
+    labels.iter().all(|label| {
+        let name = label.name.as_bytes();
+        let (Some(first), Some(last)) = (name.first(), name.last()) else { return false };
+        let mix = name.len().wrapping_mul(7) + usize::from(*first) + usize::from(*last) * 3;
+        let bit = 1 << (mix % 64);
+        let is_new = seen & bit == 0;
+        seen |= bit;
+        is_new
+    })
+}
+
+#[cold]
+fn find_duplicate(labels: &[Label<'_>]) -> Option<(usize, ErrorKind)> {
+    let index = if labels.len() <= PAIRS_MAX {
         let mut indexed = labels.iter().enumerate();
-        indexed
-            .find(|(index, label)| labels.iter().take(*index).any(|other| other.name == label.name))
-            .map(|(_, label)| &label.name)
+        indexed.position(|(index, label)| {
+            labels.iter().take(index).any(|other| other.name == label.name)
+        })
     } else {
         let mut seen = HashSet::with_capacity(labels.len());
-        labels.iter().map(|label| &label.name).find(|name| !seen.insert(&***name))
-    };
-    match twice {
-        None => Ok(()),
-        Some(name) => Err(ErrorKind::DuplicateLabel { name: name.clone().into_owned() }),
-    }
+        labels.iter().position(|label| !seen.insert(label.name.as_ref()))
+    }?;
+    let name = labels.get(index)?.name.clone().into_owned();
+    Some((index, ErrorKind::DuplicateLabel { name }))
 }
 
 /// The label that Prometheus keeps a metric's name in: never a label of a push (SPEC 5).

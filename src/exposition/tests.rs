@@ -122,6 +122,53 @@ fn the_text_reader_agrees_with_its_twin() {
 }
 
 #[test]
+fn the_text_reader_agrees_with_its_twin_on_lines_of_random_words() {
+    const WORDS: [&str; 28] = [
+        "ab_c",
+        "h",
+        "_bucket",
+        "_count",
+        "s",
+        " ",
+        " ",
+        "\t",
+        "{",
+        "}",
+        ",",
+        "=",
+        "\"x\"",
+        "le",
+        "quantile",
+        "\"1.0\"",
+        "\"+Inf\"",
+        "1",
+        "-2.50",
+        "1e9",
+        "\n",
+        "\r\n",
+        "\r",
+        "#",
+        "\n# TYPE h ",
+        "histogram\n",
+        "summary\n",
+        "\n# EOF\n",
+    ];
+    let mut random = Random::new(0x1234_5678_9abc_def1);
+    let mut accepted = 0;
+    for _ in 0..40_000 {
+        let mut body = "# TYPE h histogram\n# TYPE s summary\n".to_owned();
+        for _ in 0..random.below(16) {
+            body.push_str(WORDS[random.below(WORDS.len())]);
+        }
+        for format in [Format::Text, Format::OpenMetrics] {
+            assert_twins(body.as_bytes(), format, Names::Utf8);
+        }
+        accepted += usize::from(read_all(body.as_bytes(), Format::Text, Names::Utf8).is_ok());
+    }
+    assert!(accepted > 1_000, "only {accepted} were accepted");
+}
+
+#[test]
 fn every_prefix_of_every_golden_body_gives_an_answer() {
     let mut count = 0;
     for (body, format, names) in golden() {
@@ -194,6 +241,10 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
             "line 1, column 1: expected a metric name, before the braces or quoted first in them, found \"{x=\\\"1\\\"}\"",
         ),
         (
+            "{\"a\"=\"b\"} 1\n",
+            "line 1, column 1: expected a metric name, before the braces or quoted first in them, found \"{\\\"a\\\"=\\\"b\\\"}\"",
+        ),
+        (
             "ab-c 1\n",
             "line 1, column 3: expected a blank or { behind the metric name, found \"-c\"",
         ),
@@ -214,7 +265,7 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         ),
         (
             "ab_c{x=\"1\",x=\"2\"} 1\n",
-            "line 1, column 18: the label \"x\" stands twice in this sample",
+            "line 1, column 12: the label \"x\" stands twice in this sample",
         ),
         (
             "ab_c{x=\"é\\t\"} 1\n",
@@ -244,6 +295,18 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
             "# TYPE h histogram\nh_bucket{le=\"x\"} 1\n",
             "line 2, column 10: the le \"x\" is not a decimal number, NaN, +Inf or -Inf",
         ),
+        (
+            "# TYPE le histogram\nle_bucket{a=\"le\" , le=\"x\"} 1\n",
+            "line 2, column 20: the le \"x\" is not a decimal number, NaN, +Inf or -Inf",
+        ),
+        (
+            "ab_c 1 # { x=\"1\",x=\"2\"} 1\n",
+            "line 1, column 18: the label \"x\" stands twice in this sample",
+        ),
+        (
+            "\u{feff}ab_c{x=\"\\é\"} 1\n",
+            "line 1, column 9: \"\\é\" is no escape, allowed are \\\\ \\\" and \\n",
+        ),
     ] {
         let error = read_all(body.as_bytes(), Format::Text, Names::Legacy).unwrap_err();
         assert_eq!(error.describe(body.as_bytes(), Format::Text), want, "{body:?}");
@@ -264,6 +327,15 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         error.describe(after, Format::OpenMetrics),
         "line 3, column 1: nothing may follow # EOF"
     );
+}
+
+#[test]
+fn an_exemplar_may_repeat_the_labels_of_its_sample() {
+    let body = b"a{x=\"1\"} 1 # {x=\"1\"} 1\nb{y=\"2\"} 2\n";
+    let samples = read_all(body, Format::Text, Names::Legacy).unwrap();
+    let labels: Vec<_> = samples.into_iter().map(|sample| sample.labels).collect();
+    let label = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    assert_eq!(labels, [label("x", "1"), label("y", "2")]);
 }
 
 #[test]

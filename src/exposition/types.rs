@@ -60,53 +60,112 @@ pub(super) struct Resolved {
     pub(super) family_len: usize,
 }
 
-/// The suffixes that may name a part.
-const SUFFIXES: [(&str, Role); 5] = [
-    ("_bucket", Role::Bucket),
-    ("_sum", Role::Sum),
-    ("_count", Role::Count),
-    ("_gsum", Role::Sum),
-    ("_gcount", Role::Count),
-];
-
 /// All TYPE lines read so far; the last one for a name holds.
+///
+/// The table keeps only what changes how a sample is read: families with parts, and plain families
+/// that are named like such a part. So it is bounded by the body, and ordinary gauges and counters
+/// take no room. A name costs two look-ups at most, in a map with random keys, and none at all
+/// where it was asked for last, or where its family's TYPE line was the last one.
 #[derive(Debug, Default)]
 pub(super) struct Types<'a> {
     kinds: HashMap<Cow<'a, str>, Kind>,
-    /// Only these kinds change how a sample is read: without one there is nothing to look up.
-    has_parts: bool,
+    /// A name in the table looks like a part of another family.
+    has_part_names: bool,
+    /// The last TYPE line.
+    declared: Option<(Cow<'a, str>, Kind)>,
+    /// The last name that was asked for since.
+    resolved: Option<(&'a str, Resolved)>,
 }
 
 impl<'a> Types<'a> {
     /// Notes a TYPE line; it governs the samples after it.
     pub(super) fn declare(&mut self, family: Cow<'a, str>, kind: Kind) {
-        self.has_parts |= kind != Kind::Plain;
-        self.kinds.insert(family, kind);
+        let is_part_name = Suffix::split(&family).is_some();
+        if kind != Kind::Plain || is_part_name {
+            self.has_part_names |= is_part_name;
+            self.kinds.insert(family.clone(), kind);
+        } else if !self.kinds.is_empty() {
+            self.kinds.remove(&family);
+        }
+        self.declared = Some((family, kind));
+        self.resolved = None;
     }
 
-    /// What a sample of that name is. A name with a TYPE of its own is what that TYPE says.
-    pub(super) fn resolve(&self, name: &str) -> Resolved {
+    /// What a sample of that name is.
+    #[inline]
+    #[expect(clippy::ptr_arg, reason = "a borrowed name outlives the call, as a str would not")]
+    pub(super) fn resolve(&mut self, name: &Cow<'a, str>) -> Resolved {
+        if self.kinds.is_empty() {
+            return Resolved { role: Role::Whole, family_len: name.len() };
+        }
+        match (self.resolved, name) {
+            (Some((last, resolved)), _) if last == name => resolved,
+            (_, Cow::Borrowed(name)) => {
+                let resolved = self.look_up(name);
+                self.resolved = Some((name, resolved));
+                resolved
+            }
+            (_, Cow::Owned(name)) => self.look_up(name),
+        }
+    }
+
+    /// A name with a TYPE of its own is what that TYPE says.
+    fn look_up(&self, name: &str) -> Resolved {
         let whole = Resolved { role: Role::Whole, family_len: name.len() };
-        if !self.has_parts {
-            return whole;
-        }
-        match self.kinds.get(name) {
-            Some(Kind::Summary) => Resolved { role: Role::Quantile, ..whole },
-            Some(_) => whole,
-            None => self.resolve_suffix(name).unwrap_or(whole),
+        let part = Suffix::split(name);
+        let own_kind = if part.is_some() && !self.has_part_names { None } else { self.kind(name) };
+        match (own_kind, part) {
+            (Some(Kind::Summary), _) => Resolved { role: Role::Quantile, ..whole },
+            (Some(_), _) | (None, None) => whole,
+            (None, Some((family, suffix))) => {
+                let role = self.kind(family).and_then(|kind| suffix.role(kind));
+                role.map_or(whole, |role| Resolved { role, family_len: family.len() })
+            }
         }
     }
 
-    fn resolve_suffix(&self, name: &str) -> Option<Resolved> {
-        let (suffix, role, family) = SUFFIXES
-            .iter()
-            .find_map(|&(suffix, role)| Some((suffix, role, name.strip_suffix(suffix)?)))?;
-        let is_part = match (self.kinds.get(family)?, role) {
-            (Kind::Plain, _) | (Kind::Summary, Role::Bucket) => false,
-            (Kind::GaugeHistogram, _) => true,
-            _ => !suffix.starts_with("_g"),
+    fn kind(&self, family: &str) -> Option<Kind> {
+        match &self.declared {
+            Some((declared, kind)) if declared == family => Some(*kind),
+            _ => self.kinds.get(family).copied(),
+        }
+    }
+}
+
+/// What may follow a family's name in the name of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suffix {
+    Bucket,
+    Sum,
+    Count,
+    Gsum,
+    Gcount,
+}
+
+impl Suffix {
+    /// The family's name and the suffix, where `name` is named like a part.
+    fn split(name: &str) -> Option<(&str, Suffix)> {
+        let (family, suffix) = name.rsplit_once('_')?;
+        let suffix = match suffix {
+            "bucket" => Suffix::Bucket,
+            "sum" => Suffix::Sum,
+            "count" => Suffix::Count,
+            "gsum" => Suffix::Gsum,
+            "gcount" => Suffix::Gcount,
+            _ => return None,
         };
-        is_part.then_some(Resolved { role, family_len: family.len() })
+        Some((family, suffix))
+    }
+
+    /// The part that it names, where families of that kind have it.
+    fn role(self, kind: Kind) -> Option<Role> {
+        match (kind, self) {
+            (Kind::Histogram | Kind::GaugeHistogram, Suffix::Bucket) => Some(Role::Bucket),
+            (Kind::Plain, _) | (Kind::Summary, Suffix::Bucket) => None,
+            (_, Suffix::Sum) | (Kind::GaugeHistogram, Suffix::Gsum) => Some(Role::Sum),
+            (_, Suffix::Count) | (Kind::GaugeHistogram, Suffix::Gcount) => Some(Role::Count),
+            (_, Suffix::Gsum | Suffix::Gcount) => None,
+        }
     }
 }
 
@@ -131,6 +190,7 @@ mod tests {
 
     #[test]
     fn a_name_is_a_part_only_of_a_family_that_has_such_parts() {
+        let mut types = types();
         for (name, role, family_len) in [
             ("h", Role::Whole, 1),
             ("h_bucket", Role::Bucket, 1),
@@ -138,26 +198,50 @@ mod tests {
             ("h_sum", Role::Whole, 5),
             ("h_gsum", Role::Whole, 6),
             ("h_created", Role::Whole, 9),
+            ("hbucket", Role::Whole, 7),
+            ("g_bucket", Role::Bucket, 1),
+            ("g_sum", Role::Sum, 1),
             ("g_gsum", Role::Sum, 1),
             ("g_gcount", Role::Count, 1),
             ("g_count", Role::Count, 1),
             ("s", Role::Quantile, 1),
             ("s_sum", Role::Sum, 1),
+            ("s_gsum", Role::Whole, 6),
             ("s_bucket", Role::Whole, 8),
             ("p_sum", Role::Whole, 5),
             ("h_count_sum", Role::Quantile, 11),
             ("unknown_count", Role::Whole, 13),
             ("_sum", Role::Whole, 4),
         ] {
-            assert_eq!(types().resolve(name), Resolved { role, family_len }, "{name}");
+            let want = Resolved { role, family_len };
+            assert_eq!(types.resolve(&Cow::Borrowed(name)), want, "{name}");
+            assert_eq!(types.resolve(&Cow::Owned(name.to_owned())), want, "{name}");
         }
     }
 
     #[test]
-    fn the_last_type_of_a_name_holds() {
+    fn the_last_type_of_a_name_holds_from_there_on() {
         let mut types = types();
+        let name = Cow::Borrowed("h_bucket");
+        assert_eq!(types.resolve(&name).role, Role::Bucket);
         types.declare(Cow::Borrowed("h"), Kind::Plain);
-        assert_eq!(types.resolve("h_bucket").role, Role::Whole);
+        assert_eq!(types.resolve(&name).role, Role::Whole);
+        types.declare(Cow::Borrowed("other"), Kind::Plain);
+        assert_eq!(types.resolve(&name).role, Role::Whole);
+        types.declare(Cow::Borrowed("h"), Kind::Histogram);
+        assert_eq!(types.resolve(&name).role, Role::Bucket);
+        types.declare(name.clone(), Kind::Plain);
+        types.declare(Cow::Borrowed("other"), Kind::Plain);
+        assert_eq!(types.resolve(&name).role, Role::Whole);
+    }
+
+    #[test]
+    fn plain_families_take_no_room_unless_they_are_named_like_parts() {
+        let mut types = Types::default();
+        for name in ["a", "a_b", "a_sum", "b"] {
+            types.declare(Cow::Borrowed(name), Kind::Plain);
+        }
+        assert_eq!(types.kinds.len(), 1);
     }
 
     #[test]

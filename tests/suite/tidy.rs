@@ -26,7 +26,7 @@ const CRATES: [(&str, &str); 14] = [
     ("flate2", "body.rs"),
     ("httparse", "gate/head.rs"),
     ("listenfd", "gate/mod.rs"),
-    ("memchr", "exposition/text/mod.rs"),
+    ("memchr", "exposition/text/cursor.rs"),
     ("quick_protobuf", "exposition/protobuf/wire.rs"),
     ("rustix", "system.rs"),
     ("signal_hook", "shutdown.rs"),

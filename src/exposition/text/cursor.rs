@@ -1,108 +1,212 @@
-//! A place in one line of a text exposition, and the errors that name it.
+//! A place in a text exposition, the walks from it over the bytes, and the errors that name it.
+//!
+//! Whoever looks beyond the end of the body sees LF, and every walk stops at LF at the latest: so
+//! no walk needs a bound of its own. Every walk stops before an ASCII byte or at the end, so what
+//! it went over is whole characters.
 
 use super::super::{Error, ErrorKind};
 use crate::limits::QUOTED_BYTES_MAX;
 
-/// A copy of found bytes: one more than a message quotes, so that it shows the cut.
-pub(super) fn excerpt(found: &[u8]) -> Vec<u8> {
+/// A copy of found text: one byte more than a message quotes, so that it shows the cut.
+pub(super) fn excerpt(found: &str) -> Vec<u8> {
+    let found = found.as_bytes();
     found.get(..=QUOTED_BYTES_MAX).unwrap_or(found).to_vec()
 }
 
-/// A place in one line.
-#[derive(Debug)]
+/// A place in a body.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
-    /// The line, without its LF and one CR before it.
-    pub(super) line: &'a [u8],
-    /// Where the line starts in the body.
-    pub(super) start: usize,
-    /// Where the cursor stands in the line; never beyond its end.
-    pub(super) at: usize,
+    text: &'a str,
+    at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    /// Stands at the start of a line.
-    pub(super) fn new(line: &'a [u8], start: usize) -> Cursor<'a> {
-        Cursor { line, start, at: 0 }
+    /// The place `at`, between two characters.
+    pub(super) fn new(text: &'a str, at: usize) -> Cursor<'a> {
+        Cursor { text, at }
     }
 
-    /// The byte under the cursor; none at the end of the line.
+    /// Bytes of the body before this place.
     #[inline]
-    pub(super) fn peek(&self) -> Option<u8> {
-        self.line.get(self.at).copied()
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
 
     #[inline]
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.line.get(self.at..).unwrap_or_default()
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at >= self.text.len()
+    }
+
+    #[inline]
+    pub(super) fn peek(&self) -> u8 {
+        self.byte(self.at)
+    }
+
+    #[inline]
+    fn byte(&self, at: usize) -> u8 {
+        self.text.as_bytes().get(at).copied().unwrap_or(b'\n')
+    }
+
+    /// What was walked over since `start`.
+    #[inline]
+    pub(super) fn since(&self, start: usize) -> &'a str {
+        // OK because every walk stops between characters.
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Steps over one byte that was peeked at: ASCII, and not the LF beyond the end.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        self.at += 1;
     }
 
     #[inline]
     pub(super) fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t')) {
+        while matches!(self.peek(), b' ' | b'\t') {
             self.at += 1;
         }
     }
 
-    /// Takes everything up to the next blank.
+    /// Takes a bare metric name, `[a-zA-Z_:][a-zA-Z0-9_:]*`; none is empty.
     #[inline]
-    pub(super) fn token(&mut self) -> &'a [u8] {
-        let token = word(self.rest());
-        self.at += token.len();
-        token
+    pub(super) fn metric_name(&mut self) -> &'a str {
+        self.bare_name(NO_METRIC_NAME)
     }
 
-    /// The character that the escape under the cursor stands for.
-    pub(super) fn escape(&self) -> Result<char, Error> {
-        match self.line.get(self.at + 1) {
-            Some(b'\\') => Ok('\\'),
-            Some(b'"') => Ok('"'),
-            Some(b'n') => Ok('\n'),
-            _ => {
-                let found = self.rest().get(..2).unwrap_or(self.rest()).to_vec();
-                Err(self.error(ErrorKind::Escape { found }))
-            }
+    /// Takes a bare label name, `[a-zA-Z_][a-zA-Z0-9_]*`; none is empty.
+    #[inline]
+    pub(super) fn label_name(&mut self) -> &'a str {
+        self.bare_name(NO_LABEL_NAME)
+    }
+
+    #[inline]
+    fn bare_name(&mut self, end: Class) -> &'a str {
+        let start = self.at;
+        if !self.peek().is_ascii_digit() {
+            self.walk(end);
+        }
+        self.since(start)
+    }
+
+    /// Walks to the next double quote, backslash or LF.
+    #[inline]
+    pub(super) fn skip_plain(&mut self) {
+        self.walk(QUOTED_END);
+    }
+
+    /// Takes everything up to the next blank or the end of the line.
+    #[inline]
+    pub(super) fn token(&mut self) -> &'a str {
+        let start = self.at;
+        self.walk(TOKEN_END);
+        if self.peek() == b'\n' {
+            self.step_before_cr();
+        }
+        self.since(start)
+    }
+
+    /// Whether the line ends here: before LF, before CR LF, or where the body ends.
+    #[inline]
+    pub(super) fn is_at_line_end(&self) -> bool {
+        match self.peek() {
+            b'\n' => true,
+            b'\r' => self.byte(self.at + 1) == b'\n',
+            _ => false,
         }
     }
 
-    pub(super) fn expect_end(&self, expected: &'static str) -> Result<(), Error> {
-        if self.at == self.line.len() { Ok(()) } else { Err(self.unexpected(expected)) }
+    /// Walks to the beginning of the next line.
+    #[inline]
+    pub(super) fn next_line(&mut self) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len()) + 1;
     }
 
-    /// Where `text` stands in the line; on failure only.
-    pub(super) fn find(&self, text: &[u8]) -> usize {
-        self.line.windows(text.len()).position(|window| window == text).unwrap_or(0)
+    /// The rest of the line, without its end.
+    fn rest_of_line(mut self) -> &'a str {
+        let start = self.at;
+        self.walk(LINE_END);
+        self.step_before_cr();
+        self.since(start)
     }
 
-    pub(super) fn error(&self, kind: ErrorKind) -> Error {
-        self.error_at(self.at, kind)
+    fn step_before_cr(&mut self) {
+        let before = self.at.saturating_sub(1);
+        if self.byte(before) == b'\r' {
+            self.at = before;
+        }
     }
 
-    pub(super) fn error_at(&self, at: usize, kind: ErrorKind) -> Error {
-        Error::new(self.start + at, kind)
-    }
-
-    pub(super) fn unexpected(&self, expected: &'static str) -> Error {
-        self.unexpected_at(self.at, expected)
-    }
-
-    pub(super) fn unexpected_at(&self, at: usize, expected: &'static str) -> Error {
-        let rest = self.line.get(at..).unwrap_or_default();
-        let found = match word(rest) {
-            [] => excerpt(rest),
-            word => excerpt(word),
-        };
-        self.error_at(at, ErrorKind::Unexpected { expected, found })
-    }
-
-    pub(super) fn unclosed(&self, opening_at: usize) -> Error {
-        let found = excerpt(self.line.get(opening_at..).unwrap_or_default());
-        self.error_at(opening_at, ErrorKind::Unclosed { found })
+    /// Walks to the first byte of a class, which LF must be one of.
+    #[inline]
+    fn walk(&mut self, end: Class) {
+        while CLASSES[usize::from(self.peek())] & end == 0 {
+            self.at += 1;
+        }
     }
 }
 
-/// Everything up to the first blank.
-#[inline]
-fn word(text: &[u8]) -> &[u8] {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    text.get(..text.iter().position(is_blank).unwrap_or(text.len())).unwrap_or_default()
+/// A set of bytes: a bit of [`CLASSES`].
+type Class = u8;
+/// All but `[a-zA-Z0-9_:]`.
+const NO_METRIC_NAME: Class = 1;
+/// All but `[a-zA-Z0-9_]`.
+const NO_LABEL_NAME: Class = 1 << 1;
+/// Double quote, backslash, LF.
+const QUOTED_END: Class = 1 << 2;
+/// Blank, tab, LF.
+const TOKEN_END: Class = 1 << 3;
+/// LF.
+const LINE_END: Class = 1 << 4;
+
+/// The classes that each byte is in.
+const CLASSES: [Class; 256] = {
+    let mut table = [0; 256];
+    let mut byte = u8::MAX;
+    loop {
+        table[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => 0,
+            b':' => NO_LABEL_NAME,
+            b'"' | b'\\' => NO_METRIC_NAME | NO_LABEL_NAME | QUOTED_END,
+            b' ' | b'\t' => NO_METRIC_NAME | NO_LABEL_NAME | TOKEN_END,
+            b'\n' => NO_METRIC_NAME | NO_LABEL_NAME | QUOTED_END | TOKEN_END | LINE_END,
+            _ => NO_METRIC_NAME | NO_LABEL_NAME,
+        };
+        if byte == 0 {
+            break table;
+        }
+        byte -= 1;
+    }
+};
+
+/// Errors: on failure only.
+impl Cursor<'_> {
+    #[cold]
+    pub(super) fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(self.at, kind)
+    }
+
+    /// Something else was expected here than the word that stands here.
+    #[cold]
+    pub(super) fn unexpected(&self, expected: &'static str) -> Error {
+        let mut end = *self;
+        let found = match end.token() {
+            "" => self.rest_of_line(),
+            word => word,
+        };
+        self.error(ErrorKind::Unexpected { expected, found: excerpt(found) })
+    }
+
+    /// The quote that opens here is not closed.
+    #[cold]
+    pub(super) fn unclosed(&self) -> Error {
+        self.error(ErrorKind::Unclosed { found: excerpt(self.rest_of_line()) })
+    }
+
+    /// The backslash here stands before something else than it may.
+    #[cold]
+    pub(super) fn no_escape(&self) -> Error {
+        let found: String = self.rest_of_line().chars().take(2).collect();
+        self.error(ErrorKind::Escape { found: found.into_bytes() })
+    }
 }
