@@ -26,7 +26,6 @@ const CRATES: [(&str, &str); 14] = [
     ("flate2", "body.rs"),
     ("httparse", "gate/head.rs"),
     ("listenfd", "gate/mod.rs"),
-    ("memchr", "exposition/text/cursor.rs"),
     ("quick_protobuf", "exposition/protobuf/wire.rs"),
     ("rustix", "system.rs"),
     ("signal_hook", "shutdown.rs"),
@@ -34,6 +33,7 @@ const CRATES: [(&str, &str); 14] = [
     ("subtle", "auth.rs"),
     ("tiny_http", "server.rs"),
     ("toml", "config/file.rs"),
+    ("wide", "exposition/text/cursor.rs"),
     ("zmij", "line/number.rs"),
 ];
 

@@ -6,6 +6,7 @@
 
 use super::super::{Error, ErrorKind};
 use crate::limits::QUOTED_BYTES_MAX;
+use wide::u8x16;
 
 /// A copy of found text: one byte more than a message quotes, so that it shows the cut.
 pub(super) fn excerpt(found: &str) -> Vec<u8> {
@@ -70,20 +71,21 @@ impl<'a> Cursor<'a> {
     /// Takes a bare metric name, `[a-zA-Z_:][a-zA-Z0-9_:]*`; none is empty.
     #[inline]
     pub(super) fn metric_name(&mut self) -> &'a str {
-        self.bare_name(NO_METRIC_NAME)
+        // In ASCII the colon is next to the digits.
+        self.bare_name(|chunk| !(letters(chunk) | range(chunk, b'0', b':') | equal(chunk, b'_')))
     }
 
     /// Takes a bare label name, `[a-zA-Z_][a-zA-Z0-9_]*`; none is empty.
     #[inline]
     pub(super) fn label_name(&mut self) -> &'a str {
-        self.bare_name(NO_LABEL_NAME)
+        self.bare_name(|chunk| !(letters(chunk) | range(chunk, b'0', b'9') | equal(chunk, b'_')))
     }
 
     #[inline]
-    fn bare_name(&mut self, end: Class) -> &'a str {
+    fn bare_name(&mut self, ends: impl Fn(u8x16) -> u8x16) -> &'a str {
         let start = self.at;
         if !self.peek().is_ascii_digit() {
-            self.walk(end);
+            self.walk(ends);
         }
         self.since(start)
     }
@@ -91,14 +93,14 @@ impl<'a> Cursor<'a> {
     /// Walks to the next double quote, backslash or LF.
     #[inline]
     pub(super) fn skip_plain(&mut self) {
-        self.walk(QUOTED_END);
+        self.walk(|chunk| equal(chunk, b'"') | equal(chunk, b'\\') | equal(chunk, b'\n'));
     }
 
     /// Takes everything up to the next blank or the end of the line.
     #[inline]
     pub(super) fn token(&mut self) -> &'a str {
         let start = self.at;
-        self.walk(TOKEN_END);
+        self.walk(|chunk| equal(chunk, b' ') | equal(chunk, b'\t') | equal(chunk, b'\n'));
         if self.peek() == b'\n' {
             self.step_before_cr();
         }
@@ -118,14 +120,14 @@ impl<'a> Cursor<'a> {
     /// Walks to the beginning of the next line.
     #[inline]
     pub(super) fn next_line(&mut self) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len()) + 1;
+        self.walk(|chunk| equal(chunk, b'\n'));
+        self.at += 1;
     }
 
     /// The rest of the line, without its end.
     fn rest_of_line(mut self) -> &'a str {
         let start = self.at;
-        self.walk(LINE_END);
+        self.walk(|chunk| equal(chunk, b'\n'));
         self.step_before_cr();
         self.since(start)
     }
@@ -137,47 +139,52 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Walks to the first byte of a class, which LF must be one of.
+    /// Walks to the first byte for which `ends` has all bits set. It must have them for LF.
     #[inline]
-    fn walk(&mut self, end: Class) {
-        while CLASSES[usize::from(self.peek())] & end == 0 {
-            self.at += 1;
+    fn walk(&mut self, ends: impl Fn(u8x16) -> u8x16) {
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let Some(chunk) = rest.first_chunk() else {
+                return self.walk_last(&ends);
+            };
+            let found = ends(u8x16::new(*chunk)).to_bitmask().trailing_zeros();
+            if found < 16 {
+                self.at += found as usize;
+                return;
+            }
+            self.at += 16;
         }
+    }
+
+    /// The same for the last bytes of the body, behind which LF is seen.
+    #[cold]
+    fn walk_last(&mut self, ends: impl Fn(u8x16) -> u8x16) {
+        let mut chunk = [b'\n'; 16];
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        for (byte, last) in chunk.iter_mut().zip(rest) {
+            *byte = *last;
+        }
+        self.at += ends(u8x16::new(chunk)).to_bitmask().trailing_zeros() as usize;
     }
 }
 
-/// A set of bytes: a bit of [`CLASSES`].
-type Class = u8;
-/// All but `[a-zA-Z0-9_:]`.
-const NO_METRIC_NAME: Class = 1;
-/// All but `[a-zA-Z0-9_]`.
-const NO_LABEL_NAME: Class = 1 << 1;
-/// Double quote, backslash, LF.
-const QUOTED_END: Class = 1 << 2;
-/// Blank, tab, LF.
-const TOKEN_END: Class = 1 << 3;
-/// LF.
-const LINE_END: Class = 1 << 4;
+#[inline]
+fn equal(chunk: u8x16, byte: u8) -> u8x16 {
+    chunk.simd_eq(u8x16::splat(byte))
+}
 
-/// The classes that each byte is in.
-const CLASSES: [Class; 256] = {
-    let mut table = [0; 256];
-    let mut byte = u8::MAX;
-    loop {
-        table[byte as usize] = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => 0,
-            b':' => NO_LABEL_NAME,
-            b'"' | b'\\' => NO_METRIC_NAME | NO_LABEL_NAME | QUOTED_END,
-            b' ' | b'\t' => NO_METRIC_NAME | NO_LABEL_NAME | TOKEN_END,
-            b'\n' => NO_METRIC_NAME | NO_LABEL_NAME | QUOTED_END | TOKEN_END | LINE_END,
-            _ => NO_METRIC_NAME | NO_LABEL_NAME,
-        };
-        if byte == 0 {
-            break table;
-        }
-        byte -= 1;
-    }
-};
+/// The bytes from `first` to `last`.
+#[inline]
+fn range(chunk: u8x16, first: u8, last: u8) -> u8x16 {
+    let distance = chunk - u8x16::splat(first);
+    distance.min(u8x16::splat(last - first)).simd_eq(distance)
+}
+
+/// `[a-zA-Z]`: a letter differs from its capital in one bit.
+#[inline]
+fn letters(chunk: u8x16) -> u8x16 {
+    range(chunk | u8x16::splat(b'a' - b'A'), b'a', b'z')
+}
 
 /// Errors: on failure only.
 impl Cursor<'_> {
