@@ -16,6 +16,7 @@
 //! (`tests/suite/tidy.rs`) reads the `use` lines and holds this.
 
 // What every room may use.
+pub mod chunk;
 pub mod limits;
 pub mod log;
 #[cfg(test)]

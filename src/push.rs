@@ -100,6 +100,7 @@ impl std::error::Error for Error {}
 pub struct Pusher {
     options: Options,
     decoder: Decoder,
+    mapper: Mapper,
     encoder: Encoder,
 }
 
@@ -118,7 +119,8 @@ impl From<exposition::Error> for Stop {
 impl Pusher {
     /// A pusher with these bounds.
     pub fn new(options: Options) -> Pusher {
-        Pusher { options, decoder: Decoder::default(), encoder: Encoder::default() }
+        let (decoder, mapper, encoder) = Default::default();
+        Pusher { options, decoder, mapper, encoder }
     }
 
     /// Converts one whole push. `sent` is the body as sent, `buffer` an old one to write into.
@@ -148,7 +150,7 @@ impl Pusher {
         let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
         let Options { decoded_bytes_max, lines_bytes_max } = self.options;
         let body = self.decoder.decode(coding, sent, decoded_bytes_max).map_err(Error::Body)?;
-        let mut mapper = Mapper::new(Context {
+        let mut mapping = self.mapper.begin(Context {
             options: &input.mapping,
             job: head.group.job(),
             group: head.group.labels(),
@@ -159,7 +161,7 @@ impl Pusher {
         let mut sample_count = 0;
         let outcome = exposition::read(body, format, input.endpoint.names, |sample| {
             sample_count += 1;
-            mapper.map(sample).map_or(Ok(()), |point| encoder.push(&point).map_err(Stop::TooLong))
+            mapping.map(sample).map_or(Ok(()), |point| encoder.push(&point).map_err(Stop::TooLong))
         });
         // Taken out in either case: the lines of a refused push must not stay.
         let (lines, line_count) = encoder.finish();
@@ -167,7 +169,7 @@ impl Pusher {
             Stop::Exposition(error) => Error::Exposition(error.describe(body, format)),
             Stop::TooLong(error) => Error::TooLong(error),
         })?;
-        let (skipped, decoded_bytes) = (mapper.skipped, body.len());
+        let (skipped, decoded_bytes) = (mapping.skipped, body.len());
         Ok(Converted { lines, line_count, sample_count, skipped, decoded_bytes, format, coding })
     }
 }

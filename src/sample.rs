@@ -50,8 +50,12 @@ pub struct Sample<'a> {
     pub family: &'a str,
     /// What the sample is within that family.
     pub part: Part,
-    /// The labels in the order of the body, without the `le` or `quantile` that [`Part`] holds.
+    /// The labels in the order of the body. An `le` or `quantile` among those of a part that has
+    /// it is the text of what [`Part`] holds.
     pub labels: &'a [Label<'a>],
+    /// So many of the first labels are, name and value, those of the sample before, whatever else
+    /// changed: what was worked out for them holds. 0 where its reader does not know.
+    pub kept: usize,
     /// The value.
     pub value: Value<'a>,
     /// Nanoseconds since the Unix epoch, where the sample names a time, of either sign.

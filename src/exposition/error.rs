@@ -6,15 +6,15 @@
 use crate::sample::{Format, Quoted};
 use std::fmt;
 
-/// Why an exposition is refused.
+/// Why an exposition is refused. It is boxed, so that what could fail and did not stays small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub kind: ErrorKind,
-    /// Where, as an offset into the decoded body, in bytes.
-    pub offset: usize,
-    /// The metric family that was being read, where the format tells.
-    pub family: Option<String>,
+pub struct Error(Box<Detail>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Detail {
+    kind: ErrorKind,
+    offset: usize,
+    family: Option<String>,
 }
 
 /// What is wrong. Found bytes are a copy of a short piece of the body.
@@ -105,28 +105,43 @@ pub enum ErrorKind {
 
 impl Error {
     /// An error at `offset`.
+    #[cold]
     pub fn new(offset: usize, kind: ErrorKind) -> Error {
-        Error { kind, offset, family: None }
+        Error(Box::new(Detail { kind, offset, family: None }))
+    }
+
+    /// The same in a metric family, where the format tells.
+    #[must_use]
+    pub fn in_family(mut self, family: &str) -> Error {
+        self.0.family = Some(family.to_owned());
+        self
+    }
+
+    /// What is wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Where, as an offset into the decoded body, in bytes.
+    pub fn offset(&self) -> usize {
+        self.0.offset
     }
 
     /// One line for the pusher: what is wrong, where in `body`, what is allowed.
     pub fn describe(&self, body: &[u8], format: Format) -> String {
-        let kind = &self.kind;
+        let Detail { kind, offset, family } = &*self.0;
         match format {
             Format::Text | Format::OpenMetrics => {
-                let (line, column) = line_and_column(body, self.offset);
+                let (line, column) = line_and_column(body, *offset);
                 format!("line {line}, column {column}: {kind}")
             }
-            Format::Protobuf => {
-                let offset = self.offset;
-                match &self.family {
-                    Some(family) => {
-                        let family = Quoted(family.as_bytes());
-                        format!("byte {offset}, metric family {family}: {kind}")
-                    }
-                    None => format!("byte {offset}: {kind}"),
+            Format::Protobuf => match family {
+                Some(family) => {
+                    let family = Quoted(family.as_bytes());
+                    format!("byte {offset}, metric family {family}: {kind}")
                 }
-            }
+                None => format!("byte {offset}: {kind}"),
+            },
         }
     }
 }

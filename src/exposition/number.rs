@@ -1,5 +1,6 @@
 //! Values and timestamps of the text formats: text → double, text → nanoseconds (SPEC 1.3, 5).
 
+use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::sample::Value;
 use std::ops::Range;
 
@@ -32,6 +33,48 @@ pub(super) enum IntegerUnit {
 
 /// Decimal digits that every double holds: two decimals of so many digits are never one double.
 const DIGITS_MAX: usize = 15;
+
+/// A decimal that is, or begins with, its canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plain {
+    /// Bytes of the canonical form.
+    pub(super) canonical_len: usize,
+    /// Bytes of the number.
+    pub(super) len: usize,
+}
+
+/// The number that `text` begins with, before a blank or LF; none where a closer look is needed:
+/// behind a plus, with an exponent or leading zeros, or where it is not over within these bytes.
+/// That leaves at most [`DIGITS_MAX`] digits.
+#[inline]
+pub(super) fn plain(text: [u8; CHUNK_BYTES]) -> Option<Plain> {
+    let chunk = Chunk::new(text);
+    let digits = chunk.within(b'0', b'9').bits();
+    let nonzeros = digits & !chunk.equal(b'0').bits();
+    let integer_start = usize::from(text[0] == b'-');
+    let integer_digits = (digits >> integer_start).trailing_ones() as usize;
+    let integer_end = integer_start + integer_digits;
+    let is_below_one = nonzeros >> integer_start & 1 == 0;
+    if integer_digits == 0 || is_below_one && integer_digits > 1 {
+        return None;
+    }
+    let (mut len, mut canonical_len) = (integer_end, integer_end);
+    if text.get(len) == Some(&b'.') {
+        let fraction_start = len + 1;
+        len = fraction_start + (digits >> fraction_start).trailing_ones() as usize;
+        let nonzeros = (nonzeros & ((1 << len) - 1)) >> fraction_start;
+        if nonzeros != 0 {
+            if is_below_one && nonzeros.trailing_zeros() > ZEROS_MAX {
+                return None;
+            }
+            canonical_len = fraction_start + nonzeros.ilog2() as usize + 1;
+        }
+    }
+    matches!(text.get(len), Some(b'\n' | b' ' | b'\t')).then_some(Plain { canonical_len, len })
+}
+
+/// Zeros behind the point of the smallest number in plain notation, 0.0000001.
+const ZEROS_MAX: u32 = 6;
 
 /// Reads the value of a sample.
 #[inline]
@@ -111,8 +154,6 @@ impl<'a> Decimal<'a> {
     /// of at most [`DIGITS_MAX`] digits: their shortest digits are their own.
     #[inline]
     fn canonical(&self) -> Option<Range<usize>> {
-        // 0.0000001 is the smallest number in plain notation.
-        const ZEROS_MAX: usize = 6;
         let fraction = trim_zeros(self.fraction);
         let integer_digits = match self.integer {
             [] | [b'0', _, ..] => return None,
@@ -120,7 +161,7 @@ impl<'a> Decimal<'a> {
             digits => digits.len(),
         };
         let zeros = fraction.iter().take_while(|byte| **byte == b'0').count();
-        let is_plain = integer_digits > 0 || zeros <= ZEROS_MAX;
+        let is_plain = integer_digits > 0 || zeros <= ZEROS_MAX as usize;
         if self.has_exponent || !is_plain || integer_digits + fraction.len() > DIGITS_MAX {
             return None;
         }

@@ -35,13 +35,19 @@ impl Plain {
             }
             Value::Number(number) => number,
         };
+        let bound_name = match sample.part {
+            Part::Bucket(_) => "le",
+            Part::Quantile(_) => "quantile",
+            Part::Whole | Part::Sum | Part::Count => "",
+        };
         let label =
             |label: &crate::sample::Label<'_>| (label.name.to_string(), label.value.to_string());
+        let labels = sample.labels.iter().filter(|label| label.name != bound_name);
         Plain {
             family: sample.family.to_owned(),
             part,
             bound: bits(bound),
-            labels: sample.labels.iter().map(label).collect(),
+            labels: labels.map(label).collect(),
             value: bits(value),
             timestamp_ns: sample.timestamp_ns,
         }

@@ -61,8 +61,13 @@ fn base64(text: &str) -> Vec<u8> {
 
 fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<Plain>, Error> {
     let mut samples = Vec::new();
+    let mut before = Vec::new();
     read(body, format, names, |sample| {
         samples.push(Plain::of(sample));
+        let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
+        assert!(labels.len() >= sample.kept, "{labels:?}");
+        assert_eq!(labels.get(..sample.kept), before.get(..sample.kept));
+        before = labels;
         Ok::<_, Error>(())
     })?;
     Ok(samples)
@@ -169,6 +174,41 @@ fn the_text_reader_agrees_with_its_twin_on_lines_of_random_words() {
 }
 
 #[test]
+fn what_a_sample_keeps_is_that_of_the_sample_before() {
+    let kept = |body: &[u8], format| {
+        let mut kept = Vec::new();
+        read(body, format, Names::Legacy, |sample| {
+            kept.push(sample.kept);
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+        kept
+    };
+    let text = "# TYPE h histogram\nh_bucket{a=\"1\",b=\"2\",le=\"1\"} 1\nh_bucket{a=\"1\",b=\"2\",le=\"2\"} 1\n\
+                h_sum{a=\"1\",b=\"2\"} 1\nh_count{a=\"1\",b=\"2\"} 1\nother{a=\"1\",b=\"3\"} 1\n\
+                other 1\nother{a=\"1\"} 1\n{other,a=\"1\"} 1\n";
+    let text = text.replace("{other,", "{\"other\",");
+    assert_eq!(kept(text.as_bytes(), Format::Text), [0, 2, 2, 2, 1, 0, 0, 0]);
+    // Families of gauges, and a summary that has neither sum nor count nor quantile.
+    let message = |number: u8, fields: &[u8]| {
+        [&[number << 3 | 2, u8::try_from(fields.len()).unwrap()][..], fields].concat()
+    };
+    let label = |value: &[u8]| message(1, &[message(1, b"x"), message(2, value)].concat());
+    let family = |kind: u8, labels: &[u8], value: u8| {
+        let metric = message(4, &[labels, &message(value, &[])].concat());
+        let fields = [message(1, b"f"), vec![0x18, kind], metric].concat();
+        [&[u8::try_from(fields.len()).unwrap()][..], &fields].concat()
+    };
+    let body = [
+        family(1, &label(b"1"), 2),
+        family(2, &label(b"2"), 4),
+        family(1, &label(b"2"), 2),
+        family(1, &label(b"2"), 2),
+    ];
+    assert_eq!(kept(&body.concat(), Format::Protobuf), [0, 0, 1]);
+}
+
+#[test]
 fn every_prefix_of_every_golden_body_gives_an_answer() {
     let mut count = 0;
     for (body, format, names) in golden() {
@@ -176,7 +216,7 @@ fn every_prefix_of_every_golden_body_gives_an_answer() {
         let step = body.len() / 2000 + 1;
         for len in (0..=body.len()).step_by(step) {
             if let Err(error) = read_all(&body[..len], format, names) {
-                assert!(error.offset <= len, "{error:?}");
+                assert!(error.offset() <= len, "{error:?}");
                 let text = error.describe(&body[..len], format);
                 assert!(!text.contains('\n') && text.len() < 300, "{text}");
             }
@@ -216,7 +256,7 @@ fn random_bytes_are_read_or_refused() {
         for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
             assert_twins(&body, format, Names::Utf8);
             if let Err(error) = read_all(&body, format, Names::Utf8) {
-                assert!(error.offset <= body.len());
+                assert!(error.offset() <= body.len());
             }
         }
     }

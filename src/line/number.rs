@@ -4,6 +4,7 @@
 //! Both have the shortest digits that read back as the same double. The crate zmij finds them; only
 //! this file names it. What differs is where plain notation ends and how an exponent looks.
 
+use super::lines::Lines;
 use std::ops::RangeInclusive;
 
 /// The powers of ten of the first digit that field values write plainly: from 1e-7 up to below
@@ -16,7 +17,7 @@ const PLAIN_BOUND: RangeInclusive<i32> = -4..=5;
 const WHOLE_BELOW: f64 = 1e15;
 
 /// Appends a field value; `number` is finite.
-pub(super) fn push_value(out: &mut Vec<u8>, number: f64) {
+pub(super) fn push_value(out: &mut Lines, number: f64) {
     #[expect(clippy::cast_possible_truncation, reason = "whole and below 1e15")]
     let whole = number as i64;
     #[expect(clippy::cast_precision_loss, reason = "compared, and exact where it matters")]
@@ -40,9 +41,9 @@ pub(super) fn push_value(out: &mut Vec<u8>, number: f64) {
 }
 
 /// Appends `le` or `quantile`; `number` is not NaN.
-pub(super) fn push_bound(out: &mut Vec<u8>, number: f64) {
+pub(super) fn push_bound(out: &mut Lines, number: f64) {
     if number.is_infinite() {
-        out.extend_from_slice(if number > 0.0 { b"+Inf" } else { b"-Inf" });
+        out.extend(if number > 0.0 { b"+Inf" } else { b"-Inf" });
         return;
     }
     let shortest = Shortest::of(number);
@@ -53,7 +54,7 @@ pub(super) fn push_bound(out: &mut Vec<u8>, number: f64) {
         push_plain(out, &shortest);
     } else {
         push_mantissa(out, &shortest);
-        out.extend_from_slice(if shortest.power < 0 { b"e-" } else { b"e+" });
+        out.extend(if shortest.power < 0 { b"e-" } else { b"e+" });
         if shortest.power.abs() < 10 {
             out.push(b'0');
         }
@@ -62,7 +63,7 @@ pub(super) fn push_bound(out: &mut Vec<u8>, number: f64) {
 }
 
 /// Appends an integer in decimal.
-pub(super) fn push_integer(out: &mut Vec<u8>, integer: i64) {
+pub(super) fn push_integer(out: &mut Lines, integer: i64) {
     let mut text = [b'0'; 20];
     let mut at = text.len();
     let mut rest = integer.unsigned_abs();
@@ -79,7 +80,7 @@ pub(super) fn push_integer(out: &mut Vec<u8>, integer: i64) {
     if integer < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(text.get(at..).unwrap_or_default());
+    out.extend(text.get(at..).unwrap_or_default());
 }
 
 fn digit_of(number: u64) -> u8 {
@@ -141,35 +142,41 @@ impl Shortest {
     }
 }
 
-fn push_plain(out: &mut Vec<u8>, shortest: &Shortest) {
+fn push_plain(out: &mut Lines, shortest: &Shortest) {
     let digits = shortest.digits();
     let Ok(power) = usize::try_from(shortest.power) else {
-        out.extend_from_slice(b"0.");
+        out.extend(b"0.");
         // OK because plain notation begins far above i32::MIN.
         let zeros = usize::try_from(-shortest.power - 1).unwrap_or_default();
-        out.extend(std::iter::repeat_n(b'0', zeros));
-        return out.extend_from_slice(digits);
+        push_zeros(out, zeros);
+        return out.extend(digits);
     };
     match digits.split_at_checked(power + 1) {
         None => {
-            out.extend_from_slice(digits);
-            out.extend(std::iter::repeat_n(b'0', power + 1 - digits.len()));
+            out.extend(digits);
+            push_zeros(out, power + 1 - digits.len());
         }
-        Some((whole, [])) => out.extend_from_slice(whole),
+        Some((whole, [])) => out.extend(whole),
         Some((whole, fraction)) => {
-            out.extend_from_slice(whole);
+            out.extend(whole);
             out.push(b'.');
-            out.extend_from_slice(fraction);
+            out.extend(fraction);
         }
     }
 }
 
-fn push_mantissa(out: &mut Vec<u8>, shortest: &Shortest) {
+fn push_zeros(out: &mut Lines, count: usize) {
+    for _ in 0..count {
+        out.push(b'0');
+    }
+}
+
+fn push_mantissa(out: &mut Lines, shortest: &Shortest) {
     if let [first, rest @ ..] = shortest.digits() {
         out.push(*first);
         if !rest.is_empty() {
             out.push(b'.');
-            out.extend_from_slice(rest);
+            out.extend(rest);
         }
     }
 }
@@ -180,15 +187,15 @@ mod tests {
     use crate::random::Random;
 
     fn value(number: f64) -> String {
-        let mut out = Vec::new();
+        let mut out = Lines::default();
         push_value(&mut out, number);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(out.into_bytes()).unwrap()
     }
 
     fn bound(number: f64) -> String {
-        let mut out = Vec::new();
+        let mut out = Lines::default();
         push_bound(&mut out, number);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(out.into_bytes()).unwrap()
     }
 
     #[test]

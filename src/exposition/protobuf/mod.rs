@@ -77,10 +77,19 @@ struct Family<'b> {
     names: Names,
 }
 
+/// What a metric says besides its value.
+struct Head {
+    timestamp_ns: Option<i64>,
+    /// How many of its first labels are those of the metric before.
+    kept: usize,
+}
+
 /// What is used again for each metric.
 #[derive(Default)]
 struct Scratch<'b> {
     labels: Vec<Label<'b>>,
+    /// How many of the first labels are those of the last sample.
+    kept: usize,
     native: Native,
 }
 
@@ -108,7 +117,7 @@ impl<'b> Family<'b> {
 
     /// The same error, with the family's name.
     fn at(&self, error: Error) -> Error {
-        Error { family: Some(self.name.to_owned()), ..error }
+        error.in_family(self.name)
     }
 
     fn samples<E: From<Error>>(
@@ -133,11 +142,14 @@ impl<'b> Family<'b> {
         scratch: &mut Scratch<'b>,
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
-        let Scratch { labels, native } = scratch;
-        let timestamp_ns = self.head(message, labels).map_err(|error| self.at(error))?;
+        let Scratch { labels, kept, native } = scratch;
+        let head = self.head(message, labels).map_err(|error| self.at(error))?;
+        let (family, timestamp_ns) = (self.name, head.timestamp_ns);
+        // A metric may have no sample.
+        *kept = head.kept.min(*kept);
         let mut emit = |part, value| {
-            let value = Value::Number(value);
-            each(&Sample { family: self.name, part, labels, value, timestamp_ns })
+            let kept = std::mem::replace(kept, labels.len());
+            each(&Sample { family, part, labels, kept, value: Value::Number(value), timestamp_ns })
         };
         match self.kind {
             Kind::Counter | Kind::Gauge | Kind::Untyped => {
@@ -149,19 +161,26 @@ impl<'b> Family<'b> {
         }
     }
 
-    /// Labels and time; checks that the value is the one that the family's type asks for.
-    fn head(
-        &self,
-        message: Message<'b>,
-        labels: &mut Vec<Label<'b>>,
-    ) -> Result<Option<i64>, Error> {
-        labels.clear();
+    /// Labels and time; checks that the value is the one that the family's type asks for. The
+    /// labels of the metric before are replaced.
+    fn head(&self, message: Message<'b>, labels: &mut Vec<Label<'b>>) -> Result<Head, Error> {
+        let (mut label_count, mut kept) = (0, 0);
         let mut timestamp_ns = None;
         let mut has_value = false;
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
             match field.number {
-                1 => labels.push(self.label(field.message()?)?),
+                1 => {
+                    let label = self.label(field.message()?)?;
+                    match labels.get_mut(label_count) {
+                        Some(before) if *before == label => {
+                            kept += usize::from(kept == label_count)
+                        }
+                        Some(before) => *before = label,
+                        None => labels.push(label),
+                    }
+                    label_count += 1;
+                }
                 6 => {
                     let millis = field.varint()?.cast_signed();
                     let found = millis.to_string().into_bytes();
@@ -173,9 +192,10 @@ impl<'b> Family<'b> {
                 _ => {}
             }
         }
+        labels.truncate(label_count);
         name::check_unique(labels).map_err(|kind| Error::new(message.start, kind))?;
         if has_value {
-            Ok(timestamp_ns)
+            Ok(Head { timestamp_ns, kept })
         } else {
             Err(Error::new(message.start, ErrorKind::NoValue))
         }

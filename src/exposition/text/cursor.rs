@@ -5,8 +5,8 @@
 //! it went over is whole characters.
 
 use super::super::{Error, ErrorKind};
+use crate::chunk::{CHUNK_BYTES, Chunk, Places};
 use crate::limits::QUOTED_BYTES_MAX;
-use wide::u8x16;
 
 /// A copy of found text: one byte more than a message quotes, so that it shows the cut.
 pub(super) fn excerpt(found: &str) -> Vec<u8> {
@@ -25,6 +25,11 @@ impl<'a> Cursor<'a> {
     /// The place `at`, between two characters.
     pub(super) fn new(text: &'a str, at: usize) -> Cursor<'a> {
         Cursor { text, at }
+    }
+
+    /// The place `at` of the same body, between two characters.
+    pub(super) fn moved_to(&self, at: usize) -> Cursor<'a> {
+        Cursor { at, ..*self }
     }
 
     /// Bytes of the body before this place.
@@ -61,6 +66,37 @@ impl<'a> Cursor<'a> {
         self.at += 1;
     }
 
+    /// Steps over `count` bytes that were compared or looked at: whole characters of the body.
+    #[inline]
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    /// How many bytes from here on are those from `earlier` on: `len_max` at most, and not counted
+    /// to the last one near the end of the body.
+    #[inline]
+    pub(super) fn same_as(&self, earlier: usize, len_max: usize) -> usize {
+        let mut same = 0;
+        while same < len_max {
+            let (Some(old), Some(new)) = (self.chunk(earlier + same), self.chunk(self.at + same))
+            else {
+                break;
+            };
+            if let Some(place) = Chunk::new(old).differing(Chunk::new(new)).first() {
+                same += place;
+                break;
+            }
+            same += CHUNK_BYTES;
+        }
+        same.min(len_max)
+    }
+
+    /// The next bytes; none where the body ends among them.
+    #[inline]
+    pub(super) fn ahead(&self) -> Option<[u8; CHUNK_BYTES]> {
+        self.chunk(self.at)
+    }
+
     #[inline]
     pub(super) fn skip_blanks(&mut self) {
         while matches!(self.peek(), b' ' | b'\t') {
@@ -72,17 +108,17 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn metric_name(&mut self) -> &'a str {
         // In ASCII the colon is next to the digits.
-        self.bare_name(|chunk| !(letters(chunk) | range(chunk, b'0', b':') | equal(chunk, b'_')))
+        self.bare_name(|chunk| !(chunk.letters() | chunk.within(b'0', b':') | chunk.equal(b'_')))
     }
 
     /// Takes a bare label name, `[a-zA-Z_][a-zA-Z0-9_]*`; none is empty.
     #[inline]
     pub(super) fn label_name(&mut self) -> &'a str {
-        self.bare_name(|chunk| !(letters(chunk) | range(chunk, b'0', b'9') | equal(chunk, b'_')))
+        self.bare_name(|chunk| !(chunk.letters() | chunk.within(b'0', b'9') | chunk.equal(b'_')))
     }
 
     #[inline]
-    fn bare_name(&mut self, ends: impl Fn(u8x16) -> u8x16) -> &'a str {
+    fn bare_name(&mut self, ends: impl Fn(Chunk) -> Places) -> &'a str {
         let start = self.at;
         if !self.peek().is_ascii_digit() {
             self.walk(ends);
@@ -93,14 +129,14 @@ impl<'a> Cursor<'a> {
     /// Walks to the next double quote, backslash or LF.
     #[inline]
     pub(super) fn skip_plain(&mut self) {
-        self.walk(|chunk| equal(chunk, b'"') | equal(chunk, b'\\') | equal(chunk, b'\n'));
+        self.walk(|chunk| chunk.equal(b'"') | chunk.equal(b'\\') | chunk.equal(b'\n'));
     }
 
     /// Takes everything up to the next blank or the end of the line.
     #[inline]
     pub(super) fn token(&mut self) -> &'a str {
         let start = self.at;
-        self.walk(|chunk| equal(chunk, b' ') | equal(chunk, b'\t') | equal(chunk, b'\n'));
+        self.walk(|chunk| chunk.equal(b' ') | chunk.equal(b'\t') | chunk.equal(b'\n'));
         if self.peek() == b'\n' {
             self.step_before_cr();
         }
@@ -117,17 +153,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Steps over the end of the line, which is here.
+    #[inline]
+    pub(super) fn step_over_line_end(&mut self) {
+        self.at += if self.peek() == b'\r' { 2 } else { 1 };
+    }
+
     /// Walks to the beginning of the next line.
     #[inline]
     pub(super) fn next_line(&mut self) {
-        self.walk(|chunk| equal(chunk, b'\n'));
+        self.walk(|chunk| chunk.equal(b'\n'));
         self.at += 1;
     }
 
     /// The rest of the line, without its end.
     fn rest_of_line(mut self) -> &'a str {
         let start = self.at;
-        self.walk(|chunk| equal(chunk, b'\n'));
+        self.walk(|chunk| chunk.equal(b'\n'));
         self.step_before_cr();
         self.since(start)
     }
@@ -141,49 +183,35 @@ impl<'a> Cursor<'a> {
 
     /// Walks to the first byte for which `ends` has all bits set. It must have them for LF.
     #[inline]
-    fn walk(&mut self, ends: impl Fn(u8x16) -> u8x16) {
+    fn walk(&mut self, ends: impl Fn(Chunk) -> Places) {
         loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let Some(chunk) = rest.first_chunk() else {
+            let Some(chunk) = self.chunk(self.at) else {
                 return self.walk_last(&ends);
             };
-            let found = ends(u8x16::new(*chunk)).to_bitmask().trailing_zeros();
-            if found < 16 {
-                self.at += found as usize;
+            if let Some(place) = ends(Chunk::new(chunk)).first() {
+                self.at += place;
                 return;
             }
-            self.at += 16;
+            self.at += CHUNK_BYTES;
         }
     }
 
     /// The same for the last bytes of the body, behind which LF is seen.
     #[cold]
-    fn walk_last(&mut self, ends: impl Fn(u8x16) -> u8x16) {
-        let mut chunk = [b'\n'; 16];
+    fn walk_last(&mut self, ends: impl Fn(Chunk) -> Places) {
+        let mut chunk = [b'\n'; CHUNK_BYTES];
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         for (byte, last) in chunk.iter_mut().zip(rest) {
             *byte = *last;
         }
-        self.at += ends(u8x16::new(chunk)).to_bitmask().trailing_zeros() as usize;
+        self.at += ends(Chunk::new(chunk)).first().unwrap_or(CHUNK_BYTES);
     }
-}
 
-#[inline]
-fn equal(chunk: u8x16, byte: u8) -> u8x16 {
-    chunk.simd_eq(u8x16::splat(byte))
-}
-
-/// The bytes from `first` to `last`.
-#[inline]
-fn range(chunk: u8x16, first: u8, last: u8) -> u8x16 {
-    let distance = chunk - u8x16::splat(first);
-    distance.min(u8x16::splat(last - first)).simd_eq(distance)
-}
-
-/// `[a-zA-Z]`: a letter differs from its capital in one bit.
-#[inline]
-fn letters(chunk: u8x16) -> u8x16 {
-    range(chunk | u8x16::splat(b'a' - b'A'), b'a', b'z')
+    /// The bytes from `at` on; none where the body ends among them.
+    #[inline]
+    fn chunk(&self, at: usize) -> Option<[u8; CHUNK_BYTES]> {
+        self.text.as_bytes().get(at..)?.first_chunk().copied()
+    }
 }
 
 /// Errors: on failure only.

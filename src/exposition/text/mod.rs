@@ -13,19 +13,23 @@
 //! ```
 //!
 //! Blanks (space and tab) may stand between any two of these. Nothing is copied but what must be
-//! unescaped; a sample borrows from the body, and nothing is allocated for it.
+//! unescaped; a sample borrows from the body, and nothing is allocated for it. What two samples
+//! that follow each other have in common is not read again (see `series`).
 
+mod bounds;
 mod cursor;
 mod series;
 
 use super::error::BYTE_ORDER_MARK;
 use super::name;
 use super::number::{self, IntegerUnit, NumberError, TimestampError};
-use super::types::{Kind, Role, Types};
+use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
-use crate::sample::{Label, Names, Part, Sample, Value};
+use crate::sample::{Names, Part, Sample, Value};
+use bounds::Bounds;
 use cursor::{Cursor, excerpt};
 use series::SeriesReader;
+use std::borrow::Cow;
 
 /// Which of the two formats a body is in: they differ in what an integer timestamp counts and in
 /// what may follow `# EOF`.
@@ -48,7 +52,6 @@ pub fn read<E: From<Error>>(
     mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut reader = Reader::new(body, dialect, names)?;
-    let mut labels = Vec::new();
     while !reader.series.cursor.is_at_end() {
         reader.series.cursor.skip_blanks();
         match reader.series.cursor.peek() {
@@ -57,7 +60,11 @@ pub fn read<E: From<Error>>(
                 return Err(reader.series.cursor.error(ErrorKind::AfterEof).into());
             }
             b'#' => reader.comment()?,
-            _ => reader.sample(&mut labels, &mut each)?,
+            _ => {
+                reader.sample(&mut each)?;
+                reader.series.cursor.step_over_line_end();
+                continue;
+            }
         }
         reader.series.cursor.next_line();
     }
@@ -69,6 +76,12 @@ struct Reader<'a> {
     series: SeriesReader<'a>,
     dialect: Dialect,
     types: Types<'a>,
+    /// The name of the last sample, and what it means.
+    name: Cow<'a, str>,
+    resolved: Resolved,
+    bounds: Bounds,
+    /// Reads the labels of exemplars.
+    exemplar: SeriesReader<'a>,
     /// `# EOF` of OpenMetrics was read.
     is_ended: bool,
 }
@@ -78,10 +91,15 @@ impl<'a> Reader<'a> {
         let text = std::str::from_utf8(body)
             .map_err(|error| Error::new(error.valid_up_to(), ErrorKind::NotUtf8))?;
         let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let cursor = Cursor::new(text, start);
         Ok(Reader {
-            series: SeriesReader::new(Cursor::new(text, start), names),
+            series: SeriesReader::new(cursor, names),
             dialect,
             types: Types::default(),
+            name: Cow::Borrowed(""),
+            resolved: Resolved { role: Role::Whole, family_len: 0 },
+            bounds: Bounds::default(),
+            exemplar: SeriesReader::new(cursor, names),
             is_ended: false,
         })
     }
@@ -125,60 +143,73 @@ impl<'a> Reader<'a> {
             return Err(word_start.error(ErrorKind::TypeWord { found: excerpt(word) }));
         };
         self.types.declare(family, kind);
+        self.series.forget_name();
         self.expect_line_end("the end of the line")
     }
 
     /// `series value [ blank timestamp ] [ blank exemplar ]`
+    #[inline]
     fn sample<E: From<Error>>(
         &mut self,
-        labels: &mut Vec<Label<'a>>,
         each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        labels.clear();
-        let name = self.series.series(labels)?;
-        let resolved = self.types.resolve(&name);
-        let part = self.part(resolved.role, labels)?;
-        let family = match part {
-            Part::Whole => name.as_ref(),
-            // OK because a part's name begins with its family's.
-            _ => name.get(..resolved.family_len).unwrap_or(&name),
-        };
+        let series = self.series.series()?;
+        if let Some(name) = series.name {
+            self.resolved = self.types.resolve(&name);
+            self.name = name;
+        }
+        let part = self.part()?;
         let value = self.value()?;
         let timestamp_ns = self.timestamp()?;
         if self.series.cursor.peek() == b'#' {
-            self.exemplar(labels)?;
+            self.exemplar()?;
         }
         self.expect_line_end("the end of the line or an exemplar")?;
-        each(&Sample { family, part, labels, value, timestamp_ns })
+        let (labels, kept) = (self.series.labels(), series.kept);
+        let family = match part {
+            Part::Whole => self.name.as_ref(),
+            // OK because a part's name begins with its family's.
+            _ => self.name.get(..self.resolved.family_len).unwrap_or(&self.name),
+        };
+        each(&Sample { family, part, labels, kept, value, timestamp_ns })
     }
 
-    /// What the sample is, once its labels are known; takes `le` or `quantile` out of them.
+    /// What the sample is, once its labels are known.
     #[inline]
-    fn part(&self, role: Role, labels: &mut Vec<Label<'a>>) -> Result<Part, Error> {
-        Ok(match role {
+    fn part(&mut self) -> Result<Part, Error> {
+        Ok(match self.resolved.role {
             Role::Whole => Part::Whole,
             Role::Sum => Part::Sum,
             Role::Count => Part::Count,
-            Role::Bucket => self.bound("le", labels)?.map_or(Part::Whole, Part::Bucket),
-            Role::Quantile => self.bound("quantile", labels)?.map_or(Part::Whole, Part::Quantile),
+            Role::Bucket => self.bound("le")?.map_or(Part::Whole, Part::Bucket),
+            Role::Quantile => self.bound("quantile")?.map_or(Part::Whole, Part::Quantile),
         })
     }
 
-    /// The number in the label `name`, which is taken out; none where there is no such label.
-    fn bound(&self, name: &'static str, labels: &mut Vec<Label<'a>>) -> Result<Option<f64>, Error> {
-        let Some(index) = labels.iter().rposition(|label| label.name == name) else {
+    /// The number in the label `name`; none where there is no such label.
+    #[inline]
+    fn bound(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
+        let labels = self.series.labels();
+        let mut indexed = labels.iter().enumerate().rev();
+        let Some((index, label)) = indexed.find(|(_, label)| label.name == name) else {
             return Ok(None);
         };
-        let text = labels.remove(index).value;
-        number::float(&text)
-            .map(Some)
-            .map_err(|error| self.series.pair_at(index).error(number_kind(error, name, &text)))
+        let bound = self.bounds.read(&label.value);
+        bound.map(Some).map_err(|error| {
+            self.series.pair_at(index).error(number_kind(error, name, &label.value))
+        })
     }
 
     #[inline]
     fn value(&mut self) -> Result<Value<'a>, Error> {
         self.series.cursor.skip_blanks();
         let start = self.series.cursor;
+        if let Some(plain) = start.ahead().and_then(number::plain) {
+            self.series.cursor.skip(plain.canonical_len);
+            let canonical = self.series.cursor.since(start.at());
+            self.series.cursor.skip(plain.len - plain.canonical_len);
+            return Ok(Value::Canonical(canonical));
+        }
         match self.series.cursor.token() {
             "" => Err(start.unexpected("a value")),
             token => number::value(token)
@@ -209,19 +240,18 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `"#" labels value [ blank timestamp ]`: checked and dropped. Its labels are read into the
-    /// room behind those of the sample.
+    /// `"#" labels value [ blank timestamp ]`: checked and dropped.
     #[cold]
-    fn exemplar(&mut self, labels: &mut Vec<Label<'a>>) -> Result<(), Error> {
+    fn exemplar(&mut self) -> Result<(), Error> {
         self.series.cursor.advance();
         self.series.cursor.skip_blanks();
         if self.series.cursor.peek() != b'{' {
             return Err(self.series.cursor.unexpected("the labels of an exemplar"));
         }
         self.series.cursor.advance();
-        let own = labels.len();
-        self.series.pairs(labels)?;
-        labels.truncate(own);
+        self.exemplar.cursor = self.series.cursor;
+        self.exemplar.pairs()?;
+        self.series.cursor = self.exemplar.cursor;
         self.value()?;
         self.timestamp()?;
         Ok(())

@@ -9,6 +9,10 @@
 //! ```
 //!
 //! Blanks may stand between any two of these, but not within names and quoted texts.
+//!
+//! Most series differ from the one before in a few bytes. So the two are compared first; the name
+//! and the pairs that lie whole within what is the same are taken over, and reading goes on behind
+//! them. A pair of which only the value changed keeps its name.
 
 use super::super::name;
 use super::super::{Error, ErrorKind};
@@ -16,19 +20,52 @@ use super::cursor::Cursor;
 use crate::sample::{Label, Names};
 use std::borrow::Cow;
 
+/// What a sample is called.
+#[derive(Clone, Debug)]
+pub(super) struct Series<'a> {
+    /// None where it is that of the series before.
+    pub(super) name: Option<Cow<'a, str>>,
+    /// How many of the first labels are those of the series before.
+    pub(super) kept: usize,
+}
+
 /// Reads what a sample is called.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SeriesReader<'a> {
     pub(super) cursor: Cursor<'a>,
     names: Names,
-    /// Where the pairs that were read last begin.
-    pairs: Cursor<'a>,
+    labels: Vec<Label<'a>>,
+    /// Where each of the labels stands.
+    places: Vec<Place>,
+    last: Last,
+}
+
+/// Where a pair stands: offsets from the first of its pairs.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    /// Behind the opening quote of the value.
+    value: usize,
+    /// Behind its closing quote.
+    end: usize,
+}
+
+/// Where the series stands that was read last: offsets in the body.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    /// Where its name begins; `pairs` where the name stands in the braces.
+    name: usize,
+    /// Behind the opening brace, or the name in the braces.
+    pairs: usize,
+    /// Behind the closing brace.
+    end: usize,
 }
 
 impl<'a> SeriesReader<'a> {
     /// Reads from `cursor` on.
     pub(super) fn new(cursor: Cursor<'a>, names: Names) -> SeriesReader<'a> {
-        SeriesReader { cursor, names, pairs: cursor }
+        let (labels, places) = (Vec::new(), Vec::new());
+        SeriesReader { cursor, names, labels, places, last: Last::default() }
     }
 
     /// Which names are allowed where they are quoted.
@@ -36,11 +73,33 @@ impl<'a> SeriesReader<'a> {
         self.names
     }
 
-    /// The name, and the labels, which are added to `labels`.
-    pub(super) fn series(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Cow<'a, str>, Error> {
-        if self.cursor.peek() == b'{' {
-            return self.series_in_braces(labels);
+    /// The labels of the series that was read last.
+    #[inline]
+    pub(super) fn labels(&self) -> &[Label<'a>] {
+        &self.labels
+    }
+
+    /// Reads a series.
+    #[inline]
+    pub(super) fn series(&mut self) -> Result<Series<'a>, Error> {
+        let Last { name: last_name, pairs: last_pairs, end: last_end } = self.last;
+        let head_len = last_pairs - last_name;
+        let same = self.cursor.same_as(last_name, last_end - last_name);
+        if head_len == 0 || same < head_len {
+            return self.series_of_other_name();
         }
+        self.last.name = self.cursor.at();
+        self.cursor.skip(head_len);
+        let kept = self.pairs_after(same - head_len)?;
+        Ok(Series { name: None, kept })
+    }
+
+    /// The same where the name is not that of the series before. The pairs may be.
+    fn series_of_other_name(&mut self) -> Result<Series<'a>, Error> {
+        if self.cursor.peek() == b'{' {
+            return self.series_in_braces();
+        }
+        let start = self.cursor;
         let name = self.cursor.metric_name();
         if name.is_empty() {
             return Err(self.cursor.unexpected("a metric name"));
@@ -51,14 +110,20 @@ impl<'a> SeriesReader<'a> {
             _ if self.cursor.is_at_line_end() => {}
             _ => return Err(self.cursor.unexpected("a blank or { behind the metric name")),
         }
-        if self.cursor.peek() == b'{' {
+        let kept = if self.cursor.peek() == b'{' {
             self.cursor.advance();
-            self.pairs(labels)?;
-        }
-        Ok(Cow::Borrowed(name))
+            self.last.name = start.at();
+            let Last { pairs, end, .. } = self.last;
+            self.pairs_after(self.cursor.same_as(pairs, end - pairs))?
+        } else {
+            self.forget();
+            0
+        };
+        Ok(Series { name: Some(Cow::Borrowed(name)), kept })
     }
 
-    fn series_in_braces(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Cow<'a, str>, Error> {
+    fn series_in_braces(&mut self) -> Result<Series<'a>, Error> {
+        self.forget();
         let brace = self.cursor;
         self.cursor.advance();
         self.cursor.skip_blanks();
@@ -73,46 +138,92 @@ impl<'a> SeriesReader<'a> {
             return Err(brace.unexpected(EXPECTED));
         }
         name::check_metric(&name, self.names).map_err(|kind| start.error(kind))?;
-        match self.separator()? {
-            Separator::Comma => self.pairs(labels)?,
-            Separator::Brace => {}
+        if self.separator()? == Separator::Comma {
+            self.last.name = self.cursor.at();
+            self.pairs_after(0)?;
         }
-        Ok(name)
+        Ok(Series { name: Some(name), kept: 0 })
     }
 
-    /// `pairs "}"`, behind their opening brace. They are added to `labels`.
-    pub(super) fn pairs(&mut self, labels: &mut Vec<Label<'a>>) -> Result<(), Error> {
-        let first = labels.len();
-        self.pairs = self.cursor;
+    /// The next series has its name read, whatever it is.
+    pub(super) fn forget_name(&mut self) {
+        self.last.name = self.last.pairs;
+    }
+
+    /// There are no labels, and nothing to compare the next series with.
+    fn forget(&mut self) {
+        self.labels.clear();
+        self.places.clear();
+        self.last = Last::default();
+    }
+
+    /// `pairs "}"`, behind their opening brace.
+    pub(super) fn pairs(&mut self) -> Result<(), Error> {
+        self.forget();
+        self.pairs_after(0).map(|_| ())
+    }
+
+    /// The same where the first `same` bytes are those of the series before; returns how many
+    /// labels are.
+    #[inline]
+    fn pairs_after(&mut self, same: usize) -> Result<usize, Error> {
+        let start = self.cursor.at();
+        self.last.pairs = start;
+        let kept = self.places.iter().take_while(|place| place.end <= same).count();
+        let changed = self.places.get(kept).copied().filter(|place| place.value <= same);
+        let last_kept = kept.checked_sub(1).and_then(|index| self.places.get(index));
+        let kept_len = last_kept.map_or(0, |place| place.end);
+        self.places.truncate(kept);
+        let known_names = if let Some(place) = changed {
+            self.cursor.skip(place.value - 1);
+            self.labels.truncate(kept + 1);
+            let value = match self.plain_quoted() {
+                Some(plain) => Cow::Borrowed(plain),
+                None => self.escaped_quoted()?,
+            };
+            if let Some(label) = self.labels.get_mut(kept) {
+                label.value = value;
+            }
+            self.places.push(Place { end: self.cursor.at() - start, ..place });
+            kept + 1
+        } else {
+            self.cursor.skip(kept_len);
+            self.labels.truncate(kept);
+            kept
+        };
+        self.rest_of_pairs(start)?;
+        self.last.end = self.cursor.at();
+        if self.labels.len() > known_names
+            && let Some((index, kind)) = name::duplicate(&self.labels)
+        {
+            return Err(self.pair_at(index).error(kind));
+        }
+        Ok(kept)
+    }
+
+    /// What follows the pairs that are known. The first of all begins at `start`.
+    #[inline]
+    fn rest_of_pairs(&mut self, start: usize) -> Result<(), Error> {
+        if !self.labels.is_empty() && self.separator()? == Separator::Brace {
+            return Ok(());
+        }
         loop {
             self.cursor.skip_blanks();
             if self.cursor.peek() == b'}' {
                 self.cursor.advance();
-                break;
+                return Ok(());
             }
-            labels.push(self.pair()?);
+            self.pair(start)?;
             if self.separator()? == Separator::Brace {
-                break;
+                return Ok(());
             }
-        }
-        match name::duplicate(labels.get(first..).unwrap_or_default()) {
-            None => Ok(()),
-            Some((index, kind)) => Err(self.pair_at(index).error(kind)),
         }
     }
 
-    /// Where the pair `index` of those that were read last begins.
+    /// Where the label `index` begins.
     pub(super) fn pair_at(&self, index: usize) -> Cursor<'a> {
-        let mut again = SeriesReader { cursor: self.pairs, ..*self };
-        for _ in 0..index {
-            again.cursor.skip_blanks();
-            // OK because these pairs have been read before.
-            if again.pair().and_then(|_| again.separator()).is_err() {
-                break;
-            }
-        }
-        again.cursor.skip_blanks();
-        again.cursor
+        let place = self.places.get(index).map_or(0, |place| place.start);
+        self.cursor.moved_to(self.last.pairs + place)
     }
 
     /// What ends a pair or a name in braces.
@@ -129,7 +240,8 @@ impl<'a> SeriesReader<'a> {
     }
 
     #[inline(always)]
-    fn pair(&mut self) -> Result<Label<'a>, Error> {
+    fn pair(&mut self, pairs: usize) -> Result<(), Error> {
+        let start = self.cursor.at() - pairs;
         let name = match self.cursor.peek() {
             b'"' => self.quoted_label_name()?,
             _ => Cow::Borrowed(self.bare_label_name()?),
@@ -143,7 +255,11 @@ impl<'a> SeriesReader<'a> {
         if self.cursor.peek() != b'"' {
             return Err(self.cursor.unexpected("a quoted label value"));
         }
-        Ok(Label { name, value: self.quoted()? })
+        let value_start = self.cursor.at() + 1 - pairs;
+        let value = self.quoted()?;
+        self.labels.push(Label { name, value });
+        self.places.push(Place { start, value: value_start, end: self.cursor.at() - pairs });
+        Ok(())
     }
 
     #[inline(always)]
@@ -171,34 +287,46 @@ impl<'a> SeriesReader<'a> {
     /// A quoted text, whose opening quote is here; owned only if it has escapes.
     #[inline(always)]
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Error> {
+        match self.plain_quoted() {
+            Some(plain) => Ok(Cow::Borrowed(plain)),
+            None => self.escaped_quoted(),
+        }
+    }
+
+    /// A quoted text without escapes; none, and nothing read, where it is another.
+    #[inline(always)]
+    fn plain_quoted(&mut self) -> Option<&'a str> {
         let opening = self.cursor;
         self.cursor.advance();
         let start = self.cursor.at();
         self.cursor.skip_plain();
         let plain = self.cursor.since(start);
         if self.cursor.peek() != b'"' {
-            return self.unescaped(opening, plain).map(Cow::Owned);
+            self.cursor = opening;
+            return None;
         }
         self.cursor.advance();
-        Ok(Cow::Borrowed(plain))
+        Some(plain)
     }
 
-    /// The same from its first escape on, behind the `plain` text before that.
+    /// A quoted text with escapes.
     #[cold]
-    fn unescaped(&mut self, opening: Cursor<'a>, plain: &str) -> Result<String, Error> {
-        let mut text = plain.to_owned();
+    fn escaped_quoted(&mut self) -> Result<Cow<'a, str>, Error> {
+        let opening = self.cursor;
+        self.cursor.advance();
+        let mut text = String::new();
         loop {
+            let start = self.cursor.at();
+            self.cursor.skip_plain();
+            text.push_str(self.cursor.since(start));
             match self.cursor.peek() {
                 b'"' => {
                     self.cursor.advance();
-                    return Ok(text);
+                    return Ok(Cow::Owned(text));
                 }
                 b'\\' => text.push(self.escape()?),
                 _ => return Err(opening.unclosed()),
             }
-            let start = self.cursor.at();
-            self.cursor.skip_plain();
-            text.push_str(self.cursor.since(start));
         }
     }
 

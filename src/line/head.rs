@@ -1,0 +1,153 @@
+//! What stands before the value of a line: measurement, tags, field.
+//!
+//! ```text
+//! head = measurement *( "," key "=" value ) blank field "="
+//! ```
+//!
+//! Most heads differ from an earlier one in the value of a tag or two (see [`Common`]): such a head
+//! is copied from that line, run by run, around the values that changed.
+//!
+//! [`Common`]: crate::mapping::Common
+
+use super::bounds::Bounds;
+use super::escape::{push_key, push_measurement, push_tag_value};
+use super::lines::Lines;
+use crate::mapping::{Point, TagValue};
+
+/// The values of the URL labels, escaped once a push.
+#[derive(Debug, Default)]
+pub(super) struct GroupValues {
+    /// One behind the other.
+    text: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl GroupValues {
+    pub(super) fn set<'l>(&mut self, values: impl Iterator<Item = &'l str>) {
+        let mut lines = Lines::new(std::mem::take(&mut self.text));
+        self.ends.clear();
+        for value in values {
+            push_tag_value(&mut lines, value);
+            self.ends.push(lines.len());
+        }
+        self.text = lines.into_bytes();
+    }
+
+    fn get(&self, index: usize) -> &[u8] {
+        let end = self.ends.get(index).copied().unwrap_or_default();
+        let before = index.checked_sub(1).and_then(|index| self.ends.get(index));
+        self.text.get(before.copied().unwrap_or_default()..end).unwrap_or_default()
+    }
+}
+
+/// The last head of one kind of point.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// The number of what it has in common with others; 0 for no head.
+    number: u64,
+    /// Where it begins.
+    start: usize,
+    tags: Vec<Tag>,
+    /// Bytes of measurement and tags.
+    pub(super) series_len: usize,
+    /// Bytes of the blank, the field and the equals sign.
+    field_len: usize,
+}
+
+/// A tag in a head.
+#[derive(Clone, Copy, Debug)]
+struct Tag {
+    /// Bytes between the value before and this one.
+    gap: usize,
+    /// Bytes of its value.
+    value: usize,
+}
+
+/// What it takes to write a value.
+pub(super) struct Values<'e> {
+    pub(super) group: &'e GroupValues,
+    pub(super) bounds: &'e mut Bounds,
+}
+
+impl Values<'_> {
+    #[inline]
+    fn push(&mut self, lines: &mut Lines, value: TagValue<'_>) {
+        match value {
+            TagValue::Group(index) => lines.extend(self.group.get(index)),
+            TagValue::Text(text) => push_tag_value(lines, text),
+            TagValue::Bound(bound) => self.bounds.push(lines, bound),
+        }
+    }
+}
+
+impl Head {
+    /// There is no head to copy from.
+    pub(super) fn forget(&mut self) {
+        self.number = 0;
+    }
+
+    /// Appends the head of a point of this kind.
+    #[inline]
+    pub(super) fn push(&mut self, lines: &mut Lines, point: &Point<'_>, values: Values<'_>) {
+        let start = lines.len();
+        if self.number == point.common.number {
+            self.push_changed(lines, point, values);
+        } else {
+            self.push_new(lines, point, values);
+            self.number = point.common.number;
+        }
+        self.start = start;
+    }
+
+    #[inline]
+    fn push_changed(&mut self, lines: &mut Lines, point: &Point<'_>, mut values: Values<'_>) {
+        let start = lines.len();
+        // Where the walk over the earlier head stands, and how far it is copied.
+        let (mut at, mut copied) = (self.start, self.start);
+        for (tag, changed) in self.tags.iter_mut().zip(point.tags.changed()) {
+            at += tag.gap;
+            if let Some(value) = changed {
+                lines.repeat(copied, at);
+                copied = at + tag.value;
+                let value_start = lines.len();
+                values.push(lines, value);
+                at += tag.value;
+                tag.value = lines.len() - value_start;
+            } else {
+                at += tag.value;
+            }
+        }
+        lines.repeat(copied, self.start + self.series_len + self.field_len);
+        self.series_len = lines.len() - start - self.field_len;
+    }
+
+    #[inline(never)]
+    fn push_new(&mut self, lines: &mut Lines, point: &Point<'_>, mut values: Values<'_>) {
+        let start = lines.len();
+        self.tags.clear();
+        let mut gap_start = start;
+        push_measurement(lines, point.measurement);
+        for (key, value) in point.tags.iter() {
+            lines.push(b',');
+            push_key(lines, key);
+            lines.push(b'=');
+            let value_start = lines.len();
+            values.push(lines, value);
+            let value_end = lines.len();
+            self.tags.push(Tag { gap: value_start - gap_start, value: value_end - value_start });
+            gap_start = value_end;
+        }
+        self.series_len = lines.len() - start;
+        lines.push(b' ');
+        push_field_key(lines, point);
+        self.field_len = lines.len() - start - self.series_len;
+    }
+}
+
+/// `field "="`
+pub(super) fn push_field_key(lines: &mut Lines, point: &Point<'_>) {
+    push_key(lines, point.field);
+    lines.extend(point.suffix.as_bytes());
+    lines.push(b'=');
+}

@@ -1,0 +1,191 @@
+//! The bytes of lines as they grow, in room that is there before they come.
+//!
+//! Most pieces of a line have fewer than 32 bytes, where a call of memcpy costs more than the copy.
+//! So a piece is copied in blocks of fixed size, which are single instructions: what a block holds
+//! beyond the piece lands in room that the next piece overwrites.
+
+/// Bytes in a block.
+const BLOCK: usize = 32;
+/// What the room grows by at least, in bytes.
+const GROWTH_MIN: usize = 1024;
+
+/// Lines, and room behind them.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// The lines, and whatever is behind them.
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+/// A text of at most 32 bytes that is written again and again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ShortText {
+    block: [u8; BLOCK],
+    len: usize,
+}
+
+impl ShortText {
+    /// A copy of `text`, which is not longer than it may be.
+    pub(super) fn new(text: &[u8]) -> ShortText {
+        let mut short = ShortText { block: [0; BLOCK], len: text.len().min(BLOCK) };
+        for (place, byte) in short.block.iter_mut().zip(text) {
+            *place = *byte;
+        }
+        short
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl Lines {
+    /// No lines; `room` is overwritten.
+    pub(super) fn new(room: Vec<u8>) -> Lines {
+        Lines { bytes: room, len: 0 }
+    }
+
+    /// The lines, and nothing behind them.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.len);
+        self.bytes
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes from `start` up to `end`.
+    #[inline]
+    pub(super) fn between(&self, start: usize, end: usize) -> &[u8] {
+        self.bytes.get(start..end.min(self.len)).unwrap_or_default()
+    }
+
+    /// Takes back what is behind the first `len` bytes.
+    #[inline]
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, byte: u8) {
+        if let [place, ..] = self.room(1) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    /// Appends a piece.
+    #[inline]
+    pub(super) fn extend(&mut self, piece: &[u8]) {
+        if piece.len() > BLOCK {
+            return self.extend_long(piece);
+        }
+        let room = self.room(BLOCK);
+        // Two blocks that may overlap cover a piece of up to twice their size.
+        let _is_copied = copy_ends::<16>(room, piece)
+            || copy_ends::<8>(room, piece)
+            || copy_ends::<4>(room, piece)
+            || copy_ends::<2>(room, piece)
+            || copy_ends::<1>(room, piece);
+        self.len += piece.len();
+    }
+
+    #[cold]
+    fn extend_long(&mut self, piece: &[u8]) {
+        for (place, byte) in self.room(piece.len()).iter_mut().zip(piece) {
+            *place = *byte;
+        }
+        self.len += piece.len();
+    }
+
+    /// Appends a short text.
+    #[inline]
+    pub(super) fn extend_short(&mut self, text: &ShortText) {
+        if let Some(place) = self.room(BLOCK).first_chunk_mut() {
+            *place = text.block;
+            self.len += text.len;
+        }
+    }
+
+    /// Appends again what stands from `start` up to `end`.
+    #[inline]
+    pub(super) fn repeat(&mut self, start: usize, end: usize) {
+        let len = end.min(self.len).saturating_sub(start);
+        self.room(len + BLOCK);
+        for offset in (0..len).step_by(BLOCK) {
+            let from = self.bytes.get(start + offset..).and_then(<[u8]>::first_chunk).copied();
+            let place = self.bytes.get_mut(self.len + offset..).and_then(<[u8]>::first_chunk_mut);
+            if let (Some(block), Some(place)) = (from, place) {
+                let _: &mut [u8; BLOCK] = place;
+                *place = block;
+            }
+        }
+        self.len += len;
+    }
+
+    /// The room behind the lines, at least `len` bytes.
+    #[inline]
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() - self.len < len {
+            self.grow(len);
+        }
+        self.bytes.get_mut(self.len..).unwrap_or_default()
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let growth = len.max(self.bytes.len() / 4).max(GROWTH_MIN);
+        self.bytes.resize(self.bytes.len() + growth, 0);
+    }
+}
+
+/// Copies a piece of `N` to 2 `N` bytes; false for any other.
+#[inline]
+fn copy_ends<const N: usize>(room: &mut [u8], piece: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (piece.first_chunk::<N>(), piece.last_chunk::<N>()) else {
+        return false;
+    };
+    if let Some(place) = room.first_chunk_mut::<N>() {
+        *place = *first;
+    }
+    let rest = room.get_mut(piece.len() - N..).unwrap_or_default();
+    if let Some(place) = rest.first_chunk_mut::<N>() {
+        *place = *last;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_any_size_are_appended_whole() {
+        let source: Vec<u8> = (0..=u8::MAX).collect();
+        for first in 0..70 {
+            for second in 0..70 {
+                let mut lines = Lines::new(vec![b'x'; first / 2]);
+                let mut want = Vec::new();
+                for piece in [&source[..first], &source[100..100 + second]] {
+                    lines.extend(piece);
+                    want.extend_from_slice(piece);
+                }
+                lines.repeat(first / 2, first + second / 2);
+                want.extend_from_within(first / 2..first + second / 2);
+                lines.push(b'!');
+                want.push(b'!');
+                let short = &source[first..first + second % BLOCK];
+                lines.extend_short(&ShortText::new(short));
+                want.extend_from_slice(short);
+                assert_eq!(lines.len(), want.len());
+                assert_eq!(lines.between(first, lines.len()), &want[first..]);
+                lines.truncate(want.len() - second / 4);
+                want.truncate(want.len() - second / 4);
+                assert_eq!(lines.into_bytes(), want);
+            }
+        }
+    }
+}

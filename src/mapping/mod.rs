@@ -1,0 +1,430 @@
+//! Sample → point: names, tags, timestamp, what is skipped (SPEC 2.1 to 2.3).
+//!
+//! A [`Mapping`] serves one push. It decides which names and tags a line has and in which order;
+//! how they are written is the business of `line`. Names are cleaned here, since only clean names
+//! show what clashes; the order of work is split, clean, resolve clashes (SPEC 5). What was worked
+//! out for one sample serves those after it that are like it, and is handed on with each point
+//! ([`Common`]). Nothing is allocated for a sample unless one of its tag keys must change.
+
+mod arrangement;
+mod names;
+
+use crate::sample::{Label, Part, Sample, Value};
+use arrangement::{Arrangement, Entry, Source, bound_key, suffix};
+use names::FamilyNames;
+
+/// Whether a sample's own timestamp is used (SPEC 2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    /// A sample's own time when it is above 0, else the time of the push.
+    #[default]
+    Honor,
+    /// Always the time of the push.
+    Ignore,
+}
+
+/// Which name the measurement gets (SPEC 2.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Measurement {
+    /// Cut from the metric's name; the field is the rest of it.
+    #[default]
+    Cut,
+    /// Cut from the metric's name; the field keeps the whole name (`keep_exist_metric_name`).
+    CutAndKeep,
+    /// The job of the push (`job_as_measurement`).
+    Job,
+    /// Always this one (`measurement_name`).
+    Fixed(String),
+}
+
+/// What an input asks of its mapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Where the measurement's name comes from.
+    pub measurement: Measurement,
+    /// Whose time counts.
+    pub timestamps: Timestamps,
+}
+
+/// What a push is besides its samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'p> {
+    /// The options of its input.
+    pub options: &'p Options,
+    /// The job in its URL.
+    pub job: &'p str,
+    /// The labels in its URL, the job included, sorted by name, each name once. One with an empty
+    /// value removes the body's label of that name.
+    pub group: &'p [Label<'static>],
+    /// When it was received, in nanoseconds since the Unix epoch.
+    pub received_ns: i64,
+}
+
+/// Samples that have no line, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// The value is NaN or infinite.
+    pub not_finite: u64,
+    /// `le` or `quantile` is NaN.
+    pub bound_nan: u64,
+}
+
+/// Kinds of samples: a sample of each has other tags, or another field.
+pub const KINDS: usize = 5;
+
+/// One field of one series at one time.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'m> {
+    /// Clean, and never empty.
+    pub measurement: &'m str,
+    /// Clean; the field's key is this and `suffix`.
+    pub field: &'m str,
+    /// `_bucket`, `_sum`, `_count` or nothing.
+    pub suffix: &'static str,
+    /// What the sample was.
+    pub part: Part,
+    /// What the point has in common with points before it.
+    pub common: Common,
+    /// The tags.
+    pub tags: Tags<'m>,
+    /// The value, finite.
+    pub value: Value<'m>,
+    /// Nanoseconds since the Unix epoch.
+    pub timestamp_ns: i64,
+}
+
+/// What a point has in common with earlier points of the same push, so that what was worked out
+/// for them need not be worked out again.
+#[derive(Clone, Copy, Debug)]
+pub struct Common {
+    /// The kind of its sample, below [`KINDS`].
+    pub kind: usize,
+    /// Points of one kind with one number have the same measurement and field, and the same keys
+    /// of tags from the same sources; see [`Tags::changed`]. Never 0, and never used again by the
+    /// same mapper.
+    pub number: u64,
+    /// The same for all points of one family that follow each other.
+    pub family: u64,
+    /// All its tags are those of the point before it, and so is the family.
+    pub has_tags_of_last: bool,
+}
+
+/// The tags of a point, sorted by key in byte order, no key twice, no value empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Tags<'m> {
+    order: &'m [Entry],
+    renamed: &'m [String],
+    group: &'m [Label<'static>],
+    labels: &'m [Label<'m>],
+    /// So many of the labels are those of the last point of the same kind.
+    kept: usize,
+    part: Part,
+}
+
+/// The value of a tag.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TagValue<'m> {
+    /// The value of the URL label at this index of [`Context::group`].
+    Group(usize),
+    /// Any text that is not empty.
+    Text(&'m str),
+    /// A number, to be written in the one canonical form of SPEC 2.2.
+    Bound(f64),
+}
+
+/// What is used again from push to push.
+#[derive(Debug, Default)]
+pub struct Mapper {
+    names: FamilyNames,
+    arrangements: [Arrangement; KINDS],
+    /// The numbers of the arrangements, and the last number that was used.
+    numbers: [u64; KINDS],
+    last_number: u64,
+}
+
+/// Maps the samples of one push, one after the other.
+#[derive(Debug)]
+pub struct Mapping<'p> {
+    context: Context<'p>,
+    mapper: &'p mut Mapper,
+    last: Option<Last>,
+    /// What had no line so far.
+    pub skipped: Skipped,
+}
+
+/// The point before.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    family: u64,
+    label_count: usize,
+    /// Its tags are its labels and those of the URL, under their own names.
+    is_plain: bool,
+}
+
+impl Mapper {
+    /// Begins a push.
+    pub fn begin<'p>(&'p mut self, context: Context<'p>) -> Mapping<'p> {
+        self.names.clear();
+        self.arrangements.iter_mut().for_each(Arrangement::clear);
+        Mapping { context, mapper: self, last: None, skipped: Skipped::default() }
+    }
+}
+
+impl Mapping<'_> {
+    /// The point of a sample; none where line protocol cannot say it, which is counted.
+    #[inline]
+    pub fn map<'m>(&'m mut self, sample: &Sample<'m>) -> Option<Point<'m>> {
+        let Mapper { names, arrangements, numbers, last_number } = &mut *self.mapper;
+        for arrangement in arrangements.iter_mut() {
+            arrangement.kept = arrangement.kept.min(sample.kept);
+        }
+        let last = self.last.take();
+        if matches!(sample.part, Part::Bucket(bound) | Part::Quantile(bound) if bound.is_nan()) {
+            self.skipped.bound_nan += 1;
+            return None;
+        }
+        if matches!(sample.value, Value::Number(number) if !number.is_finite()) {
+            self.skipped.not_finite += 1;
+            return None;
+        }
+        names.set(sample.family, &self.context);
+        let (kind, group, labels) = (kind(sample.part), self.context.group, sample.labels);
+        let arrangement = &mut arrangements[kind];
+        let kept = std::mem::replace(&mut arrangement.kept, usize::MAX);
+        if !arrangement.holds(names.number, labels, kept) {
+            arrangement.arrange(names, sample.part, group, labels);
+            *last_number += 1;
+            numbers[kind] = *last_number;
+        }
+        let now = Last {
+            family: names.number,
+            label_count: labels.len(),
+            is_plain: bound_key(sample.part).is_none() && arrangement.renamed.is_empty(),
+        };
+        self.last = Some(now);
+        let has_tags_of_last = now.is_plain
+            && sample.kept == labels.len()
+            && last.is_some_and(|last| {
+                last.is_plain && last.family == now.family && last.label_count == now.label_count
+            });
+        let timestamp_ns = match (self.context.options.timestamps, sample.timestamp_ns) {
+            (Timestamps::Honor, Some(own)) if own > 0 => own,
+            _ => self.context.received_ns,
+        };
+        Some(Point {
+            measurement: &names.measurement,
+            field: &names.field,
+            suffix: suffix(sample.part),
+            part: sample.part,
+            common: Common { kind, number: numbers[kind], family: now.family, has_tags_of_last },
+            tags: Tags {
+                order: &arrangement.order,
+                renamed: &arrangement.renamed,
+                group,
+                labels,
+                kept,
+                part: sample.part,
+            },
+            value: sample.value,
+            timestamp_ns,
+        })
+    }
+}
+
+#[inline]
+fn kind(part: Part) -> usize {
+    match part {
+        Part::Whole => 0,
+        Part::Bucket(_) => 1,
+        Part::Quantile(_) => 2,
+        Part::Sum => 3,
+        Part::Count => 4,
+    }
+}
+
+impl<'m> Tags<'m> {
+    /// Keys (clean, unescaped) and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'m str, TagValue<'m>)> {
+        let Tags { order, renamed, group, labels, part, .. } = *self;
+        order.iter().filter_map(move |entry| {
+            let key = match (entry.renamed, entry.source) {
+                (Some(index), _) => renamed.get(index)?,
+                (None, Source::Group(index)) => &*group.get(index)?.name,
+                (None, Source::Label(index)) => &*labels.get(index)?.name,
+                (None, Source::Bound) => bound_key(part)?,
+            };
+            Some((key, self.value(entry.source)?))
+        })
+    }
+
+    /// For each tag in order, whether it may differ from that of the last point of the same kind
+    /// and number: then its value.
+    #[inline]
+    pub fn changed(&self) -> impl Iterator<Item = Option<TagValue<'m>>> {
+        self.order.iter().map(|entry| match entry.source {
+            Source::Group(_) => None,
+            Source::Label(index) if index < self.kept => None,
+            source => self.value(source),
+        })
+    }
+
+    #[inline]
+    fn value(&self, source: Source) -> Option<TagValue<'m>> {
+        match (source, self.part) {
+            (Source::Group(index), _) => Some(TagValue::Group(index)),
+            (Source::Label(index), _) => Some(TagValue::Text(&self.labels.get(index)?.value)),
+            (Source::Bound, Part::Bucket(bound) | Part::Quantile(bound)) => {
+                Some(TagValue::Bound(bound))
+            }
+            (Source::Bound, _) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names::{RESERVED_KEYS, clean};
+    use super::*;
+    use crate::random::Random;
+    use std::borrow::Cow;
+    use std::collections::BTreeMap;
+
+    /// The tags of a sample, worked out as plainly as can be.
+    fn plain_tags(
+        group: &[Label<'_>],
+        labels: &[Label<'_>],
+        bound: Option<&str>,
+        field: &str,
+    ) -> BTreeMap<String, String> {
+        let mut merged: BTreeMap<String, String> = BTreeMap::new();
+        for label in labels.iter().chain(group) {
+            merged.insert(label.name.to_string(), label.value.to_string());
+        }
+        if let Some(bound) = bound {
+            merged.insert(bound.to_owned(), "bound".to_owned());
+        }
+        merged.retain(|_, value| !value.is_empty());
+        let is_taken = |key: &str| key == field || RESERVED_KEYS.contains(&key);
+        let (stay, change): (Vec<_>, Vec<_>) =
+            merged.into_iter().partition(|(key, _)| !is_taken(key) && clean(key) == *key);
+        let mut tags: BTreeMap<String, String> = stay.into_iter().collect();
+        for (key, value) in change {
+            let mut key = clean(&key).into_owned();
+            while is_taken(&key) || tags.contains_key(&key) {
+                key.push('_');
+            }
+            tags.insert(key, value);
+        }
+        tags
+    }
+
+    /// Up to so many labels, with names that clash in every way.
+    fn pick(random: &mut Random, count: usize) -> Vec<Label<'static>> {
+        const NAMES: [&str; 15] = [
+            "a", "b", "job", "le", "le_", "time", "time_", "c", "c_", "c__", "c_sum", "_field",
+            "x\"", "x_", "#z",
+        ];
+        let mut labels: Vec<Label<'static>> = Vec::new();
+        for _ in 0..count {
+            let name = Cow::Borrowed(NAMES[random.below(NAMES.len())]);
+            let value = Cow::Borrowed(["", "1", "2"][random.below(3)]);
+            if !labels.iter().any(|known| known.name == name) {
+                labels.push(Label { name, value });
+            }
+        }
+        labels
+    }
+
+    fn tags_of(point: &Point<'_>, group: &[Label<'_>]) -> Vec<(String, String)> {
+        let text = |value| match value {
+            TagValue::Group(index) => group[index].value.to_string(),
+            TagValue::Text(text) => text.to_owned(),
+            TagValue::Bound(_) => "bound".to_owned(),
+        };
+        point.tags.iter().map(|(key, value)| (key.to_owned(), text(value))).collect()
+    }
+
+    #[test]
+    fn tags_are_merged_cleaned_and_freed_of_clashes_as_the_plain_way_does() {
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
+        let options = Options::default();
+        let mut mapper = Mapper::default();
+        let (mut in_common, mut same_tags) = (0, 0);
+        for _ in 0..4000 {
+            let mut group = pick(&mut random, 4);
+            group.sort_by(|a, b| a.name.cmp(&b.name));
+            let context = Context { options: &options, job: "j", group: &group, received_ns: 1 };
+            let mut mapping = mapper.begin(context);
+            let mut labels = pick(&mut random, 8);
+            let mut before = Vec::new();
+            let mut last_points = [const { (0, Vec::<(String, String)>::new()) }; KINDS];
+            let (mut last_family, mut last_tags) = ("", Vec::new());
+            for _ in 0..8 {
+                if random.below(4) == 0 {
+                    labels = pick(&mut random, 8);
+                }
+                // The same names, but from some label on other values, empty ones among them.
+                let changed_from = random.below(9);
+                for label in labels.iter_mut().skip(changed_from) {
+                    label.value = Cow::Borrowed(["", "1", "2", "3"][random.below(4)]);
+                }
+                let part =
+                    [Part::Bucket(1.0), Part::Whole, Part::Sum, Part::Count][random.below(4)];
+                let family = ["m_c", "m_time", "x_c"][random.below(3)];
+                let value = Value::Number([1.0, f64::NAN][random.below(8) / 7]);
+                let kept =
+                    labels.iter().zip(&before).take_while(|(now, before)| now == before).count();
+                let kept = random.below(kept + 1).max(kept * random.below(2));
+                before.clone_from(&labels);
+                let (labels, timestamp_ns) = (&labels, None);
+                let sample = Sample { family, part, labels, kept, value, timestamp_ns };
+                let Some(point) = mapping.map(&sample) else { continue };
+                let field = format!("{}{}", point.field, point.suffix);
+                let want = plain_tags(&group, labels, bound_key(part), &field);
+                let want: Vec<_> = want.into_iter().collect();
+                let tags = tags_of(&point, &group);
+                assert_eq!(tags, want, "{group:?} {labels:?}");
+                let Common { kind, number, has_tags_of_last, .. } = point.common;
+                if has_tags_of_last {
+                    same_tags += 1;
+                    assert_eq!((family, &tags), (last_family, &last_tags));
+                }
+                let (last_number, last) = std::mem::take(&mut last_points[kind]);
+                if last_number == number {
+                    for ((now, last), changed) in tags.iter().zip(&last).zip(point.tags.changed()) {
+                        assert_eq!(now.0, last.0);
+                        assert!(changed.is_some() || now == last);
+                        in_common += usize::from(changed.is_none());
+                    }
+                    assert_eq!(tags.len(), last.len());
+                }
+                last_points[kind] = (number, tags.clone());
+                (last_family, last_tags) = (family, tags);
+            }
+        }
+        assert!(in_common > 300 && same_tags > 30, "{in_common} {same_tags}");
+    }
+
+    #[test]
+    fn what_line_protocol_cannot_say_is_skipped_and_counted() {
+        let options = Options::default();
+        let mut mapper = Mapper::default();
+        let context = Context { options: &options, job: "j", group: &[], received_ns: 7 };
+        let mut mapping = mapper.begin(context);
+        let sample = |part, value, timestamp_ns| Sample {
+            family: "a_b",
+            part,
+            labels: &[],
+            kept: 0,
+            value: Value::Number(value),
+            timestamp_ns,
+        };
+        assert!(mapping.map(&sample(Part::Whole, f64::NAN, None)).is_none());
+        assert!(mapping.map(&sample(Part::Sum, f64::INFINITY, None)).is_none());
+        assert!(mapping.map(&sample(Part::Quantile(f64::NAN), 1.0, None)).is_none());
+        assert_eq!(mapping.skipped, Skipped { not_finite: 2, bound_nan: 1 });
+        for (own, want) in [(None, 7), (Some(0), 7), (Some(-1), 7), (Some(5), 5)] {
+            assert_eq!(mapping.map(&sample(Part::Whole, 1.0, own)).unwrap().timestamp_ns, want);
+        }
+    }
+}
