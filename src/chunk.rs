@@ -24,6 +24,31 @@ impl Chunk {
         Chunk(u8x16::new(bytes))
     }
 
+    /// All bytes of a text of up to sixteen and nothing else, some of them more than once.
+    #[inline]
+    fn covering(text: &[u8]) -> Chunk {
+        // Two blocks that may overlap cover a text of up to twice their size.
+        let (low, high) = if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk())
+        {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else {
+            let (first, last) = match (text.first_chunk(), text.last_chunk()) {
+                (Some(first), Some(last)) => {
+                    (u32::from_le_bytes(*first), u32::from_le_bytes(*last))
+                }
+                _ => {
+                    let byte = |at: usize| text.get(at).copied().unwrap_or_default();
+                    let (first, last) = (byte(0), byte(text.len().saturating_sub(1)));
+                    let all = u32::from_le_bytes([first, byte(text.len() / 2), last, last]);
+                    (all, all)
+                }
+            };
+            let all = u64::from(last) << 32 | u64::from(first);
+            (all, all)
+        };
+        Chunk(u8x16::new((u128::from(high) << 64 | u128::from(low)).to_le_bytes()))
+    }
+
     /// Where `byte` stands.
     #[inline]
     #[must_use]
@@ -63,6 +88,13 @@ impl Places {
         if bits == 0 { None } else { Some(bits.trailing_zeros() as usize) }
     }
 
+    /// Whether there is one.
+    #[inline]
+    #[must_use]
+    pub fn is_any(self) -> bool {
+        self.bits() != 0
+    }
+
     /// Bit n stands for place n.
     #[inline]
     #[must_use]
@@ -89,29 +121,52 @@ impl Not for Places {
     }
 }
 
+/// Whether a byte of `text` is `wanted`.
+#[inline]
+pub fn has(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> bool {
+    let Some(last) = text.last_chunk() else {
+        return !text.is_empty() && wanted(Chunk::covering(text)).is_any();
+    };
+    let (chunks, _) = text.as_chunks();
+    chunks.iter().any(|chunk| wanted(Chunk::new(*chunk)).is_any())
+        || wanted(Chunk::new(*last)).is_any()
+}
+
 /// Whether two short texts are the same: names are, and for them a call of memcmp costs more than
 /// the comparison.
 #[inline]
 #[must_use]
 pub fn is_same(one: &str, other: &str) -> bool {
-    let (mut one, mut other) = (one.as_bytes(), other.as_bytes());
+    let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len() != other.len() {
         return false;
     }
-    while let (Some((first, rest)), Some((other_first, other_rest))) =
-        (one.split_first_chunk::<8>(), other.split_first_chunk::<8>())
-    {
-        if first != other_first {
-            return false;
-        }
-        (one, other) = (rest, other_rest);
+    if let (Some(last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        let (chunks, other_chunks) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+        chunks.iter().zip(other_chunks).all(|(chunk, other)| chunk == other) && last == other_last
+    } else if let (Some(first), Some(other_first)) = (one.first_chunk::<4>(), other.first_chunk()) {
+        first == other_first && one.last_chunk::<4>() == other.last_chunk()
+    } else {
+        one.iter().zip(other).all(|(byte, other)| byte == other)
     }
-    one.iter().zip(other).all(|(byte, other)| byte == other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wanted_byte_is_seen_wherever_it_stands_and_no_other() {
+        for len in 0..70 {
+            let mut text = vec![b'a'; len];
+            assert!(!has(&text, |chunk| !chunk.equal(b'a')));
+            for place in 0..len {
+                text[place] = b'b';
+                assert!(has(&text, |chunk| chunk.equal(b'b')));
+                text[place] = b'a';
+            }
+        }
+    }
 
     #[test]
     fn texts_of_any_length_are_compared_to_their_last_byte() {

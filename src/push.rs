@@ -161,7 +161,10 @@ impl Pusher {
         let mut sample_count = 0;
         let outcome = exposition::read(body, format, input.endpoint.names, |sample| {
             sample_count += 1;
-            mapping.map(sample).map_or(Ok(()), |point| encoder.push(&point).map_err(Stop::TooLong))
+            match mapping.map(sample) {
+                Some(point) => encoder.push(&point).map_err(Stop::TooLong),
+                None => Ok(()),
+            }
         });
         // Taken out in either case: the lines of a refused push must not stay.
         let (lines, line_count) = encoder.finish();

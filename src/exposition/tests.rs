@@ -61,13 +61,17 @@ fn base64(text: &str) -> Vec<u8> {
 
 fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<Plain>, Error> {
     let mut samples = Vec::new();
-    let mut before = Vec::new();
+    let (mut before, mut alike) = (Vec::new(), None);
     read(body, format, names, |sample| {
         samples.push(Plain::of(sample));
         let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
         assert!(labels.len() >= sample.kept, "{labels:?}");
         assert_eq!(labels.get(..sample.kept), before.get(..sample.kept));
         before = labels;
+        let names: Vec<_> = sample.labels.iter().map(|label| label.name.to_string()).collect();
+        let now = Some((sample.family.to_owned(), std::mem::discriminant(&sample.part), names));
+        assert!(!sample.is_alike || now == alike);
+        alike = now;
         Ok::<_, Error>(())
     })?;
     Ok(samples)
@@ -178,18 +182,38 @@ fn what_a_sample_keeps_is_that_of_the_sample_before() {
     let kept = |body: &[u8], format| {
         let mut kept = Vec::new();
         read(body, format, Names::Legacy, |sample| {
-            kept.push(sample.kept);
+            kept.push((sample.kept, sample.is_alike));
             Ok::<_, Error>(())
         })
         .unwrap();
         kept
     };
-    let text = "# TYPE h histogram\nh_bucket{a=\"1\",b=\"2\",le=\"1\"} 1\nh_bucket{a=\"1\",b=\"2\",le=\"2\"} 1\n\
-                h_sum{a=\"1\",b=\"2\"} 1\nh_count{a=\"1\",b=\"2\"} 1\nother{a=\"1\",b=\"3\"} 1\n\
-                other 1\nother{a=\"1\"} 1\n{other,a=\"1\"} 1\n";
-    let text = text.replace("{other,", "{\"other\",");
-    assert_eq!(kept(text.as_bytes(), Format::Text), [0, 2, 2, 2, 1, 0, 0, 0]);
-    // Families of gauges, and a summary that has neither sum nor count nor quantile.
+    let text = r#"# TYPE h histogram
+h_bucket{a="1",b="2",le="1"} 1
+h_bucket{a="1",b="2",le="2"} 1
+h_sum{a="1",b="2"} 1
+h_count{a="1",b="2"} 1
+other{a="1",b="3"} 1
+other{a="1",b="\\"} 1
+other{a="2",b="1"} 1
+other 1
+other{a="1"} 1
+{"other",a="1"} 1
+"#;
+    let text_kept = [
+        (0, false),
+        (2, true),
+        (2, false),
+        (2, false),
+        (1, false),
+        (1, true),
+        (0, true),
+        (0, false),
+        (0, false),
+        (0, false),
+    ];
+    assert_eq!(kept(text.as_bytes(), Format::Text), text_kept);
+    // Families of one gauge each, and a summary that has neither sum nor count nor quantile.
     let message = |number: u8, fields: &[u8]| {
         [&[number << 3 | 2, u8::try_from(fields.len()).unwrap()][..], fields].concat()
     };
@@ -205,7 +229,7 @@ fn what_a_sample_keeps_is_that_of_the_sample_before() {
         family(1, &label(b"2"), 2),
         family(1, &label(b"2"), 2),
     ];
-    assert_eq!(kept(&body.concat(), Format::Protobuf), [0, 0, 1]);
+    assert_eq!(kept(&body.concat(), Format::Protobuf), [(0, false), (0, false), (1, false)]);
 }
 
 #[test]

@@ -1,24 +1,26 @@
 //! Names and tag values as line protocol writes them (SPEC 2.3, 2.4).
 
 use super::lines::Lines;
+use crate::chunk::{self, Chunk, Places};
 
 /// A key of a tag or a field: `,`, `=` and space are escaped.
 pub(super) fn push_key(out: &mut Lines, key: &str) {
-    push_escaped(out, key, |byte| matches!(byte, b',' | b'=' | b' '));
+    push_escaped(out, key, b'=');
 }
 
 /// A measurement: `,` and space are escaped.
 pub(super) fn push_measurement(out: &mut Lines, name: &str) {
-    push_escaped(out, name, |byte| matches!(byte, b',' | b' '));
+    push_escaped(out, name, b',');
 }
 
-fn push_escaped(out: &mut Lines, text: &str, must_escape: impl Fn(u8) -> bool) {
+/// `,`, space and one more byte are escaped.
+fn push_escaped(out: &mut Lines, text: &str, more: u8) {
     let bytes = text.as_bytes();
-    if !bytes.iter().any(|byte| must_escape(*byte)) {
+    if !chunk::has(bytes, |chunk| chunk.equal(b',') | chunk.equal(b' ') | chunk.equal(more)) {
         return out.extend(bytes);
     }
     for byte in bytes {
-        if must_escape(*byte) {
+        if matches!(byte, b',' | b' ') || *byte == more {
             out.push(b'\\');
         }
         out.push(*byte);
@@ -30,10 +32,27 @@ fn is_special(byte: u8) -> bool {
     matches!(byte, 0..=b' ' | b',' | b'=' | b'\\' | 0x7f)
 }
 
+/// The same bytes of a chunk.
+#[inline]
+fn specials(chunk: Chunk) -> Places {
+    let separators = chunk.equal(b',') | chunk.equal(b'=') | chunk.equal(b'\\');
+    separators | chunk.within(0, b' ') | chunk.equal(0x7f)
+}
+
 /// The value of a tag (SPEC 2.3): control characters become a space; a backslash before `,`, `=`,
 /// space, `"`, `\` or the end becomes `/`, since consumers would take it for an escape; then `,`,
 /// `=` and space are escaped.
+#[inline]
 pub(super) fn push_tag_value(out: &mut Lines, value: &str) {
+    if chunk::has(value.as_bytes(), specials) {
+        push_special_tag_value(out, value);
+    } else {
+        out.extend(value.as_bytes());
+    }
+}
+
+#[cold]
+fn push_special_tag_value(out: &mut Lines, value: &str) {
     let mut bytes = value.as_bytes();
     while let Some(at) = bytes.iter().position(|byte| is_special(*byte)) {
         let (plain, special) = bytes.split_at(at);
@@ -82,6 +101,13 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(tag_value(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_special_byte_is_seen_in_a_chunk() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(specials(Chunk::new([byte; 16])).is_any(), is_special(byte));
         }
     }
 

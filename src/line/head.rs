@@ -4,15 +4,13 @@
 //! head = measurement *( "," key "=" value ) blank field "="
 //! ```
 //!
-//! Most heads differ from an earlier one in the value of a tag or two (see [`Common`]): such a head
-//! is copied from that line, run by run, around the values that changed.
-//!
-//! [`Common`]: crate::mapping::Common
+//! Most heads differ from an earlier one in the value of a tag or two: such a head is copied from
+//! that line, run by run, around the values that changed ([`Point::changed`]).
 
 use super::bounds::Bounds;
 use super::escape::{push_key, push_measurement, push_tag_value};
 use super::lines::Lines;
-use crate::mapping::{Point, TagValue};
+use crate::mapping::{Point, Source, TagValue};
 
 /// The values of the URL labels, escaped once a push.
 #[derive(Debug, Default)]
@@ -62,6 +60,7 @@ struct Tag {
     gap: usize,
     /// Bytes of its value.
     value: usize,
+    source: Source,
 }
 
 /// What it takes to write a value.
@@ -71,7 +70,7 @@ pub(super) struct Values<'e> {
 }
 
 impl Values<'_> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, lines: &mut Lines, value: TagValue<'_>) {
         match value {
             TagValue::Group(index) => lines.extend(self.group.get(index)),
@@ -88,35 +87,34 @@ impl Head {
     }
 
     /// Appends the head of a point of this kind.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, lines: &mut Lines, point: &Point<'_>, values: Values<'_>) {
         let start = lines.len();
-        if self.number == point.common.number {
+        if self.number == point.number() {
             self.push_changed(lines, point, values);
         } else {
             self.push_new(lines, point, values);
-            self.number = point.common.number;
+            self.number = point.number();
         }
         self.start = start;
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_changed(&mut self, lines: &mut Lines, point: &Point<'_>, mut values: Values<'_>) {
         let start = lines.len();
         // Where the walk over the earlier head stands, and how far it is copied.
         let (mut at, mut copied) = (self.start, self.start);
-        for (tag, changed) in self.tags.iter_mut().zip(point.tags.changed()) {
+        for tag in &mut self.tags {
             at += tag.gap;
-            if let Some(value) = changed {
+            let end = at + tag.value;
+            if let Some(value) = point.changed(tag.source) {
                 lines.repeat(copied, at);
-                copied = at + tag.value;
+                copied = end;
                 let value_start = lines.len();
                 values.push(lines, value);
-                at += tag.value;
                 tag.value = lines.len() - value_start;
-            } else {
-                at += tag.value;
             }
+            at = end;
         }
         lines.repeat(copied, self.start + self.series_len + self.field_len);
         self.series_len = lines.len() - start - self.field_len;
@@ -127,16 +125,15 @@ impl Head {
         let start = lines.len();
         self.tags.clear();
         let mut gap_start = start;
-        push_measurement(lines, point.measurement);
-        for (key, value) in point.tags.iter() {
+        push_measurement(lines, point.measurement());
+        for tag in point.tags() {
             lines.push(b',');
-            push_key(lines, key);
+            push_key(lines, tag.key);
             lines.push(b'=');
-            let value_start = lines.len();
-            values.push(lines, value);
-            let value_end = lines.len();
-            self.tags.push(Tag { gap: value_start - gap_start, value: value_end - value_start });
-            gap_start = value_end;
+            let (gap, value_start) = (lines.len() - gap_start, lines.len());
+            values.push(lines, tag.value);
+            gap_start = lines.len();
+            self.tags.push(Tag { gap, value: gap_start - value_start, source: tag.source });
         }
         self.series_len = lines.len() - start;
         lines.push(b' ');
@@ -147,7 +144,7 @@ impl Head {
 
 /// `field "="`
 pub(super) fn push_field_key(lines: &mut Lines, point: &Point<'_>) {
-    push_key(lines, point.field);
-    lines.extend(point.suffix.as_bytes());
+    push_key(lines, point.field());
+    lines.extend(point.suffix().as_bytes());
     lines.push(b'=');
 }

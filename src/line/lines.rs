@@ -69,7 +69,7 @@ impl Lines {
         self.len = self.len.min(len);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, byte: u8) {
         if let [place, ..] = self.room(1) {
             *place = byte;
@@ -78,7 +78,7 @@ impl Lines {
     }
 
     /// Appends a piece.
-    #[inline]
+    #[inline(always)]
     pub(super) fn extend(&mut self, piece: &[u8]) {
         if piece.len() > BLOCK {
             return self.extend_long(piece);
@@ -102,7 +102,7 @@ impl Lines {
     }
 
     /// Appends a short text.
-    #[inline]
+    #[inline(always)]
     pub(super) fn extend_short(&mut self, text: &ShortText) {
         if let Some(place) = self.room(BLOCK).first_chunk_mut() {
             *place = text.block;
@@ -111,7 +111,7 @@ impl Lines {
     }
 
     /// Appends again what stands from `start` up to `end`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn repeat(&mut self, start: usize, end: usize) {
         let len = end.min(self.len).saturating_sub(start);
         self.room(len + BLOCK);
@@ -127,7 +127,7 @@ impl Lines {
     }
 
     /// The room behind the lines, at least `len` bytes.
-    #[inline]
+    #[inline(always)]
     fn room(&mut self, len: usize) -> &mut [u8] {
         if self.bytes.len() - self.len < len {
             self.grow(len);

@@ -86,12 +86,12 @@ impl Encoder {
     ///
     /// # Errors
     /// [`TooLong`] when the lines would take more than they may.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
         let start = self.lines.len();
         let open = self.open.take().filter(|open| open.may_take(point));
         let is_joined = match open {
-            Some(open) if point.common.has_tags_of_last => {
+            Some(open) if point.has_tags_of_last => {
                 self.reopen(open, point);
                 true
             }
@@ -124,20 +124,20 @@ impl Encoder {
         (std::mem::take(&mut self.lines).into_bytes(), self.line_count)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_head(&mut self, point: &Point<'_>) {
         let values = Values { group: &self.group, bounds: &mut self.bounds };
-        self.heads[point.common.kind].push(&mut self.lines, point, values);
+        self.heads[point.kind()].push(&mut self.lines, point, values);
     }
 
     /// The line that begins at `start` and ends here, where its timestamp will be.
-    #[inline]
+    #[inline(always)]
     fn open_line(&self, start: usize, point: &Point<'_>) -> Option<OpenLine> {
         matches!(point.part, Part::Sum | Part::Count).then(|| OpenLine {
             start,
-            series_len: self.heads[point.common.kind].series_len,
+            series_len: self.heads[point.kind()].series_len,
             field_end: self.lines.len(),
-            family: point.common.family,
+            family: point.family(),
             part: point.part,
             timestamp_ns: point.timestamp_ns,
         })
@@ -146,7 +146,7 @@ impl Encoder {
     /// Joins a point to the open line if the head that was written for it, at `start`, has the
     /// series of that line.
     fn join(&mut self, open: OpenLine, start: usize, point: &Point<'_>) -> bool {
-        let head = &mut self.heads[point.common.kind];
+        let head = &mut self.heads[point.kind()];
         let series = self.lines.between(start, start + head.series_len);
         if series != self.lines.between(open.start, open.start + open.series_len) {
             return false;
@@ -164,7 +164,7 @@ impl Encoder {
     }
 
     /// `blank timestamp LF`
-    #[inline]
+    #[inline(always)]
     fn push_time(&mut self, timestamp_ns: i64) {
         if self.time.is_empty() || self.time_ns != timestamp_ns {
             let start = self.lines.len();
@@ -183,6 +183,6 @@ impl OpenLine {
     fn may_take(&self, point: &Point<'_>) -> bool {
         let are_pair =
             matches!((self.part, point.part), (Part::Sum, Part::Count) | (Part::Count, Part::Sum));
-        are_pair && self.family == point.common.family && self.timestamp_ns == point.timestamp_ns
+        are_pair && self.family == point.family() && self.timestamp_ns == point.timestamp_ns
     }
 }

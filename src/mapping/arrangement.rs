@@ -16,7 +16,7 @@ pub(super) struct Entry {
 
 /// Where the value of a tag comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source {
+pub enum Source {
     /// The URL label of that index.
     Group(usize),
     /// The body's label of that index.
@@ -32,8 +32,8 @@ pub(super) struct Arrangement {
     /// The tags in order.
     pub(super) order: Vec<Entry>,
     pub(super) renamed: Vec<String>,
-    /// How many of the first labels are those of the last sample that was arranged like this.
-    pub(super) kept: usize,
+    /// Never the same for another arrangement.
+    pub(super) number: u64,
     /// The body's labels by name: their indexes.
     sorted: Vec<usize>,
     /// The number of the family; 0 for none.
@@ -49,9 +49,14 @@ impl Arrangement {
         self.family = 0;
     }
 
+    /// Whether it is right for more samples than the one that it was made for.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.family != 0
+    }
+
     /// Whether it is right for a sample of this kind, of which `kept` labels are those of the last
     /// one. A label without a value is no tag: with one, nothing is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn holds(&self, family: u64, labels: &[Label<'_>], kept: usize) -> bool {
         let mut start = match kept {
             0 => 0,
@@ -81,12 +86,14 @@ impl Arrangement {
     /// overruled: the bound wins over the URL, the URL over the body.
     pub(super) fn arrange(
         &mut self,
+        number: u64,
         names: &FamilyNames,
         part: Part,
         group: &[Label<'_>],
         labels: &[Label<'_>],
     ) {
         let (bound, suffix) = (bound_key(part), suffix(part));
+        self.number = number;
         self.note(names.number, labels);
         self.order.clear();
         self.renamed.clear();

@@ -1,7 +1,7 @@
 //! The names of a family: where they are cut, and what makes them clean (SPEC 2.1, 2.4).
 
 use super::{Context, Measurement};
-use crate::chunk::is_same;
+use crate::chunk::{self, Chunk, is_same};
 use std::borrow::Cow;
 
 /// Keys that consumers keep for themselves (SPEC 2.3).
@@ -25,7 +25,7 @@ impl FamilyNames {
     }
 
     /// Splits and cleans the name of a family, once while its samples follow each other.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, family: &str, context: &Context<'_>) {
         if self.is_set && is_same(&self.family, family) {
             return;
@@ -77,10 +77,13 @@ fn cut(name: &str) -> Cut<'_> {
 /// A name as line protocol may have it (SPEC 2.4): control characters, `"` and `\` become `_`, a
 /// leading `#` gets a `_` before it.
 pub(super) fn clean(name: &str) -> Cow<'_, str> {
-    let is_unfit = |byte: u8| matches!(byte, 0..0x20 | 0x7f | b'"' | b'\\');
-    if !name.starts_with('#') && !name.bytes().any(is_unfit) {
+    let unfit = |chunk: Chunk| {
+        chunk.within(0, 0x1f) | chunk.equal(0x7f) | chunk.equal(b'"') | chunk.equal(b'\\')
+    };
+    if !name.starts_with('#') && !chunk::has(name.as_bytes(), unfit) {
         return Cow::Borrowed(name);
     }
+    let is_unfit = |byte: u8| matches!(byte, 0..0x20 | 0x7f | b'"' | b'\\');
     let mut clean = String::with_capacity(name.len() + 1);
     if name.starts_with('#') {
         clean.push('_');

@@ -12,6 +12,7 @@ use super::name;
 use super::native::{Counts, Native, Span};
 use crate::sample::{Label, Names, Part, Sample, Value};
 use std::borrow::Cow;
+use std::mem::Discriminant;
 use wire::{Field, Fields, Message};
 
 /// Reads `body` and hands each sample to `each`, in the order of the body.
@@ -82,6 +83,8 @@ struct Head {
     timestamp_ns: Option<i64>,
     /// How many of its first labels are those of the metric before.
     kept: usize,
+    /// All its labels have the names of those.
+    has_same_names: bool,
 }
 
 /// What is used again for each metric.
@@ -90,6 +93,8 @@ struct Scratch<'b> {
     labels: Vec<Label<'b>>,
     /// How many of the first labels are those of the last sample.
     kept: usize,
+    /// What the last sample was, where it had the same family and the same names of labels.
+    last_part: Option<Discriminant<Part>>,
     native: Native,
 }
 
@@ -125,6 +130,7 @@ impl<'b> Family<'b> {
         scratch: &mut Scratch<'b>,
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
+        scratch.last_part = None;
         let mut fields = Fields::new(self.message);
         while let Some(field) = fields.next().map_err(|error| self.at(error))? {
             if field.number == 4 {
@@ -142,14 +148,20 @@ impl<'b> Family<'b> {
         scratch: &mut Scratch<'b>,
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
-        let Scratch { labels, kept, native } = scratch;
+        let Scratch { labels, kept, last_part, native } = scratch;
         let head = self.head(message, labels).map_err(|error| self.at(error))?;
         let (family, timestamp_ns) = (self.name, head.timestamp_ns);
         // A metric may have no sample.
         *kept = head.kept.min(*kept);
+        if !head.has_same_names {
+            *last_part = None;
+        }
         let mut emit = |part, value| {
             let kept = std::mem::replace(kept, labels.len());
-            each(&Sample { family, part, labels, kept, value: Value::Number(value), timestamp_ns })
+            let kind = std::mem::discriminant(&part);
+            let is_alike = last_part.replace(kind) == Some(kind);
+            let value = Value::Number(value);
+            each(&Sample { family, part, labels, kept, is_alike, value, timestamp_ns })
         };
         match self.kind {
             Kind::Counter | Kind::Gauge | Kind::Untyped => {
@@ -164,7 +176,7 @@ impl<'b> Family<'b> {
     /// Labels and time; checks that the value is the one that the family's type asks for. The
     /// labels of the metric before are replaced.
     fn head(&self, message: Message<'b>, labels: &mut Vec<Label<'b>>) -> Result<Head, Error> {
-        let (mut label_count, mut kept) = (0, 0);
+        let (mut label_count, mut kept, mut has_same_names) = (0, 0, true);
         let mut timestamp_ns = None;
         let mut has_value = false;
         let mut fields = Fields::new(message);
@@ -176,8 +188,14 @@ impl<'b> Family<'b> {
                         Some(before) if *before == label => {
                             kept += usize::from(kept == label_count)
                         }
-                        Some(before) => *before = label,
-                        None => labels.push(label),
+                        Some(before) => {
+                            has_same_names &= before.name == label.name;
+                            *before = label;
+                        }
+                        None => {
+                            has_same_names = false;
+                            labels.push(label);
+                        }
                     }
                     label_count += 1;
                 }
@@ -192,10 +210,11 @@ impl<'b> Family<'b> {
                 _ => {}
             }
         }
+        has_same_names &= labels.len() == label_count;
         labels.truncate(label_count);
         name::check_unique(labels).map_err(|kind| Error::new(message.start, kind))?;
         if has_value {
-            Ok(Head { timestamp_ns, kept })
+            Ok(Head { timestamp_ns, kept, has_same_names })
         } else {
             Err(Error::new(message.start, ErrorKind::NoValue))
         }

@@ -60,6 +60,12 @@ impl<'a> Cursor<'a> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
+    /// The next `len` bytes, which were looked at: whole characters of the body.
+    #[inline(always)]
+    pub(super) fn first(&self, len: usize) -> &'a str {
+        self.text.get(self.at..self.at + len).unwrap_or_default()
+    }
+
     /// Steps over one byte that was peeked at: ASCII, and not the LF beyond the end.
     #[inline]
     pub(super) fn advance(&mut self) {
@@ -76,17 +82,20 @@ impl<'a> Cursor<'a> {
     /// to the last one near the end of the body.
     #[inline]
     pub(super) fn same_as(&self, earlier: usize, len_max: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let (Some(old), Some(new)) = (bytes.get(earlier..), bytes.get(self.at..)) else {
+            return 0;
+        };
         let mut same = 0;
-        while same < len_max {
-            let (Some(old), Some(new)) = (self.chunk(earlier + same), self.chunk(self.at + same))
-            else {
-                break;
-            };
-            if let Some(place) = Chunk::new(old).differing(Chunk::new(new)).first() {
+        for (old, new) in old.as_chunks().0.iter().zip(new.as_chunks().0) {
+            if let Some(place) = Chunk::new(*old).differing(Chunk::new(*new)).first() {
                 same += place;
                 break;
             }
             same += CHUNK_BYTES;
+            if same >= len_max {
+                break;
+            }
         }
         same.min(len_max)
     }
@@ -130,6 +139,22 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn skip_plain(&mut self) {
         self.walk(|chunk| chunk.equal(b'"') | chunk.equal(b'\\') | chunk.equal(b'\n'));
+    }
+
+    /// Takes a quoted text without escapes, whose opening quote is here; none, and nothing taken,
+    /// where it is another.
+    #[inline(always)]
+    pub(super) fn plain_quoted(&mut self) -> Option<&'a str> {
+        let opening = *self;
+        self.advance();
+        self.skip_plain();
+        let plain = self.since(opening.at + 1);
+        if self.peek() != b'"' {
+            *self = opening;
+            return None;
+        }
+        self.advance();
+        Some(plain)
     }
 
     /// Takes everything up to the next blank or the end of the line.

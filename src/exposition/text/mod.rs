@@ -53,20 +53,10 @@ pub fn read<E: From<Error>>(
 ) -> Result<(), E> {
     let mut reader = Reader::new(body, dialect, names)?;
     while !reader.series.cursor.is_at_end() {
-        reader.series.cursor.skip_blanks();
         match reader.series.cursor.peek() {
-            _ if reader.series.cursor.is_at_line_end() => {}
-            _ if reader.is_ended => {
-                return Err(reader.series.cursor.error(ErrorKind::AfterEof).into());
-            }
-            b'#' => reader.comment()?,
-            _ => {
-                reader.sample(&mut each)?;
-                reader.series.cursor.step_over_line_end();
-                continue;
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' if !reader.is_ended => reader.sample(&mut each)?,
+            _ => reader.line(&mut each)?,
         }
-        reader.series.cursor.next_line();
     }
     Ok(())
 }
@@ -102,6 +92,24 @@ impl<'a> Reader<'a> {
             exemplar: SeriesReader::new(cursor, names),
             is_ended: false,
         })
+    }
+
+    /// `blanks [ sample | comment ] blanks`, and the end of the line.
+    fn line<E: From<Error>>(
+        &mut self,
+        each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.series.cursor.skip_blanks();
+        match self.series.cursor.peek() {
+            _ if self.series.cursor.is_at_line_end() => {}
+            _ if self.is_ended => {
+                return Err(self.series.cursor.error(ErrorKind::AfterEof).into());
+            }
+            b'#' => self.comment()?,
+            _ => return self.sample(each),
+        }
+        self.series.cursor.next_line();
+        Ok(())
     }
 
     /// `"#" blanks "TYPE" blank type`, `"#" blanks "EOF"` or any other comment.
@@ -147,35 +155,48 @@ impl<'a> Reader<'a> {
         self.expect_line_end("the end of the line")
     }
 
-    /// `series value [ blank timestamp ] [ blank exemplar ]`
-    #[inline]
+    /// `series value [ blank timestamp ] [ blank exemplar ] blanks`, and the end of the line.
+    #[inline(always)]
     fn sample<E: From<Error>>(
         &mut self,
         each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let series = self.series.series()?;
+        let is_alike = series.name.is_none() && series.pairs.have_same_names;
         if let Some(name) = series.name {
             self.resolved = self.types.resolve(&name);
             self.name = name;
         }
         let part = self.part()?;
         let value = self.value()?;
-        let timestamp_ns = self.timestamp()?;
-        if self.series.cursor.peek() == b'#' {
-            self.exemplar()?;
+        let mut timestamp_ns = None;
+        if self.series.cursor.peek() == b'\n' {
+            self.series.cursor.advance();
+        } else {
+            timestamp_ns = self.rest_of_sample()?;
         }
-        self.expect_line_end("the end of the line or an exemplar")?;
-        let (labels, kept) = (self.series.labels(), series.kept);
+        let (labels, kept) = (self.series.labels(), series.pairs.kept);
         let family = match part {
             Part::Whole => self.name.as_ref(),
             // OK because a part's name begins with its family's.
             _ => self.name.get(..self.resolved.family_len).unwrap_or(&self.name),
         };
-        each(&Sample { family, part, labels, kept, value, timestamp_ns })
+        each(&Sample { family, part, labels, kept, is_alike, value, timestamp_ns })
+    }
+
+    /// `[ blank timestamp ] [ blank exemplar ] blanks`, and the end of the line: the time.
+    fn rest_of_sample(&mut self) -> Result<Option<i64>, Error> {
+        let timestamp_ns = self.timestamp()?;
+        if self.series.cursor.peek() == b'#' {
+            self.exemplar()?;
+        }
+        self.expect_line_end("the end of the line or an exemplar")?;
+        self.series.cursor.step_over_line_end();
+        Ok(timestamp_ns)
     }
 
     /// What the sample is, once its labels are known.
-    #[inline]
+    #[inline(always)]
     fn part(&mut self) -> Result<Part, Error> {
         Ok(match self.resolved.role {
             Role::Whole => Part::Whole,
@@ -187,7 +208,6 @@ impl<'a> Reader<'a> {
     }
 
     /// The number in the label `name`; none where there is no such label.
-    #[inline]
     fn bound(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
         let labels = self.series.labels();
         let mut indexed = labels.iter().enumerate().rev();
@@ -200,16 +220,21 @@ impl<'a> Reader<'a> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&mut self) -> Result<Value<'a>, Error> {
         self.series.cursor.skip_blanks();
         let start = self.series.cursor;
         if let Some(plain) = start.ahead().and_then(number::plain) {
-            self.series.cursor.skip(plain.canonical_len);
-            let canonical = self.series.cursor.since(start.at());
-            self.series.cursor.skip(plain.len - plain.canonical_len);
-            return Ok(Value::Canonical(canonical));
+            self.series.cursor.skip(plain.len);
+            return Ok(Value::Canonical(start.first(plain.canonical_len)));
         }
+        self.other_value()
+    }
+
+    /// A value that needs a closer look.
+    #[inline(never)]
+    fn other_value(&mut self) -> Result<Value<'a>, Error> {
+        let start = self.series.cursor;
         match self.series.cursor.token() {
             "" => Err(start.unexpected("a value")),
             token => number::value(token)
@@ -218,7 +243,6 @@ impl<'a> Reader<'a> {
     }
 
     /// The time before the exemplar or the end of the line, if there is one; and the blanks.
-    #[inline]
     fn timestamp(&mut self) -> Result<Option<i64>, Error> {
         self.series.cursor.skip_blanks();
         let start = self.series.cursor;

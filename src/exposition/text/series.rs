@@ -10,9 +10,10 @@
 //!
 //! Blanks may stand between any two of these, but not within names and quoted texts.
 //!
-//! Most series differ from the one before in a few bytes. So the two are compared first; the name
-//! and the pairs that lie whole within what is the same are taken over, and reading goes on behind
-//! them. A pair of which only the value changed keeps its name.
+//! Most series differ from the one before in a few bytes. So the two are compared first: the name
+//! and the pairs that lie whole within what is the same are taken over. Behind them, what stands
+//! between two values is compared as a whole, and only the values are read, as long as it is the
+//! same.
 
 use super::super::name;
 use super::super::{Error, ErrorKind};
@@ -25,8 +26,16 @@ use std::borrow::Cow;
 pub(super) struct Series<'a> {
     /// None where it is that of the series before.
     pub(super) name: Option<Cow<'a, str>>,
-    /// How many of the first labels are those of the series before.
+    pub(super) pairs: Pairs,
+}
+
+/// What labels have in common with those of the series before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pairs {
+    /// So many of the first are the same.
     pub(super) kept: usize,
+    /// All have the same names.
+    pub(super) have_same_names: bool,
 }
 
 /// Reads what a sample is called.
@@ -80,7 +89,7 @@ impl<'a> SeriesReader<'a> {
     }
 
     /// Reads a series.
-    #[inline]
+    #[inline(always)]
     pub(super) fn series(&mut self) -> Result<Series<'a>, Error> {
         let Last { name: last_name, pairs: last_pairs, end: last_end } = self.last;
         let head_len = last_pairs - last_name;
@@ -90,8 +99,8 @@ impl<'a> SeriesReader<'a> {
         }
         self.last.name = self.cursor.at();
         self.cursor.skip(head_len);
-        let kept = self.pairs_after(same - head_len)?;
-        Ok(Series { name: None, kept })
+        let pairs = self.pairs_after(same - head_len)?;
+        Ok(Series { name: None, pairs })
     }
 
     /// The same where the name is not that of the series before. The pairs may be.
@@ -110,16 +119,16 @@ impl<'a> SeriesReader<'a> {
             _ if self.cursor.is_at_line_end() => {}
             _ => return Err(self.cursor.unexpected("a blank or { behind the metric name")),
         }
-        let kept = if self.cursor.peek() == b'{' {
+        let pairs = if self.cursor.peek() == b'{' {
             self.cursor.advance();
             self.last.name = start.at();
             let Last { pairs, end, .. } = self.last;
             self.pairs_after(self.cursor.same_as(pairs, end - pairs))?
         } else {
             self.forget();
-            0
+            Pairs::UNLIKE
         };
-        Ok(Series { name: Some(Cow::Borrowed(name)), kept })
+        Ok(Series { name: Some(Cow::Borrowed(name)), pairs })
     }
 
     fn series_in_braces(&mut self) -> Result<Series<'a>, Error> {
@@ -142,7 +151,7 @@ impl<'a> SeriesReader<'a> {
             self.last.name = self.cursor.at();
             self.pairs_after(0)?;
         }
-        Ok(Series { name: Some(name), kept: 0 })
+        Ok(Series { name: Some(name), pairs: Pairs::UNLIKE })
     }
 
     /// The next series has its name read, whatever it is.
@@ -163,50 +172,59 @@ impl<'a> SeriesReader<'a> {
         self.pairs_after(0).map(|_| ())
     }
 
-    /// The same where the first `same` bytes are those of the series before; returns how many
-    /// labels are.
-    #[inline]
-    fn pairs_after(&mut self, same: usize) -> Result<usize, Error> {
-        let start = self.cursor.at();
-        self.last.pairs = start;
+    /// The same where the first `same` bytes are those of the series before.
+    #[inline(always)]
+    fn pairs_after(&mut self, same: usize) -> Result<Pairs, Error> {
+        let (old_start, start) = (self.last.pairs, self.cursor.at());
         let kept = self.places.iter().take_while(|place| place.end <= same).count();
-        let changed = self.places.get(kept).copied().filter(|place| place.value <= same);
         let last_kept = kept.checked_sub(1).and_then(|index| self.places.get(index));
-        let kept_len = last_kept.map_or(0, |place| place.end);
-        self.places.truncate(kept);
-        let known_names = if let Some(place) = changed {
-            self.cursor.skip(place.value - 1);
-            self.labels.truncate(kept + 1);
-            let value = match self.plain_quoted() {
-                Some(plain) => Cow::Borrowed(plain),
-                None => self.escaped_quoted()?,
-            };
-            if let Some(label) = self.labels.get_mut(kept) {
-                label.value = value;
+        // Where the last pair ends in the series before.
+        let mut old_end = last_kept.map_or(0, |place| place.end);
+        self.cursor.skip(old_end);
+        let mut known_names = kept;
+        while let (Some(place), Some(label)) =
+            (self.places.get_mut(known_names), self.labels.get_mut(known_names))
+        {
+            let gap = place.value - old_end;
+            if self.cursor.same_as(old_start + old_end, gap) < gap {
+                break;
             }
-            self.places.push(Place { end: self.cursor.at() - start, ..place });
-            kept + 1
-        } else {
-            self.cursor.skip(kept_len);
-            self.labels.truncate(kept);
-            kept
-        };
+            let moved_by = (self.cursor.at() - start).wrapping_sub(old_end);
+            old_end = place.end;
+            place.start = place.start.wrapping_add(moved_by);
+            place.value = place.value.wrapping_add(moved_by);
+            self.cursor.skip(gap - 1);
+            match self.cursor.plain_quoted() {
+                Some(plain) => label.value = Cow::Borrowed(plain),
+                None => label.value = escaped_quoted(&mut self.cursor)?,
+            }
+            place.end = self.cursor.at() - start;
+            known_names += 1;
+        }
+        let have_same_names = known_names == self.labels.len();
+        self.places.truncate(known_names);
+        self.labels.truncate(known_names);
+        self.last.pairs = start;
         self.rest_of_pairs(start)?;
         self.last.end = self.cursor.at();
-        if self.labels.len() > known_names
-            && let Some((index, kind)) = name::duplicate(&self.labels)
-        {
+        let has_new_names = self.labels.len() > known_names;
+        if has_new_names && let Some((index, kind)) = name::duplicate(&self.labels) {
             return Err(self.pair_at(index).error(kind));
         }
-        Ok(kept)
+        Ok(Pairs { kept, have_same_names: have_same_names && !has_new_names })
     }
 
     /// What follows the pairs that are known. The first of all begins at `start`.
-    #[inline]
+    #[inline(always)]
     fn rest_of_pairs(&mut self, start: usize) -> Result<(), Error> {
         if !self.labels.is_empty() && self.separator()? == Separator::Brace {
             return Ok(());
         }
+        self.new_pairs(start)
+    }
+
+    /// `[ pair *( "," pair ) [ "," ] ] "}"`
+    fn new_pairs(&mut self, start: usize) -> Result<(), Error> {
         loop {
             self.cursor.skip_blanks();
             if self.cursor.peek() == b'}' {
@@ -287,61 +305,50 @@ impl<'a> SeriesReader<'a> {
     /// A quoted text, whose opening quote is here; owned only if it has escapes.
     #[inline(always)]
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Error> {
-        match self.plain_quoted() {
+        match self.cursor.plain_quoted() {
             Some(plain) => Ok(Cow::Borrowed(plain)),
-            None => self.escaped_quoted(),
+            None => escaped_quoted(&mut self.cursor),
         }
     }
+}
 
-    /// A quoted text without escapes; none, and nothing read, where it is another.
-    #[inline(always)]
-    fn plain_quoted(&mut self) -> Option<&'a str> {
-        let opening = self.cursor;
-        self.cursor.advance();
-        let start = self.cursor.at();
-        self.cursor.skip_plain();
-        let plain = self.cursor.since(start);
-        if self.cursor.peek() != b'"' {
-            self.cursor = opening;
-            return None;
-        }
-        self.cursor.advance();
-        Some(plain)
-    }
-
-    /// A quoted text with escapes.
-    #[cold]
-    fn escaped_quoted(&mut self) -> Result<Cow<'a, str>, Error> {
-        let opening = self.cursor;
-        self.cursor.advance();
-        let mut text = String::new();
-        loop {
-            let start = self.cursor.at();
-            self.cursor.skip_plain();
-            text.push_str(self.cursor.since(start));
-            match self.cursor.peek() {
-                b'"' => {
-                    self.cursor.advance();
-                    return Ok(Cow::Owned(text));
-                }
-                b'\\' => text.push(self.escape()?),
-                _ => return Err(opening.unclosed()),
+/// A quoted text with escapes.
+#[cold]
+fn escaped_quoted<'a>(cursor: &mut Cursor<'_>) -> Result<Cow<'a, str>, Error> {
+    let opening = *cursor;
+    cursor.advance();
+    let mut text = String::new();
+    loop {
+        let start = cursor.at();
+        cursor.skip_plain();
+        text.push_str(cursor.since(start));
+        match cursor.peek() {
+            b'"' => {
+                cursor.advance();
+                return Ok(Cow::Owned(text));
             }
+            b'\\' => text.push(escape(cursor)?),
+            _ => return Err(opening.unclosed()),
         }
     }
+}
 
-    fn escape(&mut self) -> Result<char, Error> {
-        let backslash = self.cursor;
-        self.cursor.advance();
-        let character = match self.cursor.peek() {
-            b'\\' => '\\',
-            b'"' => '"',
-            b'n' => '\n',
-            _ => return Err(backslash.no_escape()),
-        };
-        self.cursor.advance();
-        Ok(character)
-    }
+fn escape(cursor: &mut Cursor<'_>) -> Result<char, Error> {
+    let backslash = *cursor;
+    cursor.advance();
+    let character = match cursor.peek() {
+        b'\\' => '\\',
+        b'"' => '"',
+        b'n' => '\n',
+        _ => return Err(backslash.no_escape()),
+    };
+    cursor.advance();
+    Ok(character)
+}
+
+impl Pairs {
+    /// Nothing is known to be the same.
+    const UNLIKE: Pairs = Pairs { kept: 0, have_same_names: false };
 }
 
 /// What stands behind a pair.
