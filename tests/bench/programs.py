@@ -1,0 +1,63 @@
+"""The programs that are measured and that measure: built here, or installed as Debian's packages."""
+
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests/bench"
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+class Built:
+    """Paths of what was built; the server only when a part asks for it."""
+
+    def __init__(self, tool, pushline):
+        self.tool = tool
+        self._pushline = pushline
+
+    @property
+    def pushline(self):
+        """The static binary: what is shipped is what is measured."""
+        if self._pushline is None:
+            said = subprocess.run([ROOT / "scripts/build-static"], check=True, capture_output=True, text=True).stdout
+            self._pushline = ROOT / said.splitlines()[-1].split(" is static")[0]
+        return self._pushline
+
+    def figures(self, *arguments):
+        """Runs the tool; its `name value` lines as a dictionary."""
+        run = subprocess.run([self.tool, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True)
+        pairs = (line.split() for line in run.stdout.splitlines())
+        return {name: float(value) for name, value in pairs}
+
+
+def build(pushline=None):
+    manifest = HERE / "Cargo.toml"
+    target = HERE / "target"
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", "--manifest-path", manifest,
+                    "--target-dir", target], check=True)
+    return Built(target / "release/bench", pushline)
+
+
+def is_there(program, package):
+    """Whether the program can be run, after an attempt to install it where it is missing."""
+    if shutil.which(program):
+        return True
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if not shutil.which("apt-get") or as_root and not shutil.which("sudo"):
+        return False
+    # No service may start by itself: what is needed is started here.
+    environment = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
+    subprocess.run([*as_root, "apt-get", "update", "-qq"], **QUIET)
+    subprocess.run([*as_root, *environment, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package],
+                   **QUIET)
+    return shutil.which(program) is not None
+
+
+def machine():
+    """What it ran on, as far as that explains figures."""
+    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} cores of {model}"
