@@ -24,7 +24,9 @@ def converted(built, notation):
 
 def cpu_s_per_million(figures):
     """Of both families together."""
-    ns = sum(figures[f"{family}.ns_per_sample"] * figures[f"{family}.samples"] for family in FAMILIES)
+    ns = sum(
+        figures[f"{family}.ns_per_sample"] * figures[f"{family}.samples"] for family in FAMILIES
+    )
     return ns / sum(both(figures, "samples")) / 1000
 
 
@@ -32,11 +34,30 @@ def text(built):
     figures = converted(built, "text")
     return [
         Row("yardstick: memcpy, node / hist", both(figures, "copy_gb_per_s"), unit="GB/s"),
-        Row("yardstick: memchr newline walk, node / hist", both(figures, "walk_gb_per_s"), unit="GB/s"),
-        Row("the same", both(figures, "walk_ns_per_sample"), unit="ns/sample"),
+        Row(
+            "yardstick: memchr newline walk, node / hist",
+            both(figures, "walk_gb_per_s"),
+            unit="GB/s",
+        ),
+        Row(
+            "the same: newline walk, node / hist",
+            both(figures, "walk_ns_per_sample"),
+            unit="ns/sample",
+        ),
         Row("text to lines, node / hist", both(figures, "ns_per_sample"), unit="ns/sample"),
-        Row("text to lines ÷ newline walk, node / hist", both(figures, "share_of_walk"), [0.12, 0.10], [0.20, 0.16]),
-        Row("CPU seconds per million samples, text", [cpu_s_per_million(figures)], [0.08], [0.055], "less"),
+        Row(
+            "text to lines ÷ newline walk, node / hist",
+            both(figures, "share_of_walk"),
+            [0.12, 0.10],
+            [0.20, 0.16],
+        ),
+        Row(
+            "CPU seconds per million samples, text",
+            [cpu_s_per_million(figures)],
+            [0.08],
+            [0.055],
+            "less",
+        ),
     ]
 
 
@@ -44,7 +65,13 @@ def protobuf(built):
     figures = converted(built, "protobuf")
     return [
         Row("protobuf to lines, node / hist", both(figures, "ns_per_sample"), unit="ns/sample"),
-        Row("CPU seconds per million samples, protobuf", [cpu_s_per_million(figures)], [0.12], [0.085], "less"),
+        Row(
+            "CPU seconds per million samples, protobuf",
+            [cpu_s_per_million(figures)],
+            [0.12],
+            [0.085],
+            "less",
+        ),
     ]
 
 
@@ -61,12 +88,86 @@ def instructions(built):
 
 def per_sample(built, notation, family):
     few, many = 2, 6
-    samples = built.figures("describe", notation, family)["samples"]
-    counts = [callgrind([built.tool, "repeat", notation, family, str(pushes)]) for pushes in (few, many)]
+    samples = built.describe(family, notation)["samples"]
+    counts = [
+        callgrind([built.tool, "repeat", notation, family, str(pushes)]) for pushes in (few, many)
+    ]
     return (counts[1] - counts[0]) / (many - few) / samples
 
 
 def callgrind(command):
-    run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command],
-                         check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    run = subprocess.run(
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
     return int(re.search(r"Collected : (\d+)", run.stderr)[1])
+
+
+def parsers(built):
+    """Other parsers of Rust: those that find every sample of the bodies."""
+    figures = {}
+    for family in FAMILIES:
+        figures |= built.figures("parsers", family, SECONDS)
+    names = [name.removeprefix("node.times.") for name in figures if name.startswith("node.times.")]
+    names = [name for name in names if f"hist.times.{name}" in figures]
+    fastest = [min(figures[f"{family}.times.{name}"] for name in names) for family in FAMILIES]
+    return [
+        *(
+            Row(f"only parsing, node / hist: {name}", both(figures, f"ns.{name}"), unit="ns/sample")
+            for name in names
+        ),
+        Row("times the fastest other parser, node / hist", fastest, [8, 8], [12, 12]),
+        Row(
+            "times prometheus-parse, node / hist",
+            both(figures, "times.prometheus-parse"),
+            [20, 20],
+            [30, 30],
+        ),
+    ]
+
+
+def allocations(built):
+    """In steady state, reallocations included. What one sample more costs, and one push."""
+    figures = built.figures(tool="allocations")
+    # A few more for a table that grows with the families of a push are not one for each sample.
+    per_sample = {
+        notation: [round(figures[f"{notation}.{family}.per_sample"], 3) for family in FAMILIES]
+        for notation in ("text", "protobuf")
+    }
+    own = figures["server.per_push"] - figures["tiny_http.per_push"]
+    return [
+        Row(
+            "allocations per sample, text, node / hist", per_sample["text"], [0, 0], [0, 0], "less"
+        ),
+        Row(
+            "allocations per sample, protobuf, node / hist",
+            per_sample["protobuf"],
+            [0, 0],
+            [0, 0],
+            "less",
+        ),
+        *(
+            Row(
+                f"allocations per 200-byte push, body to lines, {notation}",
+                [figures[f"{notation}.small.per_push"]],
+                [1],
+                [0],
+                "less",
+            )
+            for notation in ("text", "protobuf")
+        ),
+        Row(
+            "allocations per 200-byte push, the whole server less tiny_http's own",
+            [own],
+            [1],
+            [0],
+            "less",
+        ),
+        Row(
+            "allocations per 200-byte push, the whole server / tiny_http alone",
+            [figures["server.per_push"], figures["tiny_http.per_push"]],
+        ),
+    ]

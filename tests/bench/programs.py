@@ -1,4 +1,4 @@
-"""The programs that are measured and that measure: built here, or installed as Debian's packages."""
+"""The programs that are measured and that measure: built here, or Debian's packages."""
 
 import os
 import pathlib
@@ -17,18 +17,32 @@ class Built:
     def __init__(self, tool, pushline):
         self.tool = tool
         self._pushline = pushline
+        self._described = {}
 
     @property
     def pushline(self):
         """The static binary: what is shipped is what is measured."""
         if self._pushline is None:
-            said = subprocess.run([ROOT / "scripts/build-static"], check=True, capture_output=True, text=True).stdout
+            said = subprocess.run(
+                [ROOT / "scripts/build-static"], check=True, capture_output=True, text=True
+            ).stdout
             self._pushline = ROOT / said.splitlines()[-1].split(" is static")[0]
         return self._pushline
 
-    def figures(self, *arguments):
-        """Runs the tool; its `name value` lines as a dictionary."""
-        run = subprocess.run([self.tool, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True)
+    def describe(self, body, notation="text"):
+        """How large a body is: `body_bytes`, `samples`, `lines`, `lines_bytes`."""
+        if (body, notation) not in self._described:
+            self._described[body, notation] = self.figures("describe", notation, body)
+        return self._described[body, notation]
+
+    def figures(self, *arguments, tool="bench"):
+        """Runs a tool; its `name value` lines as a dictionary."""
+        run = subprocess.run(
+            [self.tool.with_name(tool), *map(str, arguments)],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         pairs = (line.split() for line in run.stdout.splitlines())
         return {name: float(value) for name, value in pairs}
 
@@ -36,8 +50,20 @@ class Built:
 def build(pushline=None):
     manifest = HERE / "Cargo.toml"
     target = HERE / "target"
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", "--manifest-path", manifest,
-                    "--target-dir", target], check=True)
+    subprocess.run(
+        [
+            "cargo",
+            "build",
+            "--release",
+            "--quiet",
+            "--locked",
+            "--manifest-path",
+            manifest,
+            "--target-dir",
+            target,
+        ],
+        check=True,
+    )
     return Built(target / "release/bench", pushline)
 
 
@@ -51,13 +77,30 @@ def is_there(program, package):
     # No service may start by itself: what is needed is started here.
     environment = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
     subprocess.run([*as_root, "apt-get", "update", "-qq"], **QUIET)
-    subprocess.run([*as_root, *environment, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package],
-                   **QUIET)
+    subprocess.run(
+        [
+            *as_root,
+            *environment,
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            package,
+        ],
+        **QUIET,
+    )
     return shutil.which(program) is not None
 
 
 def machine():
     """What it ran on, as far as that explains figures."""
-    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.machine())
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
     return f"{os.cpu_count()} cores of {model}"

@@ -6,7 +6,7 @@ import math
 
 @dataclasses.dataclass
 class Row:
-    """One measure. Figures, gates and aims stand side by side, one for each thing the measure names."""
+    """One measure: figures, gates and aims side by side, for each thing that it names."""
 
     measure: str
     figures: list
@@ -28,11 +28,18 @@ class Row:
     def _reached(self, figure, gate, aim):
         def is_reached(bound):
             return figure >= bound if self.better == "more" else figure <= bound
+
         return "aim" if is_reached(aim) else "gate" if is_reached(gate) else "MISSED"
 
     def cells(self):
         if self.skipped:
-            return [self.measure, f"skipped: {self.skipped}", joined(self.gates), joined(self.aims), "skipped"]
+            return [
+                self.measure,
+                f"skipped: {self.skipped}",
+                joined(self.gates),
+                joined(self.aims),
+                "skipped",
+            ]
         met = self.met()
         verdict = met[0] if len(set(met)) == 1 else " / ".join(met)
         figures = f"{joined(self.figures)} {self.unit}".strip()

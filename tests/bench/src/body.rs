@@ -21,6 +21,16 @@ pub enum Notation {
     Protobuf,
 }
 
+impl Notation {
+    /// As arguments and figures name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Notation::Text => "text",
+            Notation::Protobuf => "protobuf",
+        }
+    }
+}
+
 /// The body of a push.
 #[derive(Clone, Debug)]
 pub struct Body {
@@ -35,13 +45,14 @@ pub struct Body {
 }
 
 impl Body {
-    /// The body of that name: `node`, `hist`, `small`, `node100k`.
+    /// The body of that name: `node`, `hist`, `small`, `node100k`, `hist100k`.
     pub fn named(name: &str, notation: Notation) -> Option<Body> {
         let families = match name {
             "node" => families::node(1),
-            "hist" => families::hist(),
+            "hist" => families::hist(1),
             "small" => families::small(),
             "node100k" => families::node(10),
+            "hist100k" => families::hist(10),
             _ => return None,
         };
         Some(Body::of(&families, notation))
@@ -61,6 +72,7 @@ impl Body {
         tell("body_bytes", self.bytes.len() as f64);
         tell("samples", self.sample_count as f64);
         tell("lines", self.line_count() as f64);
+        tell("lines_bytes", self.lines.len() as f64);
     }
 
     /// How many lines come out.

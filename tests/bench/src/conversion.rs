@@ -85,7 +85,7 @@ pub fn measure(notation: Notation, name: &str, duration: Duration) {
     interleave(&mut subjects, duration);
     let [copied, walked, converted] = &subjects;
     let samples = body.sample_count as f64;
-    let label = format!("{}.{name}", format!("{notation:?}").to_lowercase());
+    let label = format!("{}.{name}", notation.name());
     tell(format_args!("{label}.samples"), samples);
     tell(format_args!("{label}.copy_gb_per_s"), text.bytes.len() as f64 / copied.median_s() / 1e9);
     tell(format_args!("{label}.walk_gb_per_s"), text.bytes.len() as f64 / walked.median_s() / 1e9);

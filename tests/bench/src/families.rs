@@ -23,8 +23,8 @@ pub fn node(divisor: u64) -> Vec<Family> {
     families
 }
 
-/// As an HTTP service with many routes: 10,500 samples, all of typed histograms.
-pub fn hist() -> Vec<Family> {
+/// As an HTTP service with many routes: `10,500 / divisor` samples, all of typed histograms.
+pub fn hist(divisor: u64) -> Vec<Family> {
     const SUBJECTS: [&str; 5] =
         ["http_request", "http_response", "grpc_server", "db_query", "cache"];
     const MEASURES: [&str; 3] = ["duration_seconds", "queue_seconds", "handling_seconds"];
@@ -35,7 +35,7 @@ pub fn hist() -> Vec<Family> {
             name: format!("{subject}_{measure}"),
             help: "How long it took, by route and method.",
             kind: Kind::Histogram,
-            metrics: (0..50).map(|at| observed(index as u64, at)).collect(),
+            metrics: (0..50 / divisor).map(|at| observed(index as u64, at)).collect(),
         })
         .collect()
 }
@@ -51,7 +51,7 @@ pub fn small() -> Vec<Family> {
             Kind::Counter,
             vec![stage("load", 1027.0), stage("store", 1024.0)],
         ),
-        family("batch_duration_seconds", Kind::Gauge, vec![stage("load", 12.75)]),
+        family("batch_seconds", Kind::Gauge, vec![number(Vec::new(), 12.75)]),
         family("batch_rows", Kind::Gauge, vec![number(Vec::new(), 1.5e6)]),
     ]
 }

@@ -1,7 +1,7 @@
 //! One measure at a time, told by name; `scripts/bench` calls it.
 
 use bench::body::{Body, Notation};
-use bench::conversion;
+use bench::{conversion, parsers};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ const USAGE: &str = "\
 bench convert text|protobuf BODY SECONDS     times body to lines beside the yardsticks
 bench describe text|protobuf BODY            how large a body is
 bench repeat text|protobuf BODY PUSHES       only converts, to be counted from outside
-BODY is node, hist, node100k or small";
+bench parsers BODY SECONDS                   times other parsers beside body to lines
+BODY is node, hist, node100k, hist100k or small";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +38,7 @@ fn run(words: &[&str]) -> Option<()> {
                 path.convert(&body);
             }
         }
+        ["parsers", body, seconds] => parsers::measure(body, duration(seconds)?),
         _ => return None,
     }
     Some(())
