@@ -10,9 +10,11 @@
 
 pub mod body;
 pub mod conversion;
+pub mod drain;
 pub mod families;
 pub mod figures;
 pub mod lines;
+pub mod load;
 pub mod model;
 pub mod parsers;
 pub mod protobuf;

@@ -1,7 +1,10 @@
 //! One measure at a time, told by name; `scripts/bench` calls it.
 
 use bench::body::{Body, Notation};
-use bench::{conversion, parsers};
+use bench::figures::tell;
+use bench::load::Plan;
+use bench::{conversion, drain, load, parsers, request};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,22 +13,41 @@ bench convert text|protobuf BODY SECONDS     times body to lines beside the yard
 bench describe text|protobuf BODY            how large a body is
 bench repeat text|protobuf BODY PUSHES       only converts, to be counted from outside
 bench parsers BODY SECONDS                   times other parsers beside body to lines
+bench load ADDRESS PATH BODY CONNECTIONS SECONDS     pushes a text body over HTTP
+bench drain                                  reads standard input and counts its lines
 BODY is node, hist, node100k, hist100k or small";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match run(&words) {
-        Some(()) => ExitCode::SUCCESS,
-        None => {
+        Ok(Some(())) => ExitCode::SUCCESS,
+        Ok(None) => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("bench {}: {error}", arguments.join(" "));
+            ExitCode::FAILURE
         }
     }
 }
 
 /// None where the arguments are not understood.
-fn run(words: &[&str]) -> Option<()> {
+fn run(words: &[&str]) -> io::Result<Option<()>> {
+    Ok(match words {
+        ["drain"] => {
+            let (lines, bytes) = drain::lines()?;
+            tell("lines", lines as f64);
+            tell("bytes", bytes as f64);
+            Some(())
+        }
+        ["load", plan @ ..] => return load(plan),
+        _ => in_process(words),
+    })
+}
+
+fn in_process(words: &[&str]) -> Option<()> {
     match words {
         ["convert", format, body, seconds] => {
             conversion::measure(notation(format)?, body, duration(seconds)?);
@@ -42,6 +64,18 @@ fn run(words: &[&str]) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+fn load(words: &[&str]) -> io::Result<Option<()>> {
+    let [address, path, body, connections, seconds] = words else { return Ok(None) };
+    let body = Body::named(body, Notation::Text);
+    let parsed = (address.parse().ok(), connections.parse().ok(), duration(seconds), body);
+    let (Some(address), Some(connections), Some(duration), Some(body)) = parsed else {
+        return Ok(None);
+    };
+    let request = request::to(path, &body);
+    load::run(Plan { address, connections, request: &request, duration })?.tell();
+    Ok(Some(()))
 }
 
 fn notation(word: &str) -> Option<Notation> {
