@@ -20,5 +20,6 @@ pub mod parsers;
 pub mod protobuf;
 pub mod request;
 pub mod rounds;
+pub mod start;
 pub mod text;
 pub mod yardstick;

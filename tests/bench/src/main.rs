@@ -3,7 +3,8 @@
 use bench::body::{Body, Notation};
 use bench::figures::tell;
 use bench::load::Plan;
-use bench::{conversion, drain, load, parsers, request};
+use bench::rounds::median;
+use bench::{conversion, drain, load, parsers, request, start};
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +16,7 @@ bench repeat text|protobuf BODY PUSHES       only converts, to be counted from o
 bench parsers BODY SECONDS                   times other parsers beside body to lines
 bench load ADDRESS PATH BODY CONNECTIONS SECONDS     pushes a text body over HTTP
 bench drain                                  reads standard input and counts its lines
+bench start BINARY TIMES                     times a start up to the first answered push
 BODY is node, hist, node100k, hist100k or small";
 
 fn main() -> ExitCode {
@@ -42,6 +44,15 @@ fn run(words: &[&str]) -> io::Result<Option<()>> {
             tell("bytes", bytes as f64);
             Some(())
         }
+        ["start", binary, times] => match times.parse() {
+            Ok(times) => {
+                let times_ms = start::times_ms(binary, times)?;
+                tell("slowest_ms", times_ms.iter().copied().fold(0.0, f64::max));
+                tell("median_ms", median(times_ms));
+                Some(())
+            }
+            Err(_) => None,
+        },
         ["load", plan @ ..] => return load(plan),
         _ => in_process(words),
     })
