@@ -56,7 +56,6 @@ def build(pushline=None):
             "build",
             "--release",
             "--quiet",
-            "--locked",
             "--manifest-path",
             manifest,
             "--target-dir",
