@@ -1,19 +1,29 @@
 //! One foreign connection: its requests, one after the other, each complete before a worker has it.
+//!
+//! A connection never waits. It goes as far as the bytes that are there take it, says what it needs
+//! to go on, and is called again when that has come:
+//!
+//! ```text
+//!        ┌──────────────────────────────────────────────────────────────┐
+//! Idle ─▶ Head ─▶ Length | Chunked ─▶ Whole ─▶ [InLine] ─▶ Exchanging ─▶ Answering ┴▶ (closed)
+//!           └────────────┴──────────────┴─▶ refused: Answering ─▶ Lingering ─▶ (closed)
+//! ```
+//!
+//! Between two requests it holds no buffer of any size, so that thousands may be idle.
 
 use super::Options;
 use super::budget::{Budget, Lease};
 use super::chunked::{Chunked, Piece};
 use super::head::{self, Framing, Head, Method, Persistence};
-use super::lanes::{self, Lanes};
+use super::input::{Input, READ_BYTES};
+use super::lanes::{self, Request};
 use super::refusal::Refusal;
-use super::registry::Place;
-use super::stream::Stream;
+use super::stream::{Moved, Stream};
 use crate::auth::Auth;
-use crate::limits::{HEAD_BYTES_MAX, KEPT_BODY_BYTES_MAX, KIB};
+use crate::limits::KIB;
 use crate::log::Log;
 use crate::telemetry::Telemetry;
 use std::io;
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +32,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) budget: Arc<Budget>,
-    pub(super) lanes: Lanes,
     /// The header line that a worker asks for, with its CRLF.
     pub(super) key_line: String,
     pub(super) auth: Arc<Auth>,
@@ -30,280 +39,492 @@ pub(super) struct Shared {
     pub(super) log: Arc<Log>,
 }
 
-/// How long a request may wait for a free worker.
+/// How long a request may wait for a free lane to a worker.
 const LANE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of its answer.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long, and how many bytes of an unread body, a refusal waits for the client to read it.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 64 * 1024 * KIB;
-/// Bytes that one read asks for.
-const READ_BYTES: usize = 16 * KIB;
+/// What a connection keeps of its small buffers between two requests, in bytes.
+const KEPT_BYTES_MAX: usize = KIB;
 
-/// How a connection ends.
-enum End {
-    /// At once, as there is nobody to tell.
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between two requests.
+    Idle,
+    /// Within a head.
+    Head,
+    /// Within a body of so many bytes.
+    Length(usize),
+    /// Within a chunked body.
+    Chunked(Chunked),
+    /// With a whole request that has no lane yet.
+    Whole,
+    /// The same, in line for one.
+    InLine,
+    /// With a request in the lane of that index.
+    Exchanging(usize),
+    /// So many bytes of the answer are written.
+    Answering(usize),
+    /// Refused: so many bytes were dropped since.
+    Lingering(usize),
+}
+
+/// What a connection needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// A change of its socket, the end of its time, or the answer of its lane.
+    Change,
+    /// Nothing but a turn: it has had more than its share of this one.
+    Turn,
+    /// A lane for its whole request.
+    Lane,
+    /// Nothing any more: it is to be closed.
+    End,
+}
+
+/// One turn of the gate, and what its connections use in it.
+#[derive(Debug)]
+pub(super) struct Turn<'t> {
+    pub(super) now: Instant,
+    pub(super) shared: &'t Shared,
+    pub(super) input: &'t mut Input,
+    /// No further request is begun.
+    pub(super) is_closing: bool,
+}
+
+/// What a step of a connection came to.
+enum Step {
+    /// The next one can be made.
+    Next,
+    /// Something must come first.
+    Need(Need),
+}
+
+/// Why a request goes no further.
+enum Stop {
+    /// Its connection is over, and there is nobody to tell.
     Silent,
-    /// With an answer.
     Refused(Refusal),
 }
 
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> End {
-        End::Refused(refusal)
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
     }
 }
 
-/// One connection and what it uses again for each request.
+impl From<io::Error> for Stop {
+    /// A socket that is broken has nobody behind it.
+    fn from(_: io::Error) -> Stop {
+        Stop::Silent
+    }
+}
+
+/// What becomes of a connection behind its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Idle,
+    Close,
+    Linger,
+}
+
+/// One connection.
+#[derive(Debug)]
 pub(super) struct Connection {
-    stream: Arc<Stream>,
-    place: Place,
-    shared: Arc<Shared>,
-    /// Bytes that came and are not used yet.
+    pub(super) stream: Stream,
+    state: State,
+    /// When its patience ends, in whichever state it is.
+    pub(super) deadline: Instant,
+    /// When its request began, or when it became idle.
+    since: Instant,
+    /// There may be bytes to be read.
+    is_readable: bool,
+    /// The peer has ended its sending.
+    is_ending: bool,
+    /// Bytes that came and are not used yet, between two turns.
     received: Vec<u8>,
-    /// The head that goes to the worker, and the body behind it where it is small.
+    head: Head,
+    /// The head that goes to the worker.
     private: Vec<u8>,
     body: Vec<u8>,
-    answer: Vec<u8>,
+    lease: Lease,
+    pub(super) answer: Vec<u8>,
+    after: After,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Arc<Stream>, place: Place, shared: Arc<Shared>) -> Connection {
+    pub(super) fn new(stream: Stream, turn: &Turn<'_>) -> Connection {
         Connection {
             stream,
-            place,
-            shared,
+            state: State::Idle,
+            deadline: turn.now + turn.shared.options.idle_timeout,
+            since: turn.now,
+            is_readable: true,
+            is_ending: false,
             received: Vec::new(),
+            head: Head::default(),
             private: Vec::new(),
             body: Vec::new(),
+            lease: Lease::new(Arc::clone(&turn.shared.budget)),
             answer: Vec::new(),
+            after: After::Idle,
         }
     }
 
-    /// Serves requests until the connection ends.
-    pub(super) fn serve(mut self) {
-        while self.wait_for_request() {
-            let started = Instant::now();
-            match self.serve_one(started) {
-                Ok(Persistence::Close) => break,
-                Ok(_) => {}
-                Err(End::Silent) => return,
-                Err(End::Refused(refusal)) => {
-                    self.shared.telemetry.answered("other", refusal.status(), started.elapsed());
-                    self.shared.log.debug("request refused", &[("error", &refusal)]);
-                    return self.refuse(&refusal);
-                }
+    /// Since when it waits for a request; none while it has one.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        (self.state == State::Idle).then_some(self.since)
+    }
+
+    /// The lane that works for it.
+    pub(super) fn lane(&self) -> Option<usize> {
+        match self.state {
+            State::Exchanging(lane) => Some(lane),
+            _ => None,
+        }
+    }
+
+    /// The method of the request in hand.
+    pub(super) fn method(&self) -> Method {
+        self.head.method
+    }
+
+    /// Its request stands in line for a lane.
+    pub(super) fn is_in_line(&mut self) {
+        self.state = State::InLine;
+    }
+
+    /// Its turn has come; false where it no longer stands in line.
+    pub(super) fn leaves_line(&self) -> bool {
+        self.state == State::InLine
+    }
+
+    /// Its socket may have bytes.
+    pub(super) fn note_readable(&mut self, is_ending: bool) {
+        self.is_readable = true;
+        self.is_ending |= is_ending;
+    }
+
+    /// Goes as far as it can.
+    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) -> Need {
+        turn.input.begin(&mut self.received);
+        let need = loop {
+            match self.step(turn) {
+                Ok(Step::Next) => {}
+                Ok(Step::Need(need)) => break need,
+                Err(Stop::Silent) => break Need::End,
+                Err(Stop::Refused(refusal)) => self.refuse(&refusal, turn),
+            }
+        };
+        turn.input.end(&mut self.received);
+        need
+    }
+
+    fn step(&mut self, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        match self.state {
+            State::Idle => self.begin(turn),
+            State::Head => self.read_head(turn),
+            State::Length(length) => self.read_length(length, turn),
+            State::Chunked(chunked) => self.read_chunked(chunked, turn),
+            State::Whole => Ok(Step::Need(Need::Lane)),
+            State::InLine | State::Exchanging(_) => Ok(Step::Need(Need::Change)),
+            State::Answering(written) => self.write_answer(written, turn),
+            State::Lingering(dropped) => self.linger(dropped, turn),
+        }
+    }
+
+    /// Its time is over: what it needs then.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) -> Need {
+        let options = &turn.shared.options;
+        let refusal = match self.state {
+            State::Head => Refusal::TimedOut { what: "request head", after: options.head_timeout },
+            State::Length(_) | State::Chunked(_) => {
+                Refusal::TimedOut { what: "body", after: options.body_timeout }
+            }
+            State::Whole | State::InLine => Refusal::NoWorker,
+            State::Idle | State::Exchanging(_) | State::Answering(_) | State::Lingering(_) => {
+                return Need::End;
+            }
+        };
+        self.refuse(&refusal, turn);
+        self.go_on(turn)
+    }
+
+    /// Waits for the first byte of a request.
+    fn begin(&mut self, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        if turn.input.is_empty() {
+            match self.fill(turn)? {
+                Some(0) => return Ok(Step::Need(Need::End)),
+                Some(_) => {}
+                None if turn.is_closing => return Ok(Step::Need(Need::End)),
+                None => return Ok(Step::Need(Need::Change)),
             }
         }
-        self.stream.shutdown(Shutdown::Both);
+        self.since = turn.now;
+        self.deadline = turn.now + turn.shared.options.head_timeout;
+        self.state = State::Head;
+        Ok(Step::Next)
     }
 
-    /// Waits for the first byte of a request; false where none comes.
-    fn wait_for_request(&mut self) -> bool {
-        if !self.place.is_idle() {
-            return false;
+    fn read_head(&mut self, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        if let Some(head) = head::read(turn.input.rest(), &mut self.private)? {
+            self.head = head;
+            return self.begin_body(turn);
         }
-        let deadline = Instant::now() + self.shared.options.idle_timeout;
-        let has_begun =
-            !self.received.is_empty() || matches!(self.fill(deadline), Ok(count) if count > 0);
-        self.place.is_busy();
-        has_begun
-    }
-
-    fn serve_one(&mut self, started: Instant) -> Result<Persistence, End> {
-        let head = self.read_head(started)?;
-        self.authorize(&head)?;
-        self.received.drain(..head.len);
-        let mut lease = Lease::new(Arc::clone(&self.shared.budget));
-        self.read_body(&head, &mut lease)?;
-        self.exchange(&head)?;
-        // An idle connection must not hold what its lease no longer covers.
-        self.body.clear();
-        self.body.shrink_to(KEPT_BODY_BYTES_MAX);
-        drop(lease);
-        self.answer(&head, started)
-    }
-
-    fn read_head(&mut self, started: Instant) -> Result<Head, End> {
-        let timeout = self.shared.options.head_timeout;
-        loop {
-            if let Some(head) = head::read(&self.received, &mut self.private)? {
-                return Ok(head);
-            }
-            match self.fill(started + timeout) {
-                Ok(0) => return Err(End::Silent),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Err(Refusal::TimedOut { what: "request head", after: timeout }.into());
-                }
-                Err(_) => return Err(End::Silent),
-            }
+        match self.fill(turn)? {
+            Some(0) => Ok(Step::Need(Need::End)),
+            Some(_) => Ok(Step::Next),
+            None => Ok(self.awaits_bytes()),
         }
     }
 
-    fn authorize(&self, head: &Head) -> Result<(), End> {
-        let credentials = head.authorization.clone().and_then(|range| self.received.get(range));
-        if head.is_probe || self.shared.auth.admits(credentials) {
-            return Ok(());
+    fn begin_body(&mut self, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        let (head, shared) = (&self.head, turn.shared);
+        let credentials = head.authorization.clone().and_then(|range| turn.input.rest().get(range));
+        if !head.is_probe && !shared.auth.admits(credentials) {
+            return Err(Refusal::Unauthorized { challenges: shared.auth.challenges() }.into());
         }
-        Err(Refusal::Unauthorized { challenges: self.shared.auth.challenges() }.into())
-    }
-
-    /// Reads the whole body, whether a worker will want it or not: the next request begins behind
-    /// it.
-    fn read_body(&mut self, head: &Head, lease: &mut Lease) -> Result<(), End> {
-        let bytes_max = self.shared.options.body_bytes_max;
+        let bytes_max = shared.options.body_bytes_max;
         if matches!(head.framing, Framing::Length(length) if length > bytes_max) {
             return Err(Refusal::BodyTooLarge { bytes_max }.into());
         }
-        let deadline = Instant::now() + self.shared.options.body_timeout;
-        if head.expects_continue && self.received.is_empty() && head.framing != Framing::Length(0) {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|_| End::Silent)?;
+        turn.input.consume(head.len);
+        let has_body = head.framing != Framing::Length(0);
+        if has_body && head.expects_continue && turn.input.is_empty() {
+            // OK because a socket of which nothing is unread yet takes a line.
+            self.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        match head.framing {
-            Framing::Length(length) => self.read_length(length, deadline, lease),
-            Framing::Chunked => self.read_chunked(deadline, lease),
-        }
-    }
-
-    fn read_length(
-        &mut self,
-        length: usize,
-        deadline: Instant,
-        lease: &mut Lease,
-    ) -> Result<(), End> {
-        let came = self.received.len().min(length);
-        self.reserve(came, lease)?;
-        self.body.extend(self.received.drain(..came));
-        while self.body.len() < length {
-            let at = self.body.len();
-            // Doubled as bytes arrive, whatever was announced; never more than the lease covers.
-            let end = length.min(at + at.max(READ_BYTES));
-            self.reserve(end, lease)?;
-            self.body.reserve_exact(end - at);
-            self.body.resize(end, 0);
-            let read = self.stream.read(self.body.get_mut(at..).unwrap_or_default(), deadline);
-            self.body.truncate(at + *read.as_ref().unwrap_or(&0));
-            self.check_body(read)?;
-        }
-        Ok(())
-    }
-
-    fn read_chunked(&mut self, deadline: Instant, lease: &mut Lease) -> Result<(), End> {
-        let bytes_max = self.shared.options.body_bytes_max;
-        let mut chunked = Chunked::Size;
-        let mut at = 0;
-        while chunked != Chunked::Done {
-            let came = self.received.get(at..).unwrap_or_default();
-            match chunked.step(came).map_err(Refusal::Malformed)? {
-                Piece::Framing(len) => at += len,
-                Piece::Data(len) if self.body.len() + len > bytes_max => {
-                    return Err(Refusal::BodyTooLarge { bytes_max }.into());
-                }
-                Piece::Data(len) => {
-                    self.reserve(self.body.len() + len, lease)?;
-                    let data = self.received.get(at..at + len).unwrap_or_default();
-                    self.body.extend_from_slice(data);
-                    at += len;
-                }
-                Piece::Incomplete => {
-                    self.received.drain(..at);
-                    at = 0;
-                    let read = self.fill(deadline);
-                    self.check_body(read)?;
-                }
-            }
-        }
-        self.received.drain(..at);
-        Ok(())
-    }
-
-    fn reserve(&self, bytes: usize, lease: &mut Lease) -> Result<(), End> {
-        let bytes_max = self.shared.budget.bytes_max();
-        if lease.cover(bytes) { Ok(()) } else { Err(Refusal::OutOfMemory { bytes_max }.into()) }
-    }
-
-    fn check_body(&self, read: io::Result<usize>) -> Result<(), End> {
-        let after = self.shared.options.body_timeout;
-        match read {
-            // The gate ends the reading of idle connections; this one had just become busy.
-            Ok(0) if self.place.is_closing() => Err(Refusal::Closing.into()),
-            Ok(0) => Err(Refusal::CutShort { received: self.body.len() }.into()),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Err(Refusal::TimedOut { what: "body", after }.into())
-            }
-            Err(_) => Err(End::Silent),
-        }
-    }
-
-    /// Hands the request to a worker, and takes its answer.
-    fn exchange(&mut self, head: &Head) -> Result<(), End> {
-        // Up to here one write is cheaper than two.
-        const COPIED_BYTES_MAX: usize = 64 * KIB;
-        let body = if matches!(head.method, Method::Push(_)) { &*self.body } else { &[] };
-        self.private.extend_from_slice(self.shared.key_line.as_bytes());
-        let length = body.len();
-        self.private.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
-        let parts = if length <= COPIED_BYTES_MAX {
-            self.private.extend_from_slice(body);
-            [&*self.private, &[]]
-        } else {
-            [&*self.private, body]
+        self.deadline = turn.now + shared.options.body_timeout;
+        self.body = turn.input.spare();
+        self.state = match head.framing {
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunked::Size),
         };
-        match self.shared.lanes.exchange(head.method, parts, &mut self.answer, LANE_PATIENCE) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Refusal::NoWorker.into()),
-            Err(error) => {
-                self.shared.log.error("a private connection broke", &[("error", &error)]);
-                Err(Refusal::NoAnswer.into())
+        Ok(Step::Next)
+    }
+
+    fn read_length(&mut self, length: usize, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        let came = turn.input.rest().len().min(length - self.body.len());
+        self.reserve(self.body.len() + came, turn)?;
+        self.body.extend_from_slice(turn.input.rest().get(..came).unwrap_or_default());
+        turn.input.consume(came);
+        let at = self.body.len();
+        if at == length {
+            return Ok(self.has_request(turn));
+        }
+        // Doubled as bytes arrive, whatever was announced; never more than the lease covers.
+        let end = length.min(at + at.max(READ_BYTES));
+        self.reserve(end, turn)?;
+        self.body.reserve_exact(end - at);
+        if !self.may_read(turn) {
+            return Ok(self.awaits_bytes());
+        }
+        let room = self.body.capacity() - at;
+        match self.stream.read(&mut self.body)? {
+            Moved::Nothing => {
+                self.is_readable = false;
+                Ok(self.awaits_bytes())
+            }
+            Moved::Bytes(0) => Err(self.cut_short()),
+            Moved::Bytes(count) => {
+                self.note_read(count, room);
+                // What came behind the body is the next request's.
+                turn.input.put_back(self.body.get(length..).unwrap_or_default());
+                self.body.truncate(length);
+                Ok(Step::Next)
             }
         }
     }
 
-    /// Relays the answer in one write.
-    fn answer(&mut self, head: &Head, started: Instant) -> Result<Persistence, End> {
-        let persistence =
-            if self.place.is_closing() { Persistence::Close } else { head.persistence };
+    fn read_chunked(&mut self, mut chunked: Chunked, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        let bytes_max = turn.shared.options.body_bytes_max;
+        let piece = chunked.step(turn.input.rest()).map_err(Refusal::Malformed)?;
+        self.state = State::Chunked(chunked);
+        match piece {
+            Piece::Framing(len) => turn.input.consume(len),
+            Piece::Data(len) if self.body.len() + len > bytes_max => {
+                return Err(Refusal::BodyTooLarge { bytes_max }.into());
+            }
+            Piece::Data(len) => {
+                self.reserve(self.body.len() + len, turn)?;
+                self.body.extend_from_slice(turn.input.rest().get(..len).unwrap_or_default());
+                turn.input.consume(len);
+            }
+            Piece::Incomplete if chunked == Chunked::Done => return Ok(self.has_request(turn)),
+            Piece::Incomplete => match self.fill(turn)? {
+                Some(0) => return Err(self.cut_short()),
+                Some(_) => {}
+                None => return Ok(self.awaits_bytes()),
+            },
+        }
+        Ok(Step::Next)
+    }
+
+    fn reserve(&mut self, bytes: usize, turn: &Turn<'_>) -> Result<(), Stop> {
+        let bytes_max = turn.shared.budget.bytes_max();
+        if self.lease.cover(bytes) {
+            Ok(())
+        } else {
+            Err(Refusal::OutOfMemory { bytes_max }.into())
+        }
+    }
+
+    fn cut_short(&self) -> Stop {
+        Refusal::CutShort { received: self.body.len() }.into()
+    }
+
+    /// The request is whole: from here on only a worker is missing.
+    fn has_request(&mut self, turn: &Turn<'_>) -> Step {
+        self.deadline = turn.now + LANE_PATIENCE;
+        self.state = State::Whole;
+        Step::Next
+    }
+
+    /// What a lane is to send: the head anew, and the body where it is a push.
+    pub(super) fn request(&mut self, shared: &Shared) -> Request<'_> {
+        let method = self.head.method;
+        if !method.is_push() {
+            self.body.clear();
+        }
+        self.private.extend_from_slice(shared.key_line.as_bytes());
+        head::write_end(&mut self.private, self.body.len());
+        Request { method, head: &self.private, body: &mut self.body }
+    }
+
+    /// The request is in the lane of that index. The answer of a worker has no deadline: each push
+    /// has its own in the queue.
+    pub(super) fn is_sent(&mut self, lane: usize, turn: &mut Turn<'_>) {
+        const LONG: Duration = Duration::from_secs(24 * 3600);
+        self.state = State::Exchanging(lane);
+        self.deadline = turn.now + LONG;
+        self.private.clear();
+        self.private.shrink_to(KEPT_BYTES_MAX);
+        turn.input.give_back(std::mem::take(&mut self.body));
+    }
+
+    /// The answer of the worker is in `answer`: it is relayed.
+    pub(super) fn is_answered(&mut self, turn: &Turn<'_>) {
+        self.lease.give_back();
+        let persistence = if turn.is_closing { Persistence::Close } else { self.head.persistence };
         let line: &[u8] = match persistence {
             Persistence::KeepAlive => b"",
             Persistence::KeepAliveTold => b"Connection: keep-alive\r\n",
             Persistence::Close => b"Connection: close\r\n",
         };
-        if let Some(head_len) = lanes::head_len(&self.answer) {
+        if !line.is_empty()
+            && let Some(head_len) = lanes::head_len(&self.answer)
+        {
             let end = head_len - 2;
             self.answer.splice(end..end, line.iter().copied());
         }
         let status = self.answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
         let status = status.and_then(|digits| digits.parse().ok()).unwrap_or_default();
-        self.shared.telemetry.answered(head.method.name(), status, started.elapsed());
-        self.stream.write_all(&self.answer).map_err(|_| End::Silent)?;
-        Ok(persistence)
+        let elapsed = turn.now.saturating_duration_since(self.since);
+        turn.shared.telemetry.answered(self.head.method.name(), status, elapsed);
+        self.after = if persistence == Persistence::Close { After::Close } else { After::Idle };
+        self.begin_answer(turn);
     }
 
-    /// Answers, and waits a little while the client goes on sending: a connection that is closed
-    /// with unread bytes is reset, and the client would never see the answer.
-    fn refuse(mut self, refusal: &Refusal) {
-        if self.stream.write_all(refusal.render().as_bytes()).is_err() {
-            return;
+    /// Answers instead of a worker; the connection is closed behind that.
+    pub(super) fn refuse(&mut self, refusal: &Refusal, turn: &Turn<'_>) {
+        let elapsed = turn.now.saturating_duration_since(self.since);
+        turn.shared.telemetry.answered("other", refusal.status(), elapsed);
+        turn.shared.log.debug("request refused", &[("error", refusal)]);
+        self.lease.give_back();
+        self.body = Vec::new();
+        self.answer.clear();
+        self.answer.extend_from_slice(refusal.render().as_bytes());
+        self.after = After::Linger;
+        self.begin_answer(turn);
+    }
+
+    fn begin_answer(&mut self, turn: &Turn<'_>) {
+        self.deadline = turn.now + WRITE_PATIENCE;
+        self.state = State::Answering(0);
+    }
+
+    fn write_answer(&mut self, written: usize, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        match self.answer.get(written..) {
+            Some(rest) if !rest.is_empty() => match self.stream.write(rest)? {
+                Moved::Nothing => Ok(Step::Need(Need::Change)),
+                Moved::Bytes(count) => {
+                    self.deadline = turn.now + WRITE_PATIENCE;
+                    self.state = State::Answering(written + count);
+                    Ok(Step::Next)
+                }
+            },
+            _ => Ok(self.end_answer(turn)),
         }
-        self.stream.shutdown(Shutdown::Write);
-        let deadline = Instant::now() + LINGER;
-        let mut dropped = 0;
-        while dropped < LINGER_BYTES_MAX {
-            self.received.clear();
-            match self.fill(deadline) {
-                Ok(0) | Err(_) => return,
-                Ok(count) => dropped += count,
+    }
+
+    fn end_answer(&mut self, turn: &mut Turn<'_>) -> Step {
+        self.answer.clear();
+        self.answer.shrink_to(KEPT_BYTES_MAX);
+        // A connection that is closed with unread bytes is reset, and the client might never see
+        // its answer.
+        let is_all_read = turn.input.is_empty() && !self.is_readable;
+        match self.after {
+            After::Idle => {
+                self.since = turn.now;
+                self.deadline = turn.now + turn.shared.options.idle_timeout;
+                self.state = State::Idle;
+                Step::Next
+            }
+            After::Close if is_all_read => Step::Need(Need::End),
+            After::Close | After::Linger => {
+                self.stream.end_writing();
+                self.deadline = turn.now + LINGER;
+                self.state = State::Lingering(0);
+                Step::Next
             }
         }
     }
 
-    /// Takes more bytes from the client.
-    fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
-        let at = self.received.len();
-        let room = HEAD_BYTES_MAX.saturating_sub(at).max(KIB);
-        self.received.resize(at + room, 0);
-        let read = self.stream.read(self.received.get_mut(at..).unwrap_or_default(), deadline);
-        self.received.truncate(at + *read.as_ref().unwrap_or(&0));
-        read
+    /// Drops what the client still sends, for a little while.
+    fn linger(&mut self, dropped: usize, turn: &mut Turn<'_>) -> Result<Step, Stop> {
+        let dropped = dropped + turn.input.rest().len();
+        turn.input.clear();
+        self.state = State::Lingering(dropped);
+        match self.fill(turn)? {
+            Some(1..) if dropped < LINGER_BYTES_MAX => Ok(Step::Next),
+            Some(_) => Ok(Step::Need(Need::End)),
+            None => Ok(self.awaits_bytes()),
+        }
+    }
+
+    /// Takes more bytes from the client: how many, 0 at the end; none where there are none now, or
+    /// where it has had its share of this turn.
+    fn fill(&mut self, turn: &mut Turn<'_>) -> io::Result<Option<usize>> {
+        if !self.may_read(turn) {
+            return Ok(None);
+        }
+        let room = turn.input.room();
+        match turn.input.fill(&self.stream)? {
+            Moved::Nothing => {
+                self.is_readable = false;
+                Ok(None)
+            }
+            Moved::Bytes(count) => {
+                self.note_read(count, room);
+                Ok(Some(count))
+            }
+        }
+    }
+
+    fn may_read(&self, turn: &mut Turn<'_>) -> bool {
+        self.is_readable && turn.input.take_share()
+    }
+
+    /// A stream that gave less than there was room for has no more now, unless its end is near.
+    fn note_read(&mut self, count: usize, room: usize) {
+        self.is_readable = count == room || self.is_ending;
+    }
+
+    /// Bytes must come first; where they may be there already, a turn must.
+    fn awaits_bytes(&self) -> Step {
+        Step::Need(if self.is_readable { Need::Turn } else { Need::Change })
     }
 }
