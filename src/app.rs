@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::gate::{self, Gate, Links, Listeners};
 use crate::log::Log;
 use crate::queue;
-use crate::server::{self, Service};
+use crate::server::{self, Pending, Service};
 use crate::shutdown::{self, Request};
 use crate::sink;
 use crate::system;
@@ -18,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Why the process cannot start, or ended badly.
@@ -92,7 +92,14 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
     let sink = sink::open(&config.output.target, config.output.durability, Arc::clone(&log))
         .map_err(Error::Sink)?;
-    let (queue, receiver) = queue::channel(config.output.queue, Arc::clone(&telemetry));
+    // One worker more than may wait for room in the queue: it answers probes while the others wait.
+    let workers = config.workers() + 1;
+    let (queue, receiver, warden) =
+        queue::channel(config.output.queue, workers - 1, Arc::clone(&telemetry));
+    thread::Builder::new()
+        .name("warden".to_owned())
+        .spawn(|| warden.run())
+        .map_err(Error::System)?;
     let ended = events.clone();
     let writer =
         writer::spawn(receiver, sink, Arc::clone(&telemetry), Arc::clone(&log), move |_| {
@@ -108,8 +115,7 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
         telemetry: Arc::clone(&telemetry),
         log: Arc::clone(&log),
     };
-    // One worker more than can push: it answers probes while all pushes wait for the output.
-    let private = server::start(config.workers() + 1, service, on_lost.clone());
+    let private = server::start(workers, service, on_lost.clone());
     let private = private.map_err(Error::System)?;
     let signalled = events;
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
@@ -142,7 +148,7 @@ struct Running {
     config: Config,
     log: Arc<Log>,
     telemetry: Arc<Telemetry>,
-    queue: queue::Sender,
+    queue: queue::Sender<Pending>,
     writer: JoinHandle<Outcome>,
     gate: Gate,
     auth: Arc<Auth>,
@@ -190,7 +196,7 @@ impl Running {
         let after = config.output.drain_timeout;
         let deadline = Instant::now() + after;
         log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
-        let gate_closed = std::thread::spawn(move || {
+        let gate_closed = thread::spawn(move || {
             let cut_off = gate.close(deadline);
             queue.close(deadline);
             cut_off

@@ -31,6 +31,25 @@ pub struct Change {
     pub is_ending: bool,
 }
 
+/// What a descriptor is watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// There are bytes, a connection or an end to be read.
+    Readable,
+    /// Besides, it takes bytes again.
+    Both,
+}
+
+impl Interest {
+    fn flags(self) -> EventFlags {
+        let readable = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        match self {
+            Interest::Readable => readable,
+            Interest::Both => readable | EventFlags::OUT,
+        }
+    }
+}
+
 impl Watch {
     /// Watches nothing yet.
     ///
@@ -44,9 +63,16 @@ impl Watch {
     ///
     /// # Errors
     /// What the system says: its limits of memory and of watches.
-    pub fn add(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)?)
+    pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
+    }
+
+    /// Watches a descriptor for something else from here on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
     /// Waits for changes, at most for `timeout`, and puts them into `changes`; none waits without

@@ -200,16 +200,12 @@ impl Config {
         }
     }
 
-    /// The size of the worker pool: as configured, or twice the CPUs but at least eight. A worker
-    /// that waits for its acknowledgement uses no CPU, and the more of them wait the more pushes
-    /// share one write.
+    /// The size of the worker pool: as configured, or one for each CPU but at least two. A worker
+    /// waits for nothing while there is work, so more of them would only take turns.
     pub fn workers(&self) -> usize {
-        const PER_CPU: usize = 4;
-        const MIN: usize = 8;
+        const MIN: usize = 2;
         match self.server.workers {
-            0 => {
-                thread::available_parallelism().map_or(MIN, |cpus| (cpus.get() * PER_CPU).max(MIN))
-            }
+            0 => thread::available_parallelism().map_or(MIN, |cpus| cpus.get().max(MIN)),
             chosen => chosen,
         }
     }

@@ -6,7 +6,7 @@
 use super::head::Method;
 use super::stream::{Moved, moved};
 use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
-use crate::system::{self, Watch};
+use crate::system::{self, Interest, Watch};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
@@ -36,6 +36,10 @@ struct Pool {
 #[derive(Debug)]
 struct Lane {
     stream: UnixStream,
+    token: u64,
+    /// A lane takes most requests at once. Only the others are waited for: whenever a worker reads
+    /// of a lane, the system would tell that it takes bytes again.
+    interest: Interest,
     /// The request in hand: its head, with the body behind it where that is small.
     head: Vec<u8>,
     /// The body where it is large.
@@ -82,22 +86,18 @@ pub(super) enum Brought {
 }
 
 impl Lanes {
-    /// Takes the connections, and has them watched with the tokens from `token_min` on.
+    /// Takes the connections, and has each watched with its index as the token.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn new(
-        streams: Vec<UnixStream>,
-        watch: &Watch,
-        token_min: u64,
-    ) -> io::Result<Lanes> {
+    pub(super) fn new(streams: Vec<UnixStream>, watch: &Watch) -> io::Result<Lanes> {
         let count = streams.len();
         let mut lanes = Lanes { lanes: Vec::new(), push: Pool::default(), quick: Pool::default() };
-        for (index, (stream, token)) in streams.into_iter().zip(token_min..).enumerate() {
+        for (index, stream) in streams.into_iter().enumerate() {
             stream.set_nonblocking(true)?;
-            watch.add(&stream, token)?;
+            watch.add(&stream, index as u64, Interest::Readable)?;
             let is_push = index + 1 < count;
-            lanes.lanes.push(Lane::new(stream, is_push));
+            lanes.lanes.push(Lane::new(stream, index as u64, is_push));
             let pool = lanes.pool(is_push);
             pool.free.push(index);
             pool.count += 1;
@@ -132,12 +132,17 @@ impl Lanes {
     ///
     /// # Errors
     /// There is no free lane any more, or it broke, which is a defect: it is not used again.
-    pub(super) fn send(&mut self, connection: u64, request: Request<'_>) -> io::Result<usize> {
+    pub(super) fn send(
+        &mut self,
+        connection: u64,
+        request: Request<'_>,
+        watch: &Watch,
+    ) -> io::Result<usize> {
         let pool = self.pool(request.method.is_push());
         let index = pool.free.pop().ok_or(io::ErrorKind::NotConnected)?;
         let lane = self.lanes.get_mut(index).ok_or(io::ErrorKind::NotConnected)?;
         lane.begin(connection, request);
-        lane.go_on_sending()?;
+        lane.go_on_sending(watch)?;
         Ok(index)
     }
 
@@ -149,10 +154,10 @@ impl Lanes {
     }
 
     /// The lane of that index can go on: what it has brought.
-    pub(super) fn go_on(&mut self, index: usize) -> Brought {
+    pub(super) fn go_on(&mut self, index: usize, watch: &Watch) -> Brought {
         let Some(lane) = self.lanes.get_mut(index) else { return Brought::Nothing };
         let is_push = lane.is_push;
-        match lane.go_on_sending().and_then(|()| lane.receive()) {
+        match lane.go_on_sending(watch).and_then(|()| lane.receive()) {
             Ok(false) => Brought::Nothing,
             Ok(true) => {
                 let served = lane.end();
@@ -189,9 +194,11 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new(stream: UnixStream, is_push: bool) -> Lane {
+    fn new(stream: UnixStream, token: u64, is_push: bool) -> Lane {
         Lane {
             stream,
+            token,
+            interest: Interest::Readable,
             head: Vec::new(),
             body: Vec::new(),
             sent: 0,
@@ -218,23 +225,31 @@ impl Lane {
         self.serves = Some(connection);
     }
 
-    fn go_on_sending(&mut self) -> io::Result<()> {
-        if self.awaits == Awaits::Nothing {
-            return Ok(());
+    fn go_on_sending(&mut self, watch: &Watch) -> io::Result<()> {
+        let interest = if self.send()? { Interest::Readable } else { Interest::Both };
+        if interest != self.interest {
+            watch.set(&self.stream, self.token, interest)?;
+            self.interest = interest;
         }
-        loop {
+        Ok(())
+    }
+
+    /// Sends what the lane takes now of its request; true once that is all.
+    fn send(&mut self) -> io::Result<bool> {
+        while self.awaits != Awaits::Nothing {
             let rest = match self.head.get(self.sent..) {
                 Some(rest) if !rest.is_empty() => rest,
                 _ => self.body.get(self.sent - self.head.len()..).unwrap_or_default(),
             };
             if rest.is_empty() {
-                return Ok(());
+                break;
             }
             match moved(|| (&self.stream).write(rest))? {
                 Moved::Bytes(count) => self.sent += count,
-                Moved::Nothing => return Ok(()),
+                Moved::Nothing => return Ok(false),
             }
         }
+        Ok(true)
     }
 
     /// Takes what has come of the answer; true once it is whole. Each has a `Content-Length`,

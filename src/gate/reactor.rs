@@ -10,7 +10,7 @@ use super::input::Input;
 use super::lanes::{Brought, Lanes};
 use super::refusal::Refusal;
 use super::stream::{Listener, Stream};
-use crate::system::{Change, Watch};
+use crate::system::{Change, Interest, Watch};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// The pause after an `accept` that failed: descriptors or memory may come back.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Tokens: lanes from 0 on, then listeners, then the bell; connections have the rest, and none is
+/// Tokens: lanes have their index, then listeners, then the bell; connections have the rest, and none is
 /// ever used twice, so that what comes late for one never reaches another.
 const FIRST_LISTENER: u64 = 1 << 20;
 const BELL: u64 = 1 << 21;
@@ -77,15 +77,15 @@ impl Reactor {
         bell: Bell,
     ) -> io::Result<Reactor> {
         let watch = Watch::new()?;
-        let lanes = Lanes::new(streams, &watch, 0)?;
+        let lanes = Lanes::new(streams, &watch)?;
         let mut doors = Vec::new();
         for (listener, token) in listeners.into_iter().zip(FIRST_LISTENER..) {
             listener.prepare()?;
-            watch.add(&listener, token)?;
+            watch.add(&listener, token, Interest::Readable)?;
             doors.push(Door { listener, is_ready: true, lobby: None });
         }
         bell.stream.set_nonblocking(true)?;
-        watch.add(&bell.stream, BELL)?;
+        watch.add(&bell.stream, BELL, Interest::Readable)?;
         Ok(Reactor {
             shared,
             watch,
@@ -112,11 +112,14 @@ impl Reactor {
         loop {
             self.watch.wait(self.patience(), &mut changes)?;
             let now = Instant::now();
-            for number in std::mem::take(&mut self.tired) {
-                self.drive(number, now);
-            }
+            // Lanes first. A lane whose answer is read has its thread woken by that, for nothing: the
+            // next request that it gets now costs no wake of its own.
+            changes.sort_unstable_by_key(|change| change.token);
             for change in &changes {
                 self.take(*change, now)?;
+            }
+            for number in std::mem::take(&mut self.tired) {
+                self.drive(number, now);
             }
             self.accept(now);
             if self.next_deadline.is_some_and(|deadline| deadline <= now) {
@@ -175,13 +178,13 @@ impl Reactor {
         now: Instant,
         act: impl FnOnce(&mut Connection, &mut Turn<'_>) -> Need,
     ) {
-        let Reactor { connections, shared, input, lanes, closes_at, .. } = self;
+        let Reactor { connections, shared, input, lanes, watch, closes_at, .. } = self;
         let Some(connection) = connections.get_mut(&number) else { return };
         let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some() };
         let mut need = act(connection, &mut turn);
         if need == Need::Lane {
             need = if lanes.is_free_for(connection.method(), number) {
-                exchange(lanes, number, connection, &mut turn)
+                exchange(lanes, watch, (number, connection), &mut turn)
             } else {
                 connection.is_in_line();
                 Need::Change
@@ -201,7 +204,7 @@ impl Reactor {
     /// # Errors
     /// The last lane of its kind broke.
     fn drive_lane(&mut self, index: usize, now: Instant) -> io::Result<()> {
-        match self.lanes.go_on(index) {
+        match self.lanes.go_on(index, &self.watch) {
             Brought::Nothing => return Ok(()),
             Brought::Answer(served) => {
                 let number = served.unwrap_or_default();
@@ -223,12 +226,12 @@ impl Reactor {
             }
         }
         while let Some(number) = self.lanes.next_in_line() {
-            let Reactor { connections, shared, input, lanes, closes_at, .. } = self;
+            let Reactor { connections, shared, input, lanes, watch, closes_at, .. } = self;
             if let Some(connection) = connections.get_mut(&number)
                 && connection.leaves_line()
             {
                 let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some() };
-                let need = exchange(lanes, number, connection, &mut turn);
+                let need = exchange(lanes, watch, (number, connection), &mut turn);
                 if need == Need::End {
                     self.close_connection(number);
                 }
@@ -340,7 +343,7 @@ impl Reactor {
         self.has_failed = false;
         self.last_number += 1;
         let number = self.last_number;
-        if let Err(error) = self.watch.add(&stream, number) {
+        if let Err(error) = self.watch.add(&stream, number, Interest::Both) {
             self.shared.telemetry.connections_refused.increment();
             self.shared.log.warn("a connection cannot be watched", &[("error", &error)]);
             return;
@@ -357,11 +360,11 @@ impl Reactor {
 /// Sends a whole request over a lane that is free; what its connection needs then.
 fn exchange(
     lanes: &mut Lanes,
-    number: u64,
-    connection: &mut Connection,
+    watch: &Watch,
+    (number, connection): (u64, &mut Connection),
     turn: &mut Turn<'_>,
 ) -> Need {
-    match lanes.send(number, connection.request(turn.shared)) {
+    match lanes.send(number, connection.request(turn.shared), watch) {
         Ok(lane) => {
             connection.is_sent(lane, turn);
             Need::Change

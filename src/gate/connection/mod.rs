@@ -11,12 +11,15 @@
 //!
 //! Between two requests it holds no buffer of any size, so that thousands may be idle.
 
+mod answer;
+mod body;
+
 use super::Options;
 use super::budget::{Budget, Lease};
-use super::chunked::{Chunked, Piece};
-use super::head::{self, Framing, Head, Method, Persistence};
-use super::input::{Input, READ_BYTES};
-use super::lanes::{self, Request};
+use super::chunked::Chunked;
+use super::head::{self, Framing, Head, Method};
+use super::input::Input;
+use super::lanes::Request;
 use super::refusal::Refusal;
 use super::stream::{Moved, Stream};
 use crate::auth::Auth;
@@ -41,11 +44,6 @@ pub(super) struct Shared {
 
 /// How long a request may wait for a free lane to a worker.
 const LANE_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a client may take nothing of its answer.
-const WRITE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long, and how many bytes of an unread body, a refusal waits for the client to read it.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: usize = 64 * 1024 * KIB;
 /// What a connection keeps of its small buffers between two requests, in bytes.
 const KEPT_BYTES_MAX: usize = KIB;
 
@@ -306,76 +304,6 @@ impl Connection {
         Ok(Step::Next)
     }
 
-    fn read_length(&mut self, length: usize, turn: &mut Turn<'_>) -> Result<Step, Stop> {
-        let came = turn.input.rest().len().min(length - self.body.len());
-        self.reserve(self.body.len() + came, turn)?;
-        self.body.extend_from_slice(turn.input.rest().get(..came).unwrap_or_default());
-        turn.input.consume(came);
-        let at = self.body.len();
-        if at == length {
-            return Ok(self.has_request(turn));
-        }
-        // Doubled as bytes arrive, whatever was announced; never more than the lease covers.
-        let end = length.min(at + at.max(READ_BYTES));
-        self.reserve(end, turn)?;
-        self.body.reserve_exact(end - at);
-        if !self.may_read(turn) {
-            return Ok(self.awaits_bytes());
-        }
-        let room = self.body.capacity() - at;
-        match self.stream.read(&mut self.body)? {
-            Moved::Nothing => {
-                self.is_readable = false;
-                Ok(self.awaits_bytes())
-            }
-            Moved::Bytes(0) => Err(self.cut_short()),
-            Moved::Bytes(count) => {
-                self.note_read(count, room);
-                // What came behind the body is the next request's.
-                turn.input.put_back(self.body.get(length..).unwrap_or_default());
-                self.body.truncate(length);
-                Ok(Step::Next)
-            }
-        }
-    }
-
-    fn read_chunked(&mut self, mut chunked: Chunked, turn: &mut Turn<'_>) -> Result<Step, Stop> {
-        let bytes_max = turn.shared.options.body_bytes_max;
-        let piece = chunked.step(turn.input.rest()).map_err(Refusal::Malformed)?;
-        self.state = State::Chunked(chunked);
-        match piece {
-            Piece::Framing(len) => turn.input.consume(len),
-            Piece::Data(len) if self.body.len() + len > bytes_max => {
-                return Err(Refusal::BodyTooLarge { bytes_max }.into());
-            }
-            Piece::Data(len) => {
-                self.reserve(self.body.len() + len, turn)?;
-                self.body.extend_from_slice(turn.input.rest().get(..len).unwrap_or_default());
-                turn.input.consume(len);
-            }
-            Piece::Incomplete if chunked == Chunked::Done => return Ok(self.has_request(turn)),
-            Piece::Incomplete => match self.fill(turn)? {
-                Some(0) => return Err(self.cut_short()),
-                Some(_) => {}
-                None => return Ok(self.awaits_bytes()),
-            },
-        }
-        Ok(Step::Next)
-    }
-
-    fn reserve(&mut self, bytes: usize, turn: &Turn<'_>) -> Result<(), Stop> {
-        let bytes_max = turn.shared.budget.bytes_max();
-        if self.lease.cover(bytes) {
-            Ok(())
-        } else {
-            Err(Refusal::OutOfMemory { bytes_max }.into())
-        }
-    }
-
-    fn cut_short(&self) -> Stop {
-        Refusal::CutShort { received: self.body.len() }.into()
-    }
-
     /// The request is whole: from here on only a worker is missing.
     fn has_request(&mut self, turn: &Turn<'_>) -> Step {
         self.deadline = turn.now + LANE_PATIENCE;
@@ -403,96 +331,6 @@ impl Connection {
         self.private.clear();
         self.private.shrink_to(KEPT_BYTES_MAX);
         turn.input.give_back(std::mem::take(&mut self.body));
-    }
-
-    /// The answer of the worker is in `answer`: it is relayed.
-    pub(super) fn is_answered(&mut self, turn: &Turn<'_>) {
-        self.lease.give_back();
-        let persistence = if turn.is_closing { Persistence::Close } else { self.head.persistence };
-        let line: &[u8] = match persistence {
-            Persistence::KeepAlive => b"",
-            Persistence::KeepAliveTold => b"Connection: keep-alive\r\n",
-            Persistence::Close => b"Connection: close\r\n",
-        };
-        if !line.is_empty()
-            && let Some(head_len) = lanes::head_len(&self.answer)
-        {
-            let end = head_len - 2;
-            self.answer.splice(end..end, line.iter().copied());
-        }
-        let status = self.answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
-        let status = status.and_then(|digits| digits.parse().ok()).unwrap_or_default();
-        let elapsed = turn.now.saturating_duration_since(self.since);
-        turn.shared.telemetry.answered(self.head.method.name(), status, elapsed);
-        self.after = if persistence == Persistence::Close { After::Close } else { After::Idle };
-        self.begin_answer(turn);
-    }
-
-    /// Answers instead of a worker; the connection is closed behind that.
-    pub(super) fn refuse(&mut self, refusal: &Refusal, turn: &Turn<'_>) {
-        let elapsed = turn.now.saturating_duration_since(self.since);
-        turn.shared.telemetry.answered("other", refusal.status(), elapsed);
-        turn.shared.log.debug("request refused", &[("error", refusal)]);
-        self.lease.give_back();
-        self.body = Vec::new();
-        self.answer.clear();
-        self.answer.extend_from_slice(refusal.render().as_bytes());
-        self.after = After::Linger;
-        self.begin_answer(turn);
-    }
-
-    fn begin_answer(&mut self, turn: &Turn<'_>) {
-        self.deadline = turn.now + WRITE_PATIENCE;
-        self.state = State::Answering(0);
-    }
-
-    fn write_answer(&mut self, written: usize, turn: &mut Turn<'_>) -> Result<Step, Stop> {
-        match self.answer.get(written..) {
-            Some(rest) if !rest.is_empty() => match self.stream.write(rest)? {
-                Moved::Nothing => Ok(Step::Need(Need::Change)),
-                Moved::Bytes(count) => {
-                    self.deadline = turn.now + WRITE_PATIENCE;
-                    self.state = State::Answering(written + count);
-                    Ok(Step::Next)
-                }
-            },
-            _ => Ok(self.end_answer(turn)),
-        }
-    }
-
-    fn end_answer(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.answer.clear();
-        self.answer.shrink_to(KEPT_BYTES_MAX);
-        // A connection that is closed with unread bytes is reset, and the client might never see
-        // its answer.
-        let is_all_read = turn.input.is_empty() && !self.is_readable;
-        match self.after {
-            After::Idle => {
-                self.since = turn.now;
-                self.deadline = turn.now + turn.shared.options.idle_timeout;
-                self.state = State::Idle;
-                Step::Next
-            }
-            After::Close if is_all_read => Step::Need(Need::End),
-            After::Close | After::Linger => {
-                self.stream.end_writing();
-                self.deadline = turn.now + LINGER;
-                self.state = State::Lingering(0);
-                Step::Next
-            }
-        }
-    }
-
-    /// Drops what the client still sends, for a little while.
-    fn linger(&mut self, dropped: usize, turn: &mut Turn<'_>) -> Result<Step, Stop> {
-        let dropped = dropped + turn.input.rest().len();
-        turn.input.clear();
-        self.state = State::Lingering(dropped);
-        match self.fill(turn)? {
-            Some(1..) if dropped < LINGER_BYTES_MAX => Ok(Step::Next),
-            Some(_) => Ok(Step::Need(Need::End)),
-            None => Ok(self.awaits_bytes()),
-        }
     }
 
     /// Takes more bytes from the client: how many, 0 at the end; none where there are none now, or
