@@ -8,11 +8,13 @@
 
 mod arrangement;
 mod names;
+mod pattern;
 
 use crate::sample::{Label, Part, Sample, Value};
 pub use arrangement::Source;
 use arrangement::{Arrangement, bound_key, suffix};
 use names::FamilyNames;
+pub use pattern::Pattern;
 
 /// Whether a sample's own timestamp is used (SPEC 2.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
