@@ -243,7 +243,11 @@ impl InputConfig {
                 prefix: normalise_prefix(&self.route_prefix),
                 names: self.names,
             },
-            mapping: mapping::Options { measurement, timestamps: self.timestamps },
+            mapping: mapping::Options {
+                measurement,
+                timestamps: self.timestamps,
+                ..mapping::Options::default()
+            },
         }
     }
 }
