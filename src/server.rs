@@ -315,6 +315,7 @@ impl Worker {
                 telemetry.samples_read.add(converted.sample_count);
                 telemetry.skipped_not_finite.add(converted.skipped.not_finite);
                 telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
+                telemetry.skipped_filtered.add(converted.skipped.filtered);
                 Outcome::Lines(converted.lines, converted.line_count)
             }
             Err(error) => {

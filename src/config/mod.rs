@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod keys;
 mod print;
+mod rules;
 mod value;
 
 use crate::limits;
@@ -89,6 +90,14 @@ pub struct InputConfig {
     pub timestamps: mapping::Timestamps,
     /// Which names are allowed.
     pub names: sample::Names,
+    /// `metric_allow` and `metric_deny`.
+    pub filter: mapping::Filter,
+    /// `tags_rename`, `tags_drop` and `tags_add`.
+    pub tags: mapping::TagRules,
+    /// `measurements`
+    pub measurement_rules: Vec<mapping::MeasurementRule>,
+    /// May be empty.
+    pub measurement_prefix: String,
 }
 
 impl Default for InputConfig {
@@ -100,6 +109,10 @@ impl Default for InputConfig {
             keep_exist_metric_name: false,
             timestamps: mapping::Timestamps::Honor,
             names: sample::Names::Legacy,
+            filter: mapping::Filter::default(),
+            tags: mapping::TagRules::default(),
+            measurement_rules: Vec::new(),
+            measurement_prefix: String::new(),
         }
     }
 }
@@ -239,7 +252,14 @@ impl InputConfig {
                 prefix: normalise_prefix(&self.route_prefix),
                 names: self.names,
             },
-            mapping: mapping::Options { measurement, timestamps: self.timestamps },
+            mapping: mapping::Options {
+                measurement,
+                timestamps: self.timestamps,
+                filter: self.filter.clone(),
+                measurement_rules: self.measurement_rules.clone(),
+                measurement_prefix: self.measurement_prefix.clone(),
+                tags: self.tags.clone(),
+            },
         }
     }
 }
