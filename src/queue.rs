@@ -7,6 +7,7 @@
 //! come again. While the output has been stuck for longer than `ack_timeout`, pushes are refused at
 //! once, so that workers do not fall asleep one after the other.
 
+use crate::live::Live;
 use crate::telemetry::Telemetry;
 use crossbeam_channel::RecvTimeoutError;
 use std::fmt;
@@ -133,7 +134,7 @@ const ENDED: u8 = 2;
 /// What both ends know.
 #[derive(Debug)]
 struct Shared {
-    options: Options,
+    options: Live<Options>,
     telemetry: Arc<Telemetry>,
     started: Instant,
     /// [`OPEN`], [`CLOSED`] or [`ENDED`].
@@ -170,7 +171,7 @@ impl Shared {
             _ => return Err(Refusal::OutputEnded),
         }
         let for_time = self.stuck_for();
-        if for_time > self.options.ack_timeout {
+        if for_time > self.options.read().ack_timeout {
             return Err(Refusal::Stalled { for_time });
         }
         Ok(())
@@ -205,7 +206,7 @@ pub fn channel(options: Options, telemetry: Arc<Telemetry>) -> (Sender, Receiver
     // Unbounded in messages: what it may hold is bounded in bytes, before a batch is sent.
     let (sender, receiver) = crossbeam_channel::unbounded();
     let shared = Arc::new(Shared {
-        options,
+        options: Live::new(options),
         telemetry,
         started: Instant::now(),
         state: AtomicU8::new(OPEN),
@@ -242,6 +243,15 @@ impl Sender {
         self.tell(Message::Reopen);
     }
 
+    /// Takes these options from here on. A push keeps the acknowledgement and the time that it
+    /// began with; whatever stands in the queue stays, though a lowered bound may be below it.
+    pub fn replace(&self, options: Options) {
+        self.shared.options.replace(options);
+        // Under the lock: nobody is between the look at the old bound and the wait for room.
+        let _waiting = self.shared.lock();
+        self.shared.has_room.notify_all();
+    }
+
     /// A way in for one worker.
     pub fn submitter(&self) -> Submitter {
         // One is waited for; a late one of the push before may stand before it.
@@ -267,7 +277,7 @@ impl Submitter {
         if lines.is_empty() {
             return Ok(lines);
         }
-        let Options { acknowledge, ack_timeout, .. } = shared.options;
+        let Options { acknowledge, ack_timeout, .. } = *shared.options.read();
         let deadline = Instant::now() + ack_timeout;
         self.last_number += 1;
         let batch = Batch {
@@ -305,9 +315,13 @@ impl Submitter {
 /// Takes `cost` bytes of the queue, or waits for them. A batch that alone is larger than the queue
 /// may have an empty one.
 fn reserve(shared: &Shared, cost: usize, deadline: Instant) -> Result<(), Refusal> {
-    let bytes_max = shared.options.bytes_max;
     let mut waiting = shared.lock();
-    while *waiting > 0 && waiting.saturating_add(cost) > bytes_max {
+    loop {
+        // Read anew each time: a raised bound makes room for who is waiting already.
+        let bytes_max = shared.options.read().bytes_max;
+        if *waiting == 0 || waiting.saturating_add(cost) <= bytes_max {
+            break;
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Refusal::Full { bytes_max });
@@ -377,7 +391,7 @@ impl Receiver {
 
     /// The output took bytes, or has nothing to take; returns whether it was stalled.
     pub fn is_flowing(&self) -> bool {
-        let was_stalled = self.shared.stuck_for() > self.shared.options.ack_timeout;
+        let was_stalled = self.shared.stuck_for() > self.shared.options.read().ack_timeout;
         self.shared.stuck_since.store(0, Ordering::Relaxed);
         if was_stalled {
             self.shared.telemetry.writer_stalls.increment();
@@ -477,6 +491,49 @@ mod tests {
         // One that alone is larger than the bound passes when it is alone.
         submitter.submit(vec![b'x'; 20_000], 1).unwrap();
         assert_eq!(submitter.submit(vec![b'x'], 1), Err(Refusal::Full { bytes_max: 10_000 }));
+    }
+
+    #[test]
+    fn a_raised_bound_lets_in_who_is_waiting_for_room() {
+        let (sender, receiver) = queue(Acknowledge::Queued, LONG);
+        let mut submitter = sender.submitter();
+        submitter.submit(vec![b'x'; 8000], 1).unwrap();
+        let waiting = std::thread::spawn(move || submitter.submit(vec![b'y'; 8000], 1));
+        let raised =
+            Options { bytes_max: 20_000, acknowledge: Acknowledge::Queued, ack_timeout: LONG };
+        sender.replace(raised);
+        assert_eq!(waiting.join().unwrap(), Ok(Vec::new()));
+        assert_eq!(next_batch(&receiver).lines.len(), 8000);
+    }
+
+    #[test]
+    fn a_lowered_bound_keeps_what_is_in_the_queue_and_refuses_what_comes() {
+        let (sender, receiver) = queue(Acknowledge::Queued, SHORT);
+        let mut submitter = sender.submitter();
+        submitter.submit(vec![b'x'; 8000], 1).unwrap();
+        let lowered =
+            Options { bytes_max: 4000, acknowledge: Acknowledge::Queued, ack_timeout: SHORT };
+        sender.replace(lowered);
+        assert_eq!(submitter.submit(vec![b'y'], 1), Err(Refusal::Full { bytes_max: 4000 }));
+        let batch = next_batch(&receiver);
+        assert_eq!(batch.lines.len(), 8000);
+        receiver.acknowledge(batch);
+        assert_eq!(submitter.submit(vec![b'y'], 1), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_push_after_the_change_is_acknowledged_as_the_new_options_say() {
+        let (sender, receiver) = queue(Acknowledge::Queued, SHORT);
+        let mut submitter = sender.submitter();
+        assert_eq!(submitter.submit(vec![b'x'], 1), Ok(Vec::new()));
+        let acknowledge = Acknowledge::Written;
+        sender.replace(Options { bytes_max: 10_000, acknowledge, ack_timeout: SHORT });
+        assert_eq!(
+            submitter.submit(vec![b'y'], 1),
+            Err(Refusal::TimedOut { after: SHORT }),
+            "nobody writes"
+        );
+        assert!(next_batch(&receiver).reply.is_none() && next_batch(&receiver).reply.is_some());
     }
 
     #[test]
