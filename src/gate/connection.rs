@@ -10,6 +10,7 @@ use super::registry::Place;
 use super::stream::Stream;
 use crate::auth::Auth;
 use crate::limits::{HEAD_BYTES_MAX, KEPT_BODY_BYTES_MAX, KIB};
+use crate::live::Live;
 use crate::log::Log;
 use crate::telemetry::Telemetry;
 use std::io;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) options: Options,
+    pub(super) options: Live<Options>,
     pub(super) budget: Arc<Budget>,
     pub(super) lanes: Lanes,
     /// The header line that a worker asks for, with its CRLF.
@@ -57,6 +58,8 @@ pub(super) struct Connection {
     stream: Arc<Stream>,
     place: Place,
     shared: Arc<Shared>,
+    /// Those that the request in hand began with.
+    options: Arc<Options>,
     /// Bytes that came and are not used yet.
     received: Vec<u8>,
     /// The head that goes to the worker, and the body behind it where it is small.
@@ -70,6 +73,7 @@ impl Connection {
         Connection {
             stream,
             place,
+            options: shared.options.read(),
             shared,
             received: Vec::new(),
             private: Vec::new(),
@@ -101,7 +105,7 @@ impl Connection {
         if !self.place.is_idle() {
             return false;
         }
-        let deadline = Instant::now() + self.shared.options.idle_timeout;
+        let deadline = Instant::now() + self.shared.options.read().idle_timeout;
         let has_begun =
             !self.received.is_empty() || matches!(self.fill(deadline), Ok(count) if count > 0);
         self.place.is_busy();
@@ -109,10 +113,12 @@ impl Connection {
     }
 
     fn serve_one(&mut self, started: Instant) -> Result<Persistence, End> {
+        self.options = self.shared.options.read();
         let head = self.read_head(started)?;
         self.authorize(&head)?;
         self.received.drain(..head.len);
-        let mut lease = Lease::new(Arc::clone(&self.shared.budget));
+        let budget = Arc::clone(&self.shared.budget);
+        let mut lease = Lease::new(budget, self.options.buffered_bytes_max);
         self.read_body(&head, &mut lease)?;
         self.exchange(&head)?;
         // An idle connection must not hold what its lease no longer covers.
@@ -123,7 +129,7 @@ impl Connection {
     }
 
     fn read_head(&mut self, started: Instant) -> Result<Head, End> {
-        let timeout = self.shared.options.head_timeout;
+        let timeout = self.options.head_timeout;
         loop {
             if let Some(head) = head::read(&self.received, &mut self.private)? {
                 return Ok(head);
@@ -150,11 +156,11 @@ impl Connection {
     /// Reads the whole body, whether a worker will want it or not: the next request begins behind
     /// it.
     fn read_body(&mut self, head: &Head, lease: &mut Lease) -> Result<(), End> {
-        let bytes_max = self.shared.options.body_bytes_max;
+        let bytes_max = self.options.body_bytes_max;
         if matches!(head.framing, Framing::Length(length) if length > bytes_max) {
             return Err(Refusal::BodyTooLarge { bytes_max }.into());
         }
-        let deadline = Instant::now() + self.shared.options.body_timeout;
+        let deadline = Instant::now() + self.options.body_timeout;
         if head.expects_continue && self.received.is_empty() && head.framing != Framing::Length(0) {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|_| End::Silent)?;
         }
@@ -188,7 +194,7 @@ impl Connection {
     }
 
     fn read_chunked(&mut self, deadline: Instant, lease: &mut Lease) -> Result<(), End> {
-        let bytes_max = self.shared.options.body_bytes_max;
+        let bytes_max = self.options.body_bytes_max;
         let mut chunked = Chunked::Size;
         let mut at = 0;
         while chunked != Chunked::Done {
@@ -217,12 +223,12 @@ impl Connection {
     }
 
     fn reserve(&self, bytes: usize, lease: &mut Lease) -> Result<(), End> {
-        let bytes_max = self.shared.budget.bytes_max();
+        let bytes_max = self.options.buffered_bytes_max;
         if lease.cover(bytes) { Ok(()) } else { Err(Refusal::OutOfMemory { bytes_max }.into()) }
     }
 
     fn check_body(&self, read: io::Result<usize>) -> Result<(), End> {
-        let after = self.shared.options.body_timeout;
+        let after = self.options.body_timeout;
         match read {
             // The gate ends the reading of idle connections; this one had just become busy.
             Ok(0) if self.place.is_closing() => Err(Refusal::Closing.into()),
@@ -261,8 +267,7 @@ impl Connection {
 
     /// Relays the answer in one write.
     fn answer(&mut self, head: &Head, started: Instant) -> Result<Persistence, End> {
-        let persistence =
-            if self.place.is_closing() { Persistence::Close } else { head.persistence };
+        let persistence = if self.place.must_end() { Persistence::Close } else { head.persistence };
         let line: &[u8] = match persistence {
             Persistence::KeepAlive => b"",
             Persistence::KeepAliveTold => b"Connection: keep-alive\r\n",

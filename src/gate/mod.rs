@@ -21,6 +21,7 @@ mod stream;
 
 use crate::auth::Auth;
 use crate::limits::KIB;
+use crate::live::Live;
 use crate::log::Log;
 use crate::server::{KEY_HEADER, Private};
 use crate::telemetry::Telemetry;
@@ -128,6 +129,7 @@ pub struct Gate {
     listeners: Vec<Arc<Listener>>,
     acceptors: Vec<JoinHandle<()>>,
     registry: Arc<Registry>,
+    options: Live<Options>,
     paths: Vec<PathBuf>,
 }
 
@@ -217,12 +219,13 @@ impl Gate {
         on_lost: impl Fn(&'static str) + Clone + Send + 'static,
     ) -> io::Result<Gate> {
         let Links { private, auth, telemetry, log } = links;
-        let registry = Arc::new(Registry::new(options.connections_max, Arc::clone(&telemetry)));
+        let options = Live::new(options);
+        let registry = Arc::new(Registry::new(options.clone(), Arc::clone(&telemetry)));
         let shared = Arc::new(Shared {
-            budget: Arc::new(Budget::new(options.buffered_bytes_max, Arc::clone(&telemetry))),
+            budget: Arc::new(Budget::new(Arc::clone(&telemetry))),
             lanes: Lanes::new(private.streams),
             key_line: format!("{KEY_HEADER}: {}\r\n", private.key),
-            options,
+            options: options.clone(),
             auth,
             telemetry,
             log,
@@ -247,13 +250,20 @@ impl Gate {
                 },
             )?);
         }
-        Ok(Gate { listeners, acceptors, registry, paths })
+        Ok(Gate { listeners, acceptors, registry, options, paths })
+    }
+
+    /// Serves by these options from here on: a request by those that it began with, an idle
+    /// connection's wait likewise. Where it listens does not change.
+    pub fn replace(&self, options: Options) {
+        self.options.replace(options);
+        self.registry.keep_bound();
     }
 
     /// Closes in order: no new connections, idle ones closed, requests in hand answered, at the
     /// latest at `deadline`. Returns how many connections had to be cut off then.
     pub fn close(self, deadline: Instant) -> usize {
-        let Gate { listeners, acceptors, registry, paths } = self;
+        let Gate { listeners, acceptors, registry, paths, .. } = self;
         // The registry closes first: an acceptor must know that its listener was shut on purpose.
         registry.stop_taking();
         for listener in &listeners {
