@@ -6,9 +6,10 @@
 use crate::auth::{self, Auth};
 use crate::config::Config;
 use crate::gate::{self, Gate, Links, Listeners};
+use crate::live::Live;
 use crate::log::Log;
 use crate::queue;
-use crate::server::{self, Service};
+use crate::server::{self, Service, Settings};
 use crate::shutdown::{self, Request};
 use crate::sink;
 use crate::system;
@@ -102,8 +103,7 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     let lost = events.clone();
     let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
     let service = Service {
-        inputs: config.inputs(),
-        push: config.push(),
+        settings: Live::new(Settings::new(config.inputs(), config.push())),
         queue: queue.clone(),
         telemetry: Arc::clone(&telemetry),
         log: Arc::clone(&log),

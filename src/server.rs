@@ -5,10 +5,11 @@
 //! probe, and the listener is shut. Every request carries the key that only this process knows; one
 //! without it is not answered. The `Server` is never dropped: it panics on an abstract listener.
 //!
-//! A worker serves one request at a time. A panic is answered with 500, counted and logged, and the
-//! worker goes on.
+//! A worker serves one request at a time, by the settings that hold when it takes it. A panic is
+//! answered with 500, counted and logged, and the worker goes on.
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
+use crate::live::Live;
 use crate::log::Log;
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue::{self, Submitter};
@@ -29,13 +30,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The header that carries the key of a private request.
 pub const KEY_HEADER: &str = "K";
 
+/// What can be replaced while the workers serve.
+#[derive(Debug)]
+pub struct Settings {
+    inputs: Vec<Input>,
+    /// Those of the inputs, in the same order.
+    endpoints: Vec<route::Endpoint>,
+    push: push::Options,
+}
+
+impl Settings {
+    /// Where pushes arrive and how they are mapped, and the bounds of a push.
+    pub fn new(inputs: Vec<Input>, push: push::Options) -> Settings {
+        let endpoints = inputs.iter().map(|input| input.endpoint.clone()).collect();
+        Settings { inputs, endpoints, push }
+    }
+}
+
 /// What the workers serve.
 #[derive(Debug)]
 pub struct Service {
-    /// Where pushes arrive and how they are mapped.
-    pub inputs: Vec<Input>,
-    /// The bounds of a push.
-    pub push: push::Options,
+    /// By which settings; each request keeps those that it began with.
+    pub settings: Live<Settings>,
     /// Where lines go.
     pub queue: queue::Sender,
     /// What is counted.
@@ -113,7 +129,6 @@ fn probe(stream: &mut UnixStream, key: &str) -> io::Result<()> {
 struct Worker {
     server: Arc<tiny_http::Server>,
     service: Arc<Service>,
-    endpoints: Vec<route::Endpoint>,
     key: String,
     pusher: Pusher,
     submitter: Submitter,
@@ -182,8 +197,7 @@ pub fn reason(status: u16) -> &'static str {
 impl Worker {
     fn new(server: Arc<tiny_http::Server>, service: Arc<Service>, key: String) -> Worker {
         Worker {
-            endpoints: service.inputs.iter().map(|input| input.endpoint.clone()).collect(),
-            pusher: Pusher::new(service.push),
+            pusher: Pusher::new(service.settings.read().push),
             submitter: service.queue.submitter(),
             body: Vec::new(),
             lines: Vec::new(),
@@ -220,7 +234,7 @@ impl Worker {
     fn recover(&mut self) -> Answer {
         self.service.telemetry.worker_panics.increment();
         self.service.log.error("a worker panicked, the request is answered with 500", &[]);
-        self.pusher = Pusher::new(self.service.push);
+        self.pusher = Pusher::new(self.service.settings.read().push);
         self.submitter = self.service.queue.submitter();
         Answer::text(500, "a defect of pushline, see its log")
     }
@@ -228,9 +242,16 @@ impl Worker {
     fn serve(&mut self, request: &mut tiny_http::Request) -> Answer {
         const ALLOW: &str = "Allow: DELETE, OPTIONS, POST, PUT\r\n";
         let method = request.method().as_str();
-        let route = route::route(method, request.url().as_bytes(), &self.endpoints);
+        let settings = self.service.settings.read();
+        let route = route::route(method, request.url().as_bytes(), &settings.endpoints);
         match route {
-            Ok(Route::Push { input, group }) => self.push(request, input, &group),
+            Ok(Route::Push { input, group }) => {
+                let Some(input) = settings.inputs.get(input) else {
+                    return Answer::text(404, "not found");
+                };
+                self.pusher.set_options(settings.push);
+                self.push(request, input, &group)
+            }
             Ok(Route::Delete) => Answer::empty(202),
             Ok(Route::Options) => Answer { headers: ALLOW, ..Answer::empty(200) },
             Ok(Route::MethodNotAllowed) => Answer { headers: ALLOW, ..Answer::empty(405) },
@@ -250,10 +271,7 @@ impl Worker {
         }
     }
 
-    fn push(&mut self, request: &mut tiny_http::Request, input: usize, group: &Group) -> Answer {
-        let Some(input) = self.service.inputs.get(input) else {
-            return Answer::text(404, "not found");
-        };
+    fn push(&mut self, request: &mut tiny_http::Request, input: &Input, group: &Group) -> Answer {
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
             return Answer::text(400, format_args!("the body cannot be read: {error}"));
         }
