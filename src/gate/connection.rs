@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) lanes: Lanes,
     /// The header line that a worker asks for, with its CRLF.
     pub(super) key_line: String,
-    pub(super) auth: Arc<Auth>,
+    pub(super) auth: Live<Auth>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) log: Arc<Log>,
 }
@@ -147,10 +147,11 @@ impl Connection {
 
     fn authorize(&self, head: &Head) -> Result<(), End> {
         let credentials = head.authorization.clone().and_then(|range| self.received.get(range));
-        if head.is_probe || self.shared.auth.admits(credentials) {
+        let auth = self.shared.auth.read();
+        if head.is_probe || auth.admits(credentials) {
             return Ok(());
         }
-        Err(Refusal::Unauthorized { challenges: self.shared.auth.challenges() }.into())
+        Err(Refusal::Unauthorized { challenges: auth.challenges() }.into())
     }
 
     /// Reads the whole body, whether a worker will want it or not: the next request begins behind

@@ -108,7 +108,7 @@ pub struct Links {
     /// The way to the workers.
     pub private: Private,
     /// Who may push.
-    pub auth: Arc<Auth>,
+    pub auth: Live<Auth>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// Where events go.
