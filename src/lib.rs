@@ -18,6 +18,7 @@
 // What every room may use.
 pub mod chunk;
 pub mod limits;
+pub mod live;
 pub mod log;
 #[cfg(test)]
 mod random;

@@ -17,9 +17,11 @@ const LINGER_BYTES_MAX: usize = 64 * 1024 * KIB;
 
 impl Connection {
     /// The answer of the worker is in `answer`: it is relayed.
-    pub(in super::super) fn is_answered(&mut self, turn: &Turn<'_>) {
+    pub(in super::super) fn is_answered(&mut self, turn: &mut Turn<'_>) {
         self.lease.give_back();
-        let persistence = if turn.is_closing { Persistence::Close } else { self.head.persistence };
+        let must_end = turn.is_closing || *turn.excess > 0;
+        *turn.excess = turn.excess.saturating_sub(1);
+        let persistence = if must_end { Persistence::Close } else { self.head.persistence };
         let line: &[u8] = match persistence {
             Persistence::KeepAlive => b"",
             Persistence::KeepAliveTold => b"Connection: keep-alive\r\n",
@@ -85,7 +87,7 @@ impl Connection {
         match self.after {
             After::Idle => {
                 self.since = turn.now;
-                self.deadline = turn.now + turn.shared.options.idle_timeout;
+                self.deadline = turn.now + turn.shared.options.read().idle_timeout;
                 self.state = State::Idle;
                 Step::Next
             }
