@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use stream::{Listener, Stream};
+use stream::{Listener, Socket, Stream};
 
 /// One place to listen (`server.listen`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,16 +164,14 @@ fn handed_over() -> io::Result<Vec<(Listener, String)>> {
     for index in 0..sockets.len() {
         // It is of one kind or the other; the wrong one is told by an error, and stays.
         if let Ok(Some(listener)) = sockets.take_tcp_listener(index) {
-            listener.set_nonblocking(false)?;
             let address = listener.local_addr()?.to_string();
-            open.push((Listener::Tcp(listener), address));
+            open.push((Listener::handed_over(Socket::Tcp(listener))?, address));
         } else if let Some(listener) = sockets.take_unix_listener(index)? {
-            listener.set_nonblocking(false)?;
             let address = listener.local_addr()?;
             let address = address
                 .as_pathname()
                 .map_or("unix".to_owned(), |path| format!("unix:{}", path.display()));
-            open.push((Listener::Unix(listener), address));
+            open.push((Listener::handed_over(Socket::Unix(listener))?, address));
         }
     }
     Ok(open)
@@ -184,11 +182,11 @@ fn bind(place: &Listen) -> io::Result<(Listener, String)> {
         Listen::Tcp(address) => {
             let listener = TcpListener::bind(address)?;
             let address = listener.local_addr()?.to_string();
-            Ok((Listener::Tcp(listener), address))
+            Ok((Listener::own(Socket::Tcp(listener)), address))
         }
         Listen::Unix(path) => {
             remove_stale(path);
-            Ok((Listener::Unix(UnixListener::bind(path)?), place.to_string()))
+            Ok((Listener::own(Socket::Unix(UnixListener::bind(path)?)), place.to_string()))
         }
     }
 }
@@ -291,6 +289,10 @@ impl Acceptor {
         while !self.registry.is_closing() {
             let accepted = self.listener.wait().and_then(|()| {
                 self.registry.wait_for_room();
+                // A socket that is handed over goes on listening: what comes now is for the next.
+                if self.registry.is_closing() {
+                    return Err(io::Error::from(io::ErrorKind::WouldBlock));
+                }
                 self.listener.accept()
             });
             match accepted {
@@ -299,6 +301,7 @@ impl Acceptor {
                     self.serve(stream);
                 }
                 Err(_) if self.registry.is_closing() => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     self.shared.telemetry.accept_errors.increment();
                     if !has_failed {

@@ -17,36 +17,80 @@ pub(super) enum Stream {
 
 /// A listening socket.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(super) struct Listener {
+    socket: Socket,
+    owner: Owner,
+}
+
+#[derive(Debug)]
+pub(super) enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
+/// Whose a listening socket is.
+#[derive(Debug)]
+enum Owner {
+    /// Ours: it is shut at the end, so that later clients are refused at once.
+    Us,
+    /// A supervisor's, who goes on listening when this process ends. To shut it would shut it for
+    /// everybody, so only our waiting is ended: `bell` becomes readable once `rope` is shut.
+    Supervisor { bell: UnixStream, rope: UnixStream },
+}
+
 impl Listener {
-    /// Waits for a connection.
+    /// A socket of our own.
+    pub(super) fn own(socket: Socket) -> Listener {
+        Listener { socket, owner: Owner::Us }
+    }
+
+    /// A socket that is a supervisor's.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn handed_over(socket: Socket) -> io::Result<Listener> {
+        // Another process may take the connection that we were woken for: `accept` must not wait.
+        match &socket {
+            Socket::Tcp(listener) => listener.set_nonblocking(true)?,
+            Socket::Unix(listener) => listener.set_nonblocking(true)?,
+        }
+        let (bell, rope) = UnixStream::pair()?;
+        Ok(Listener { socket, owner: Owner::Supervisor { bell, rope } })
+    }
+
+    /// Takes a connection. `WouldBlock` is no failure: somebody else has taken it.
     pub(super) fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+        match &self.socket {
+            Socket::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
+            Socket::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
         }
     }
 
     /// Waits until a connection waits to be accepted, or the listener is shut.
     pub(super) fn wait(&self) -> io::Result<()> {
         const LONG: Duration = Duration::from_secs(3600);
-        let descriptor = match self {
-            Listener::Tcp(listener) => listener.as_fd(),
-            Listener::Unix(listener) => listener.as_fd(),
+        let wait = || match &self.owner {
+            Owner::Us => system::wait_readable(self.descriptor(), LONG),
+            Owner::Supervisor { bell, .. } => {
+                system::wait_either_readable(self.descriptor(), bell, LONG)
+            }
         };
-        while system::wait_readable(descriptor, LONG)? == Wait::TimedOut {}
+        while wait()? == Wait::TimedOut {}
         Ok(())
     }
 
-    /// Makes `accept` return, in every thread, from now on.
+    /// Makes `wait` return, in every thread, from now on; nothing is to be accepted then.
     pub(super) fn shut(&self) -> io::Result<()> {
-        match self {
-            Listener::Tcp(listener) => system::shut_listener(listener),
-            Listener::Unix(listener) => system::shut_listener(listener),
+        match &self.owner {
+            Owner::Us => system::shut_listener(self.descriptor()),
+            Owner::Supervisor { rope, .. } => rope.shutdown(Shutdown::Both),
+        }
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
         }
     }
 }
