@@ -1,23 +1,25 @@
 //! Wires everything, owns the threads, keeps the order of shutdown.
 //!
 //! The order: accept no more, answer what is in hand, close the queue, let the writer write what
-//! stands in it, end. All of it within `drain_timeout`.
+//! stands in it, end. All of it within `drain_timeout`. A supervisor is told of each step.
 
 use crate::auth::{self, Auth};
 use crate::config::Config;
 use crate::gate::{self, Gate, Links, Listeners};
 use crate::log::Log;
 use crate::queue;
-use crate::server::{self, Service};
+use crate::server::{self, Lifeline, Service};
 use crate::shutdown::{self, Request};
 use crate::sink;
+use crate::supervisor::Supervisor;
 use crate::system;
 use crate::telemetry::Telemetry;
+use crate::watchdog::{self, Health};
 use crate::writer::{self, Outcome};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -76,13 +78,19 @@ enum Event {
     Signal(Request),
     ThreadLost(&'static str),
     WriterEnded,
+    Watched(Health),
 }
+
+/// How often the main thread looks whether the status that a supervisor shows is still true.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What the end may take beyond `drain_timeout`: the writer may hang in a write for good.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal or a failure ends it.
 ///
 /// # Errors
 /// Why it could not start, or why its end is no good one.
-pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
+pub fn run(config: Config, log: Arc<Log>, supervisor: Supervisor) -> Result<(), Error> {
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     if let Err(error) = system::raise_descriptor_limit() {
@@ -110,7 +118,8 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     };
     // One worker more than can push: it answers probes while all pushes wait for the output.
     let private = server::start(config.workers() + 1, service, on_lost.clone());
-    let private = private.map_err(Error::System)?;
+    let (private, lifeline) = private.map_err(Error::System)?;
+    watch(&supervisor, lifeline, &log, events.clone()).map_err(Error::System)?;
     let signalled = events;
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
         .map_err(Error::System)?;
@@ -127,8 +136,23 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let running = Running { config, log, telemetry, queue, writer, gate, auth, inbox };
+    let health = Health::Good;
+    let running =
+        Running { config, log, telemetry, queue, writer, gate, auth, inbox, supervisor, health };
     running.wait()
+}
+
+/// Watches over the workers where a supervisor wants that.
+fn watch(
+    supervisor: &Supervisor,
+    lifeline: Lifeline,
+    log: &Arc<Log>,
+    events: Sender<Event>,
+) -> io::Result<()> {
+    let Some(period) = supervisor.watchdog() else { return Ok(()) };
+    watchdog::spawn(lifeline, period, Arc::clone(log), move |health| {
+        tell(&events, Event::Watched(health));
+    })
 }
 
 fn tell(events: &Sender<Event>, event: Event) {
@@ -147,22 +171,53 @@ struct Running {
     gate: Gate,
     auth: Arc<Auth>,
     inbox: Receiver<Event>,
+    supervisor: Supervisor,
+    health: Health,
 }
 
 impl Running {
     /// Waits for what ends the process, then ends it in order.
-    fn wait(self) -> Result<(), Error> {
+    fn wait(mut self) -> Result<(), Error> {
+        self.supervisor.ready(&self.status());
         loop {
-            match self.inbox.recv() {
-                Ok(Event::Signal(Request::Reopen)) => self.reopen(),
+            match self.inbox.recv_timeout(LOOK_EVERY) {
+                Ok(Event::Signal(Request::Reopen)) => {
+                    self.supervisor.reloading();
+                    self.reopen();
+                    self.supervisor.ready(&self.status());
+                }
                 Ok(Event::Signal(Request::Stop)) => return self.drain(),
                 Ok(Event::WriterEnded) => return Err(self.output_ended()),
                 Ok(Event::ThreadLost(what)) => {
                     self.log.error("an essential thread is lost, ending", &[("thread", &what)]);
                     return self.drain().and(Err(Error::ThreadLost(what)));
                 }
-                Err(mpsc::RecvError) => return self.drain(),
+                Ok(Event::Watched(health)) => self.watched(health),
+                Err(RecvTimeoutError::Timeout) => self.supervisor.status(&self.status()),
+                Err(RecvTimeoutError::Disconnected) => return self.drain(),
             }
+        }
+    }
+
+    /// The supervisor hears of the workers only while they are well, through this loop.
+    fn watched(&mut self, health: Health) {
+        self.health = health;
+        self.supervisor.status(&self.status());
+        if health == Health::Good {
+            self.supervisor.alive();
+        }
+    }
+
+    /// How the process is, in one sentence that does not change while nothing does.
+    fn status(&self) -> String {
+        let output = &self.config.output.target;
+        match (self.health, self.queue.ready()) {
+            (Health::Good, Ok(())) => format!("serving, lines go to {output}"),
+            (Health::Good, Err(queue::Refusal::Stalled { .. })) => {
+                format!("the output is stalled, {output} takes no lines: pushes get 503")
+            }
+            (Health::Good, Err(refusal)) => refusal.to_string(),
+            (health, _) => format!("{health}, a restart is due"),
         }
     }
 
@@ -176,8 +231,9 @@ impl Running {
 
     /// Nothing more can be written: what is in hand gets its answer, a push that was written its
     /// 200, and then the process ends.
-    fn output_ended(self) -> Error {
+    fn output_ended(mut self) -> Error {
         const PATIENCE: Duration = Duration::from_millis(500);
+        self.supervisor.stopping(PATIENCE, "ending: the output has ended");
         self.gate.close(Instant::now() + PATIENCE);
         match self.writer.join() {
             Ok(Outcome::OutputEnded(error)) => Error::OutputEnded(error),
@@ -186,8 +242,11 @@ impl Running {
     }
 
     fn drain(self) -> Result<(), Error> {
-        let Running { config, log, telemetry, queue, writer, gate, inbox, .. } = self;
+        let Running { config, log, telemetry, queue, writer, gate, inbox, mut supervisor, .. } =
+            self;
         let after = config.output.drain_timeout;
+        supervisor
+            .stopping(after + 2 * DRAIN_PATIENCE, "draining: no new pushes, writing the rest");
         let deadline = Instant::now() + after;
         log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
         let gate_closed = std::thread::spawn(move || {
@@ -196,12 +255,12 @@ impl Running {
             cut_off
         });
         // The writer may hang in a write that never returns: then the deadline ends the process.
-        let patience = Duration::from_secs(1);
         loop {
-            let left = (deadline + patience).saturating_duration_since(Instant::now());
+            let left = (deadline + DRAIN_PATIENCE).saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
                 Ok(Event::WriterEnded) => break,
                 Ok(Event::Signal(Request::Stop)) => return Err(Error::Impatient),
+                Ok(Event::Watched(Health::Good)) => supervisor.alive(),
                 Ok(_) => {}
                 Err(_) => {
                     let batch_count = telemetry.queue_batches.get();

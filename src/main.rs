@@ -5,6 +5,7 @@ use pushline::app;
 use pushline::cli::{self, Command};
 use pushline::config::Config;
 use pushline::log::Log;
+use pushline::supervisor::Supervisor;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,7 +38,8 @@ fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> 
 
 fn run(config: Config) -> ExitCode {
     let log = Arc::new(Log::new(config.log.level, config.log.format));
-    match app::run(config, Arc::clone(&log)) {
+    let supervisor = Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log));
+    match app::run(config, Arc::clone(&log), supervisor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error("ended", &[("error", &error)]);

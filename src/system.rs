@@ -99,3 +99,11 @@ pub fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
 pub fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Read)?)
 }
+
+/// The system's monotonic clock, in microseconds: what a supervisor compares with its own.
+pub fn monotonic_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanos) = (now.tv_sec, now.tv_nsec);
+    // OK because this clock begins at 0 and never goes back.
+    u64::try_from(seconds).unwrap_or(0) * 1_000_000 + u64::try_from(nanos).unwrap_or(0) / 1000
+}
