@@ -1,9 +1,9 @@
 //! What a supervisor wants to know → datagrams as `sd_notify(3)` of systemd defines them.
 //!
-//! A datagram is lines of `NAME=value`, sent to the socket that `NOTIFY_SOCKET` names: a path, or an
-//! abstract name behind `@`. Without that variable nothing is sent. A supervisor that does not
-//! listen harms nobody: what cannot be sent is logged at debug, and no sending waits for longer
-//! than [`SEND_TIMEOUT`].
+//! A datagram is lines of `NAME=value`, sent to the socket that `NOTIFY_SOCKET` names: a path, or
+//! an abstract name behind `@`. Without that variable nothing is sent. A supervisor that does not
+//! listen harms nobody: what cannot be sent is logged at debug. A sign of life does not wait for
+//! it; what is rare and must not be missed does, but no longer than a second.
 
 use crate::log::Log;
 use crate::system::monotonic_us;
@@ -17,6 +17,15 @@ use std::time::Duration;
 
 /// How long a supervisor whose queue is full is waited for.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whether a message waits for a supervisor that does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    /// A step or a change: it waits a little.
+    Step,
+    /// One of many: the next one will do as well.
+    Repeated,
+}
 
 /// The supervisor, where there is one.
 #[derive(Debug)]
@@ -65,7 +74,8 @@ impl Supervisor {
 
     /// The configuration is being read again; [`Supervisor::ready`] must follow.
     pub fn reloading(&self) {
-        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_us()));
+        let message = format!("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_us());
+        self.send(&message, Urgency::Step);
     }
 
     /// The process has begun to end, and may take so long for that.
@@ -76,7 +86,7 @@ impl Supervisor {
 
     /// The process makes progress.
     pub fn alive(&self) {
-        self.send("WATCHDOG=1\n");
+        self.send("WATCHDOG=1\n", Urgency::Repeated);
     }
 
     /// How the process is, in one sentence; sent only when it has changed.
@@ -90,12 +100,15 @@ impl Supervisor {
         status.clone_into(&mut self.status);
         // A path may hold any character, and a line end would begin another assignment.
         let line = status.replace(char::is_control, " ");
-        self.send(&format!("{head}STATUS={line}\n"));
+        self.send(&format!("{head}STATUS={line}\n"), Urgency::Step);
     }
 
-    fn send(&self, message: &str) {
+    fn send(&self, message: &str, urgency: Urgency) {
         let Some((socket, address)) = &self.peer else { return };
-        if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
+        let sent = socket
+            .set_nonblocking(urgency == Urgency::Repeated)
+            .and_then(|()| socket.send_to_addr(message.as_bytes(), address));
+        if let Err(error) = sent {
             self.log.debug("the supervisor cannot be told", &[("error", &error)]);
         }
     }
@@ -189,8 +202,11 @@ mod tests {
         let (socket, address) = supervisor.peer.as_ref().unwrap();
         socket.set_nonblocking(true).unwrap();
         while socket.send_to_addr(b"X", address).is_ok() {}
-        socket.set_nonblocking(false).unwrap();
-        supervisor.alive();
+        // To wait for each of these would take a quarter of an hour.
+        for _ in 0..1000 {
+            supervisor.alive();
+        }
+        supervisor.reloading();
         drop(deaf);
     }
 }
