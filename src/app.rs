@@ -1,7 +1,7 @@
 //! Wires everything, owns the threads, keeps the order of shutdown.
 //!
 //! The order: accept no more, answer what is in hand, close the queue, let the writer write what
-//! stands in it, end. All of it within `drain_timeout`.
+//! stands in it, end. All of it within `drain_timeout`. A supervisor is told of each step.
 //!
 //! SIGHUP reads the configuration and the credentials again and hands each stage its new options,
 //! once all of them are known to be good: nothing that can fail stands behind the first of these
@@ -13,16 +13,18 @@ use crate::gate::{self, Gate, Links, Listeners};
 use crate::live::Live;
 use crate::log::{self, Log};
 use crate::queue;
-use crate::server::{self, Pending, Service, Settings};
+use crate::server::{self, Lifeline, Pending, Service, Settings};
 use crate::shutdown::{self, Request};
 use crate::sink;
+use crate::supervisor::Supervisor;
 use crate::system;
 use crate::telemetry::Telemetry;
+use crate::watchdog::{self, Health};
 use crate::writer::{self, Outcome};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -81,16 +83,39 @@ enum Event {
     Signal(Request),
     ThreadLost(&'static str),
     WriterEnded,
+    Watched(Health),
 }
+
+/// How often the main thread looks whether the status that a supervisor shows is still true.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What the end may take beyond `drain_timeout`: the writer may hang in a write for good.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads the configuration from where it came from (SIGHUP).
 pub type Load = Box<dyn Fn() -> Result<Config, config::Error>>;
 
-/// Serves until a signal or a failure ends it; `load` gives the configuration that follows.
+/// What the process gets from outside besides its configuration.
+pub struct Outside {
+    /// The configuration that follows.
+    pub load: Load,
+    /// Who is told of each step.
+    pub supervisor: Supervisor,
+    /// Where events go.
+    pub log: Arc<Log>,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
+
+/// Serves until a signal or a failure ends it.
 ///
 /// # Errors
 /// Why it could not start, or why its end is no good one.
-pub fn run(config: Config, load: Load, log: Arc<Log>) -> Result<(), Error> {
+pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
+    let Outside { load, supervisor, log } = outside;
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     if let Err(error) = system::raise_descriptor_limit() {
@@ -124,7 +149,8 @@ pub fn run(config: Config, load: Load, log: Arc<Log>) -> Result<(), Error> {
         log: Arc::clone(&log),
     };
     let private = server::start(workers, service, on_lost.clone());
-    let private = private.map_err(Error::System)?;
+    let (private, lifeline) = private.map_err(Error::System)?;
+    watch(&supervisor, lifeline, &log, events.clone()).map_err(Error::System)?;
     let signalled = events;
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
         .map_err(Error::System)?;
@@ -141,9 +167,34 @@ pub fn run(config: Config, load: Load, log: Arc<Log>) -> Result<(), Error> {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let running =
-        Running { config, load, log, telemetry, queue, writer, gate, auth, settings, inbox };
+    let running = Running {
+        config,
+        load,
+        log,
+        telemetry,
+        queue,
+        writer,
+        gate,
+        auth,
+        settings,
+        inbox,
+        supervisor,
+        health: Health::Good,
+    };
     running.wait()
+}
+
+/// Watches over the workers where a supervisor wants that.
+fn watch(
+    supervisor: &Supervisor,
+    lifeline: Lifeline,
+    log: &Arc<Log>,
+    events: Sender<Event>,
+) -> io::Result<()> {
+    let Some(period) = supervisor.watchdog() else { return Ok(()) };
+    watchdog::spawn(lifeline, period, Arc::clone(log), move |health| {
+        tell(&events, Event::Watched(health));
+    })
 }
 
 fn tell(events: &Sender<Event>, event: Event) {
@@ -177,22 +228,53 @@ struct Running {
     auth: Live<Auth>,
     settings: Live<Settings>,
     inbox: Receiver<Event>,
+    supervisor: Supervisor,
+    health: Health,
 }
 
 impl Running {
     /// Waits for what ends the process, then ends it in order.
     fn wait(mut self) -> Result<(), Error> {
+        self.supervisor.ready(&self.status());
         loop {
-            match self.inbox.recv() {
-                Ok(Event::Signal(Request::Reload)) => self.reload(),
+            match self.inbox.recv_timeout(LOOK_EVERY) {
+                Ok(Event::Signal(Request::Reload)) => {
+                    self.supervisor.reloading();
+                    self.reload();
+                    self.supervisor.ready(&self.status());
+                }
                 Ok(Event::Signal(Request::Stop)) => return self.drain(),
                 Ok(Event::WriterEnded) => return Err(self.output_ended()),
                 Ok(Event::ThreadLost(what)) => {
                     self.log.error("an essential thread is lost, ending", &[("thread", &what)]);
                     return self.drain().and(Err(Error::ThreadLost(what)));
                 }
-                Err(mpsc::RecvError) => return self.drain(),
+                Ok(Event::Watched(health)) => self.watched(health),
+                Err(RecvTimeoutError::Timeout) => self.supervisor.status(&self.status()),
+                Err(RecvTimeoutError::Disconnected) => return self.drain(),
             }
+        }
+    }
+
+    /// The supervisor hears of the workers only while they are well, through this loop.
+    fn watched(&mut self, health: Health) {
+        self.health = health;
+        self.supervisor.status(&self.status());
+        if health == Health::Good {
+            self.supervisor.alive();
+        }
+    }
+
+    /// How the process is, in one sentence that does not change while nothing does.
+    fn status(&self) -> String {
+        let output = &self.config.output.target;
+        match (self.health, self.queue.ready()) {
+            (Health::Good, Ok(())) => format!("serving, lines go to {output}"),
+            (Health::Good, Err(queue::Refusal::Stalled { .. })) => {
+                format!("the output is stalled, {output} takes no lines: pushes get 503")
+            }
+            (Health::Good, Err(refusal)) => refusal.to_string(),
+            (health, _) => format!("{health}, a restart is due"),
         }
     }
 
@@ -235,8 +317,9 @@ impl Running {
 
     /// Nothing more can be written: what is in hand gets its answer, a push that was written its
     /// 200, and then the process ends.
-    fn output_ended(self) -> Error {
+    fn output_ended(mut self) -> Error {
         const PATIENCE: Duration = Duration::from_millis(500);
+        self.supervisor.stopping(PATIENCE, "ending: the output has ended");
         self.gate.close(Instant::now() + PATIENCE);
         match self.writer.join() {
             Ok(Outcome::OutputEnded(error)) => Error::OutputEnded(error),
@@ -245,8 +328,11 @@ impl Running {
     }
 
     fn drain(self) -> Result<(), Error> {
-        let Running { config, log, telemetry, queue, writer, gate, inbox, .. } = self;
+        let Running { config, log, telemetry, queue, writer, gate, inbox, mut supervisor, .. } =
+            self;
         let after = config.output.drain_timeout;
+        supervisor
+            .stopping(after + 2 * DRAIN_PATIENCE, "draining: no new pushes, writing the rest");
         let deadline = Instant::now() + after;
         log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
         let gate_closed = thread::spawn(move || {
@@ -255,12 +341,12 @@ impl Running {
             cut_off
         });
         // The writer may hang in a write that never returns: then the deadline ends the process.
-        let patience = Duration::from_secs(1);
         loop {
-            let left = (deadline + patience).saturating_duration_since(Instant::now());
+            let left = (deadline + DRAIN_PATIENCE).saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
                 Ok(Event::WriterEnded) => break,
                 Ok(Event::Signal(Request::Stop)) => return Err(Error::Impatient),
+                Ok(Event::Watched(Health::Good)) => supervisor.alive(),
                 Ok(_) => {}
                 Err(_) => {
                     let batch_count = telemetry.queue_batches.get();

@@ -71,6 +71,8 @@ Environment (wins over the file):
   PUSHLINE_<TABLE>_<KEY>              such as PUSHLINE_SERVER_LISTEN, PUSHLINE_OUTPUT_TARGET
   ENV_INPUT_PUSHGATEWAY_<KEY>         for the first input, as DataKit names them; lists are a,b
                                       and tables a=b,c=d
+  NOTIFY_SOCKET WATCHDOG_USEC         what a supervisor such as systemd sets: it is told of
+  LISTEN_FDS                          each step, and its sockets take the place of server.listen
 
 Signals: SIGTERM and SIGINT drain and end. SIGHUP reopens a file output and rereads the file and
 the credentials: what can change at run time changes, what needs a restart is named in the log,

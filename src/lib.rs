@@ -20,6 +20,7 @@ pub mod chunk;
 pub mod limits;
 pub mod live;
 pub mod log;
+pub mod pulse;
 #[cfg(test)]
 mod random;
 pub mod sample;
@@ -43,11 +44,13 @@ pub mod sink;
 
 pub mod writer;
 
-// The front: connections, requests, signals.
+// The front: connections, requests, signals, and who watches over the process.
 pub mod auth;
 pub mod gate;
 pub mod server;
 pub mod shutdown;
+pub mod supervisor;
+pub mod watchdog;
 
 // What the operator says.
 pub mod cli;

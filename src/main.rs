@@ -1,10 +1,11 @@
 //! The binary: arguments → configuration → the application → exit status (0 fine, 1 a failure while
 //! running, 2 a wrong argument or configuration).
 
-use pushline::app;
+use pushline::app::{self, Outside};
 use pushline::cli::{self, Command};
 use pushline::config::{Config, Error};
 use pushline::log::Log;
+use pushline::supervisor::Supervisor;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,8 +42,12 @@ fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> 
 
 fn run(config: Config, file: Option<PathBuf>) -> ExitCode {
     let log = Arc::new(Log::new(config.log.level, config.log.format));
-    let load_again = Box::new(move || load(file.as_deref()));
-    match app::run(config, load_again, Arc::clone(&log)) {
+    let outside = Outside {
+        load: Box::new(move || load(file.as_deref())),
+        supervisor: Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log)),
+        log: Arc::clone(&log),
+    };
+    match app::run(config, outside) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error("ended", &[("error", &error)]);

@@ -11,6 +11,7 @@
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::live::Live;
 use crate::log::Log;
+use crate::pulse::{Beat, Pulse};
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue;
 use crate::route::{self, Group, Route};
@@ -25,7 +26,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The header that carries the key of a private request.
 pub const KEY_HEADER: &str = "K";
@@ -74,7 +75,20 @@ pub struct Private {
     pub key: String,
 }
 
-/// Starts the workers. `on_lost` is called by a worker that ends, which none does by itself.
+/// A private connection besides those of the gate, over which a watchdog asks the workers.
+#[derive(Debug)]
+pub struct Lifeline {
+    stream: UnixStream,
+    pulse: Arc<Pulse>,
+    request: String,
+    /// What has come of the answer that is waited for.
+    answer: Vec<u8>,
+    /// Whether a question is not answered yet: a second one is not asked then.
+    is_asked: bool,
+}
+
+/// Starts the workers, and makes the connections to them. `on_lost` is called by a worker that
+/// ends, which none does by itself.
 ///
 /// # Errors
 /// What the system says: no thread, no descriptor.
@@ -82,15 +96,17 @@ pub fn start(
     workers: usize,
     service: Service,
     on_lost: impl Fn(&'static str) + Clone + Send + 'static,
-) -> io::Result<Private> {
+) -> io::Result<(Private, Lifeline)> {
     let key = format!("{:016x}{:016x}", random(), random());
     let address = SocketAddr::from_abstract_name(format!("pushline-{key}"))?;
     let listener = UnixListener::bind_addr(&address)?;
     let shut = listener.try_clone()?;
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
     let (server, service) = (Arc::new(server), Arc::new(service));
-    for number in 0..workers {
-        let worker = Worker::new(Arc::clone(&server), Arc::clone(&service), key.clone());
+    let pulse = Arc::new(Pulse::new(workers));
+    for (number, beat) in pulse.beats().iter().enumerate() {
+        let (server, service, beat) = (Arc::clone(&server), Arc::clone(&service), Arc::clone(beat));
+        let worker = Worker::new(server, service, key.clone(), beat);
         let on_lost = on_lost.clone();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| worker.run()));
@@ -99,34 +115,57 @@ pub fn start(
     }
     // Each worker holds the server too, and none ends: it is never dropped.
     std::mem::forget(server);
-    let connect = || -> io::Result<UnixStream> {
-        let mut stream = UnixStream::connect_addr(&address)?;
-        probe(&mut stream, &key)?;
-        Ok(stream)
+    // tiny_http counts a pool thread that was notified as idle until it runs, and would leave every
+    // second connection unserved if they came at once: so each is answered before the next is made.
+    let connect = || -> io::Result<Lifeline> {
+        let stream = UnixStream::connect_addr(&address)?;
+        let mut lifeline = Lifeline::new(stream, &key, Arc::clone(&pulse));
+        lifeline.ask(None)?;
+        Ok(lifeline)
     };
-    let streams = (0..CONNECTIONS).map(|_| connect()).collect::<io::Result<_>>()?;
+    let streams = (0..CONNECTIONS).map(|_| Ok(connect()?.stream)).collect::<io::Result<_>>()?;
+    let lifeline = connect()?;
     system::shut_listener(&shut)?;
-    Ok(Private { streams, key })
+    Ok((Private { streams, key }, lifeline))
 }
 
 fn random() -> u64 {
     RandomState::new().hash_one(SystemTime::now())
 }
 
-/// tiny_http counts a pool thread that was notified as idle until it runs, and would leave every
-/// second connection unserved if they came at once: so each is answered before the next is made.
-fn probe(stream: &mut UnixStream, key: &str) -> io::Result<()> {
-    let request = format!("GET /-/healthy HTTP/1.1\r\n{KEY_HEADER}: {key}\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    let mut chunk = [0; 512];
-    while !answer.windows(4).any(|window| window == b"\r\n\r\n") || !answer.ends_with(b"\n") {
-        match stream.read(&mut chunk)? {
-            0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-            count => answer.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-        }
+impl Lifeline {
+    fn new(stream: UnixStream, key: &str, pulse: Arc<Pulse>) -> Lifeline {
+        let request = format!("GET /-/healthy HTTP/1.1\r\n{KEY_HEADER}: {key}\r\n\r\n");
+        Lifeline { stream, pulse, request, answer: Vec::new(), is_asked: false }
     }
-    Ok(())
+
+    /// The beats of the workers.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Has a worker answer a question, or the one that it has not answered yet.
+    ///
+    /// # Errors
+    /// None has answered within `patience`, or the connection is broken.
+    pub fn ask(&mut self, patience: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(patience)?;
+        if !self.is_asked {
+            self.answer.clear();
+            self.stream.write_all(self.request.as_bytes())?;
+            self.is_asked = true;
+        }
+        let mut chunk = [0; 512];
+        let is_head_end = |window: &[u8]| window == b"\r\n\r\n";
+        while !self.answer.windows(4).any(is_head_end) || !self.answer.ends_with(b"\n") {
+            match self.stream.read(&mut chunk)? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                count => self.answer.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            }
+        }
+        self.is_asked = false;
+        Ok(())
+    }
 }
 
 /// One thread of the pool, and what it uses again for each request.
@@ -134,6 +173,7 @@ struct Worker {
     server: Arc<tiny_http::Server>,
     service: Arc<Service>,
     key: String,
+    beat: Arc<Beat>,
     pusher: Pusher,
     body: Vec<u8>,
 }
@@ -238,13 +278,19 @@ pub fn reason(status: u16) -> &'static str {
 }
 
 impl Worker {
-    fn new(server: Arc<tiny_http::Server>, service: Arc<Service>, key: String) -> Worker {
+    fn new(
+        server: Arc<tiny_http::Server>,
+        service: Arc<Service>,
+        key: String,
+        beat: Arc<Beat>,
+    ) -> Worker {
         Worker {
             pusher: Pusher::new(service.settings.read().push),
             body: Vec::new(),
             server,
             service,
             key,
+            beat,
         }
     }
 
@@ -256,7 +302,9 @@ impl Worker {
                 continue;
             }
             self.service.telemetry.workers_busy.raise(1);
+            self.beat.work();
             let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(&mut request)));
+            self.beat.rest();
             // One unusually large push must not hold its memory until the next one.
             self.body.clear();
             self.body.shrink_to(KEPT_BUFFER_BYTES_MAX);
@@ -358,4 +406,27 @@ fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r
 fn now_ns() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_is_not_answered_in_time_is_not_asked_twice() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut lifeline = Lifeline::new(ours, "key", Arc::new(Pulse::new(1)));
+        let soon = Some(Duration::from_millis(1));
+        assert!(lifeline.ask(soon).is_err());
+        theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n").unwrap();
+        assert!(lifeline.ask(soon).is_err(), "half an answer is none");
+        theirs.write_all(b"\r\nhealthy\n").unwrap();
+        assert!(lifeline.ask(soon).is_ok());
+        theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhealthy\n").unwrap();
+        assert!(lifeline.ask(soon).is_ok());
+        drop(lifeline);
+        let mut asked = String::new();
+        theirs.read_to_string(&mut asked).unwrap();
+        assert_eq!(asked.matches("GET /-/healthy").count(), 2, "{asked}");
+    }
 }

@@ -149,10 +149,25 @@ pub fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
     wait(&fd, PollFlags::IN, timeout)
 }
 
+/// Waits until one of two has bytes, a connection, or its end.
+///
+/// # Errors
+/// What the system says.
+pub fn wait_either_readable(
+    one: impl AsFd,
+    other: impl AsFd,
+    timeout: Duration,
+) -> io::Result<Wait> {
+    wait_any(&mut [PollFd::new(&one, PollFlags::IN), PollFd::new(&other, PollFlags::IN)], timeout)
+}
+
 fn wait(fd: &impl AsFd, events: PollFlags, timeout: Duration) -> io::Result<Wait> {
-    let mut fds = [PollFd::new(fd, events)];
+    wait_any(&mut [PollFd::new(fd, events)], timeout)
+}
+
+fn wait_any(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<Wait> {
     let timeout = Timespec::try_from(timeout).ok();
-    match poll(&mut fds, timeout.as_ref()) {
+    match poll(fds, timeout.as_ref()) {
         Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Wait::TimedOut),
         Ok(_) => Ok(Wait::Ready),
         Err(error) => Err(error.into()),
@@ -190,4 +205,12 @@ pub fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
 /// What the system says.
 pub fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Read)?)
+}
+
+/// The system's monotonic clock, in microseconds: what a supervisor compares with its own.
+pub fn monotonic_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanos) = (now.tv_sec, now.tv_nsec);
+    // OK because this clock begins at 0 and never goes back.
+    u64::try_from(seconds).unwrap_or(0) * 1_000_000 + u64::try_from(nanos).unwrap_or(0) / 1000
 }

@@ -33,5 +33,6 @@ mod random;
 mod reload;
 mod rules;
 mod similar;
+mod supervised;
 mod tidy;
 mod vectors;

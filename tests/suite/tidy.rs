@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 /// The rooms in tiers; a room may import only rooms of tiers before its own.
 const TIERS: [&[&str]; 12] = [
     &["limits", "chunk", "live"],
-    &["sample", "telemetry", "log", "system", "random"],
+    &["sample", "telemetry", "log", "system", "random", "pulse"],
     &["exposition", "mapping", "route", "body"],
     &["line"],
     &["push"],
     &["queue"],
     &["sink"],
     &["writer"],
-    &["server", "auth", "shutdown"],
-    &["gate"],
+    &["server", "auth", "shutdown", "supervisor"],
+    &["gate", "watchdog"],
     &["config", "cli"],
     &["app"],
 ];
