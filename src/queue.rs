@@ -7,7 +7,7 @@
 //! come again. While the output has been stuck for longer than `ack_timeout`, pushes are refused at
 //! once, so that workers do not fall asleep one after the other.
 
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reason, Telemetry};
 use crossbeam_channel::RecvTimeoutError;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -57,6 +57,19 @@ pub enum Refusal {
     ShuttingDown,
     /// The output has ended for good.
     OutputEnded,
+}
+
+impl Refusal {
+    /// How it is counted.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Refusal::Stalled { .. } => Reason::Stalled,
+            Refusal::Full { .. } => Reason::QueueFull,
+            Refusal::TimedOut { .. } => Reason::AckTimedOut,
+            Refusal::ShuttingDown => Reason::ShuttingDown,
+            Refusal::OutputEnded => Reason::OutputEnded,
+        }
+    }
 }
 
 impl fmt::Display for Refusal {

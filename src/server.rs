@@ -14,7 +14,7 @@ use crate::push::{self, Head, Input, Pusher};
 use crate::queue::{self, Submitter};
 use crate::route::{self, Group, Route};
 use crate::system;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reason, Telemetry};
 use std::collections::hash_map::RandomState;
 use std::fmt::{self, Write as _};
 use std::hash::BuildHasher;
@@ -69,6 +69,7 @@ pub fn start(
     let shut = listener.try_clone()?;
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
     let (server, service) = (Arc::new(server), Arc::new(service));
+    service.telemetry.workers.set(workers as u64);
     for number in 0..workers {
         let worker = Worker::new(Arc::clone(&server), Arc::clone(&service), key.clone());
         let on_lost = on_lost.clone();
@@ -205,20 +206,23 @@ impl Worker {
             // One unusually large push must not hold its memory until the next one.
             self.body.clear();
             self.body.shrink_to(KEPT_BUFFER_BYTES_MAX);
-            let answer = answer.unwrap_or_else(|_| self.recover());
+            let answer = answer.unwrap_or_else(|_| self.recover(request.method()));
             let with_body = *request.method() != tiny_http::Method::Head;
+            self.service.telemetry.workers_busy.lower(1);
             let mut writer = request.into_writer();
             let text = answer.render(with_body);
             if writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).is_err() {
                 // OK because the gate ends only with the process.
             }
-            self.service.telemetry.workers_busy.lower(1);
         }
     }
 
     /// After a panic: what was in hand may be half-done, so it is made anew.
-    fn recover(&mut self) -> Answer {
+    fn recover(&mut self, method: &tiny_http::Method) -> Answer {
         self.service.telemetry.worker_panics.increment();
+        if matches!(method, tiny_http::Method::Put | tiny_http::Method::Post) {
+            self.service.telemetry.refused(Reason::Panic);
+        }
         self.service.log.error("a worker panicked, the request is answered with 500", &[]);
         self.pusher = Pusher::new(self.service.push);
         self.submitter = self.service.queue.submitter();
@@ -234,19 +238,28 @@ impl Worker {
             Ok(Route::Delete) => Answer::empty(202),
             Ok(Route::Options) => Answer { headers: ALLOW, ..Answer::empty(200) },
             Ok(Route::MethodNotAllowed) => Answer { headers: ALLOW, ..Answer::empty(405) },
-            Ok(Route::OwnMetrics) => Answer {
-                status: 200,
-                content_type: "text/plain; version=0.0.4; charset=utf-8",
-                body: self.service.telemetry.render(),
-                headers: "",
-            },
+            Ok(Route::OwnMetrics) => self.own_metrics(),
             Ok(Route::Healthy) => Answer::text(200, "healthy"),
             Ok(Route::Ready) => match self.service.queue.ready() {
                 Ok(()) => Answer::text(200, "ready"),
                 Err(refusal) => unavailable(refusal),
             },
             Ok(Route::NotFound) => Answer::text(404, "not found"),
-            Err(error) => Answer::text(400, error),
+            Err(error) => {
+                self.service.telemetry.refused(error.reason());
+                Answer::text(400, error)
+            }
+        }
+    }
+
+    fn own_metrics(&self) -> Answer {
+        let Service { telemetry, queue, .. } = &*self.service;
+        telemetry.ready.set(u64::from(queue.ready().is_ok()));
+        Answer {
+            status: 200,
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body: telemetry.render(),
+            headers: "",
         }
     }
 
@@ -255,6 +268,7 @@ impl Worker {
             return Answer::text(404, "not found");
         };
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
+            self.service.telemetry.refused(Reason::Internal);
             return Answer::text(400, format_args!("the body cannot be read: {error}"));
         }
         let head = Head {
@@ -265,24 +279,27 @@ impl Worker {
         };
         let buffer = std::mem::take(&mut self.lines);
         let telemetry = &self.service.telemetry;
-        telemetry.body_bytes.add(self.body.len() as u64);
         match self.pusher.convert(input, head, &self.body, buffer) {
-            Ok(converted) => {
-                telemetry.decoded_bytes.add(converted.decoded_bytes as u64);
-                telemetry.samples_read.add(converted.sample_count);
-                telemetry.skipped_not_finite.add(converted.skipped.not_finite);
-                telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
-                match self.submitter.submit(converted.lines, converted.line_count) {
-                    Ok(mut buffer) => {
-                        buffer.clear();
-                        buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
-                        self.lines = buffer;
-                        Answer::empty(200)
-                    }
-                    Err(refusal) => unavailable(refusal),
+            Ok(converted) => match self.submitter.submit(converted.lines, converted.line_count) {
+                Ok(mut buffer) => {
+                    telemetry.accepted(converted.format.name(), converted.coding.name());
+                    telemetry.body_bytes.add(self.body.len() as u64);
+                    telemetry.decoded_bytes.add(converted.decoded_bytes as u64);
+                    telemetry.samples_read.add(converted.sample_count);
+                    telemetry.skipped_not_finite.add(converted.skipped.not_finite);
+                    telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
+                    buffer.clear();
+                    buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
+                    self.lines = buffer;
+                    Answer::empty(200)
                 }
-            }
+                Err(refusal) => {
+                    telemetry.refused(refusal.reason());
+                    unavailable(refusal)
+                }
+            },
             Err(error) => {
+                telemetry.refused(error.reason());
                 let url = request.url();
                 self.service.log.debug("push refused", &[("url", &url), ("error", &error)]);
                 Answer::text(error.status(), error)
@@ -301,8 +318,8 @@ fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r
     request.headers().iter().find(is_it).map(|header| header.value.as_str())
 }
 
-/// Nanoseconds since the Unix epoch.
-fn now_ns() -> i64 {
+/// The time now, in nanoseconds since the Unix epoch.
+pub fn now_ns() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -57,6 +57,8 @@ pub(super) struct Connection {
     stream: Arc<Stream>,
     place: Place,
     shared: Arc<Shared>,
+    /// That of the request in hand, once its head is read.
+    method: Option<Method>,
     /// Bytes that came and are not used yet.
     received: Vec<u8>,
     /// The head that goes to the worker, and the body behind it where it is small.
@@ -71,6 +73,7 @@ impl Connection {
             stream,
             place,
             shared,
+            method: None,
             received: Vec::new(),
             private: Vec::new(),
             body: Vec::new(),
@@ -87,13 +90,23 @@ impl Connection {
                 Ok(_) => {}
                 Err(End::Silent) => return,
                 Err(End::Refused(refusal)) => {
-                    self.shared.telemetry.answered("other", refusal.status(), started.elapsed());
+                    self.count(&refusal, started);
                     self.shared.log.debug("request refused", &[("error", &refusal)]);
                     return self.refuse(&refusal);
                 }
             }
         }
         self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Counts what is refused here. No route is known here: each PUT and POST counts as a push.
+    fn count(&self, refusal: &Refusal, started: Instant) {
+        let telemetry = &self.shared.telemetry;
+        let method = self.method.unwrap_or_else(|| Method::at_start(&self.received));
+        telemetry.answered(method.name(), refusal.status(), started.elapsed());
+        if matches!(method, Method::Push(_)) {
+            telemetry.refused(refusal.reason());
+        }
     }
 
     /// Waits for the first byte of a request; false where none comes.
@@ -109,7 +122,9 @@ impl Connection {
     }
 
     fn serve_one(&mut self, started: Instant) -> Result<Persistence, End> {
+        self.method = None;
         let head = self.read_head(started)?;
+        self.method = Some(head.method);
         self.authorize(&head)?;
         self.received.drain(..head.len);
         let mut lease = Lease::new(Arc::clone(&self.shared.budget));
@@ -156,7 +171,8 @@ impl Connection {
         }
         let deadline = Instant::now() + self.shared.options.body_timeout;
         if head.expects_continue && self.received.is_empty() && head.framing != Framing::Length(0) {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|_| End::Silent)?;
+            let told = self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            told.map_err(|_| Refusal::CutShort { received: 0 })?;
         }
         match head.framing {
             Framing::Length(length) => self.read_length(length, deadline, lease),
@@ -231,7 +247,8 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(Refusal::TimedOut { what: "body", after }.into())
             }
-            Err(_) => Err(End::Silent),
+            // Nobody may be there to read this, but it is a push that was lost.
+            Err(_) => Err(Refusal::CutShort { received: self.body.len() }.into()),
         }
     }
 

@@ -315,6 +315,7 @@ impl Acceptor {
     fn serve(&self, stream: Stream) {
         if stream.prepare(WRITE_TIMEOUT).is_err() {
             // The client is gone already.
+            self.shared.telemetry.connections_refused.increment();
             return;
         }
         let stream = Arc::new(stream);

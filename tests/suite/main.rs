@@ -27,5 +27,6 @@ mod http;
 mod lines;
 mod load;
 mod process;
+mod telemetry;
 mod tidy;
 mod vectors;
