@@ -5,6 +5,7 @@
 
 use crate::auth::{self, Auth};
 use crate::config::Config;
+use crate::emitter::{self, Emitter};
 use crate::gate::{self, Gate, Links, Listeners};
 use crate::log::Log;
 use crate::queue;
@@ -76,6 +77,8 @@ enum Event {
     Signal(Request),
     ThreadLost(&'static str),
     WriterEnded,
+    /// Nothing new comes any more: the gate and the queue are closed.
+    Closed,
 }
 
 /// Serves until a signal or a failure ends it.
@@ -111,7 +114,7 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     // One worker more than can push: it answers probes while all pushes wait for the output.
     let private = server::start(config.workers() + 1, service, on_lost.clone());
     let private = private.map_err(Error::System)?;
-    let signalled = events;
+    let signalled = events.clone();
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
         .map_err(Error::System)?;
     let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
@@ -127,7 +130,17 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let running = Running { config, log, telemetry, queue, writer, gate, auth, inbox };
+    let links = emitter::Links {
+        push: config.push(),
+        queue: queue.clone(),
+        telemetry: Arc::clone(&telemetry),
+        log: Arc::clone(&log),
+    };
+    let interval = config.telemetry.emit_interval;
+    let emitter = interval.map(|interval| Emitter::start(interval, links)).transpose();
+    let emitter = emitter.map_err(Error::System)?;
+    let running =
+        Running { config, log, telemetry, queue, writer, gate, auth, emitter, events, inbox };
     running.wait()
 }
 
@@ -146,6 +159,9 @@ struct Running {
     writer: JoinHandle<Outcome>,
     gate: Gate,
     auth: Arc<Auth>,
+    /// Where own figures go to the output.
+    emitter: Option<Emitter>,
+    events: Sender<Event>,
     inbox: Receiver<Event>,
 }
 
@@ -161,7 +177,8 @@ impl Running {
                     self.log.error("an essential thread is lost, ending", &[("thread", &what)]);
                     return self.drain().and(Err(Error::ThreadLost(what)));
                 }
-                Err(mpsc::RecvError) => return self.drain(),
+                // Neither comes before the end has begun.
+                Ok(Event::Closed) | Err(mpsc::RecvError) => return self.drain(),
             }
         }
     }
@@ -186,27 +203,31 @@ impl Running {
     }
 
     fn drain(self) -> Result<(), Error> {
-        let Running { config, log, telemetry, queue, writer, gate, inbox, .. } = self;
+        let Running { config, log, telemetry, queue, writer, gate, emitter, events, inbox, .. } =
+            self;
         let after = config.output.drain_timeout;
         let deadline = Instant::now() + after;
         log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
+        if let Some(emitter) = emitter {
+            emitter.stop();
+        }
         let gate_closed = std::thread::spawn(move || {
             let cut_off = gate.close(deadline);
             queue.close(deadline);
+            tell(&events, Event::Closed);
             cut_off
         });
-        // The writer may hang in a write that never returns: then the deadline ends the process.
-        let patience = Duration::from_secs(1);
-        loop {
-            let left = (deadline + patience).saturating_duration_since(Instant::now());
-            match inbox.recv_timeout(left) {
-                Ok(Event::WriterEnded) => break,
-                Ok(Event::Signal(Request::Stop)) => return Err(Error::Impatient),
-                Ok(_) => {}
-                Err(_) => {
-                    let batch_count = telemetry.queue_batches.get();
-                    return Err(Error::Undrained { batch_count, after });
-                }
+        let left = wait_for_writer(&inbox, &telemetry, deadline);
+        let batch_count = telemetry.queue_batches.get();
+        match left {
+            Left::Ended => {}
+            Left::Impatient => return Err(Error::Impatient),
+            Left::Hanging if batch_count > 0 => {
+                return Err(Error::Undrained { batch_count, after });
+            }
+            Left::Hanging => {
+                log.info("stopped, the output did not take our own figures", &[]);
+                return Ok(());
             }
         }
         let cut_off = gate_closed.join().unwrap_or_default();
@@ -218,6 +239,35 @@ impl Running {
             Ok(Outcome::Undrained { batch_count }) => Err(Error::Undrained { batch_count, after }),
             Ok(Outcome::OutputEnded(error)) => Err(Error::OutputEnded(error)),
             Err(_) => Err(Error::ThreadLost("the writer panicked")),
+        }
+    }
+}
+
+/// How the writer is left at the end.
+enum Left {
+    /// It has ended.
+    Ended,
+    /// It has not: it hangs in a write that never returns.
+    Hanging,
+    /// A second signal came.
+    Impatient,
+}
+
+/// Waits for the writer to end: until `deadline`, and a moment more, since its write may never
+/// return; no longer than that moment where only lines of our own are left.
+fn wait_for_writer(inbox: &Receiver<Event>, telemetry: &Telemetry, deadline: Instant) -> Left {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let mut end = deadline + PATIENCE;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match inbox.recv_timeout(left) {
+            Ok(Event::WriterEnded) => return Left::Ended,
+            Ok(Event::Signal(Request::Stop)) => return Left::Impatient,
+            Ok(Event::Closed) if telemetry.queue_batches.get() == 0 => {
+                end = end.min(Instant::now() + PATIENCE);
+            }
+            Ok(_) => {}
+            Err(_) => return Left::Hanging,
         }
     }
 }

@@ -44,6 +44,7 @@ pub mod writer;
 
 // The front: connections, requests, signals.
 pub mod auth;
+pub mod emitter;
 pub mod gate;
 pub mod server;
 pub mod shutdown;

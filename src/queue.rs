@@ -102,9 +102,19 @@ impl std::error::Error for Refusal {}
 /// What a batch takes in the queue besides its lines, in bytes.
 const BATCH_OVERHEAD_BYTES: usize = 128;
 
+/// Whose lines a batch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A push: they are owed to its pusher.
+    Push,
+    /// Our own figures: they are owed to nobody.
+    Own,
+}
+
 /// The lines of one push, on their way.
 #[derive(Debug)]
 pub struct Batch {
+    origin: Origin,
     /// Whole lines, each with its LF.
     pub lines: Vec<u8>,
     /// How many lines.
@@ -120,8 +130,17 @@ impl Batch {
         self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
+    /// Whether somebody waits for it to be written.
+    pub fn is_push(&self) -> bool {
+        self.origin == Origin::Push
+    }
+
     fn cost(&self) -> usize {
-        self.lines.len().saturating_add(BATCH_OVERHEAD_BYTES)
+        match self.origin {
+            Origin::Push => self.lines.len().saturating_add(BATCH_OVERHEAD_BYTES),
+            // OK because there is one of them at most, of a size that we know.
+            Origin::Own => 0,
+        }
     }
 }
 
@@ -284,6 +303,7 @@ impl Submitter {
         let deadline = Instant::now() + ack_timeout;
         self.last_number += 1;
         let batch = Batch {
+            origin: Origin::Push,
             lines,
             line_count,
             deadline: (acknowledge == Acknowledge::Written).then_some(deadline),
@@ -301,6 +321,19 @@ impl Submitter {
             Acknowledge::Queued => Ok(Vec::new()),
             Acknowledge::Written => self.wait(deadline, ack_timeout),
         }
+    }
+
+    /// Hands over lines of our own, that nobody waits for and nothing is refused for. They are left
+    /// out, and false is returned, where the output is not ready or has not taken the ones before.
+    pub fn offer(&mut self, lines: Vec<u8>, line_count: u32) -> bool {
+        let is_first = self.last_number == 0;
+        if self.sender.ready().is_err() || !(is_first || self.replies.try_recv().is_ok()) {
+            return false;
+        }
+        self.last_number += 1;
+        let reply = Some((self.last_number, self.reply.clone()));
+        let batch = Batch { origin: Origin::Own, lines, line_count, deadline: None, reply };
+        self.sender.channel.send(Message::Batch(batch)).is_ok()
     }
 
     fn wait(&self, deadline: Instant, ack_timeout: Duration) -> Result<Vec<u8>, Refusal> {
@@ -370,7 +403,7 @@ impl Receiver {
         let cost = batch.cost();
         *self.shared.lock() -= cost;
         self.shared.has_room.notify_all();
-        self.shared.telemetry.queue_batches.lower(1);
+        self.shared.telemetry.queue_batches.lower(u64::from(batch.is_push()));
         self.shared.telemetry.queue_bytes.lower(cost as u64);
     }
 
@@ -490,6 +523,30 @@ mod tests {
         // One that alone is larger than the bound passes when it is alone.
         submitter.submit(vec![b'x'; 20_000], 1).unwrap();
         assert_eq!(submitter.submit(vec![b'x'], 1), Err(Refusal::Full { bytes_max: 10_000 }));
+    }
+
+    #[test]
+    fn lines_of_our_own_wait_for_nothing_and_take_no_room_from_pushes() {
+        let (sender, receiver) = queue(Acknowledge::Written, LONG);
+        let mut own = sender.submitter();
+        assert!(own.offer(vec![b'x'; 20_000], 1));
+        assert!(!own.offer(b"again".to_vec(), 1), "those before are not taken yet");
+        let pusher = std::thread::spawn(move || {
+            let mut submitter = sender.submitter();
+            (submitter.submit(b"push".to_vec(), 1), sender)
+        });
+        let batches = [next_batch(&receiver), next_batch(&receiver)];
+        assert_eq!(batches.each_ref().map(Batch::is_push), [false, true]);
+        let telemetry = Arc::clone(&receiver.shared.telemetry);
+        assert_eq!(telemetry.queue_batches.get(), 1, "the push");
+        batches.into_iter().for_each(|batch| receiver.acknowledge(batch));
+        let (pushed, sender) = pusher.join().unwrap();
+        assert_eq!(pushed, Ok(b"push".to_vec()));
+        assert_eq!(telemetry.queue_batches.get(), 0);
+        assert!(own.offer(b"again".to_vec(), 1));
+        receiver.acknowledge(next_batch(&receiver));
+        sender.close(Instant::now());
+        assert!(!own.offer(b"late".to_vec(), 1), "the queue is closed");
     }
 
     #[test]

@@ -95,6 +95,8 @@ impl Writer {
                 let batch_count = self.abandon();
                 match stop {
                     Stop::OutputEnded(error) => Outcome::OutputEnded(error),
+                    // Only lines of our own were left: nobody lost a push.
+                    Stop::OutOfTime if batch_count == 0 => Outcome::Drained,
                     Stop::OutOfTime => Outcome::Undrained { batch_count },
                 }
             }
@@ -273,7 +275,7 @@ impl Writer {
         }
     }
 
-    /// Lets go of everything that is not written; returns how many batches that were.
+    /// Lets go of everything that is not written; returns how many pushes that were.
     fn abandon(&mut self) -> u64 {
         let mut count = 0;
         while let Some(message) = self.receiver.take_waiting() {
@@ -281,8 +283,67 @@ impl Writer {
         }
         for batch in self.batches.drain(..) {
             self.receiver.release(&batch);
-            count += 1;
+            count += u64::from(batch.is_push());
         }
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Format, Level};
+    use crate::queue::{self, Acknowledge, Options};
+    use std::sync::mpsc::{self, Sender};
+
+    /// An output that takes nothing, and tells when it was asked to.
+    struct Stuck(Sender<()>);
+
+    impl Sink for Stuck {
+        fn begin(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn write(&mut self, _: &[u8]) -> Result<usize, Trouble> {
+            if self.0.send(()).is_err() {
+                // OK because the test has seen enough.
+            }
+            thread::yield_now();
+            Err(Trouble::Blocked)
+        }
+
+        fn finish(&mut self, _: &[u8]) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn idle(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn reopen(&mut self) {}
+    }
+
+    /// Hands lines over by `hand_over`, waits until the writer has them in its hand, and closes the
+    /// queue: how the writer ends.
+    fn ended(hand_over: impl FnOnce(&mut queue::Submitter)) -> Outcome {
+        let telemetry = Arc::new(Telemetry::new());
+        let (acknowledge, ack_timeout) = (Acknowledge::Queued, Duration::from_secs(20));
+        let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
+        let (sender, receiver) = queue::channel(options, Arc::clone(&telemetry));
+        let (asked, was_asked) = mpsc::channel();
+        let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
+        let writer = spawn(receiver, Box::new(Stuck(asked)), telemetry, log, |_| {}).unwrap();
+        hand_over(&mut sender.submitter());
+        was_asked.recv().unwrap();
+        sender.close(Instant::now() + Duration::from_millis(20));
+        writer.join().unwrap()
+    }
+
+    #[test]
+    fn a_push_that_is_left_is_told_but_lines_of_our_own_are_not() {
+        let own = ended(|submitter| assert!(submitter.offer(b"own\n".to_vec(), 1)));
+        assert!(matches!(own, Outcome::Drained), "{own:?}");
+        let push = ended(|submitter| assert!(submitter.submit(b"a\n".to_vec(), 1).is_ok()));
+        assert!(matches!(push, Outcome::Undrained { batch_count: 1 }), "{push:?}");
     }
 }

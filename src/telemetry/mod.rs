@@ -145,6 +145,10 @@ pub struct Telemetry {
     pub workers_busy: Gauge,
     /// Panics of workers, each answered with 500.
     pub worker_panics: Counter,
+    /// Times that these figures were handed to the output (`telemetry.emit_interval`).
+    pub emitted: Counter,
+    /// Times that they were due and the output was not ready for them.
+    pub emissions_skipped: Counter,
 }
 
 impl Telemetry {

@@ -119,7 +119,7 @@ impl Telemetry {
         }
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 12] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 14] {
         [
             (
                 "pushline_push_body_bytes_total",
@@ -165,6 +165,16 @@ impl Telemetry {
             ),
             ("pushline_accept_errors_total", "Failed accepts survived.", &self.accept_errors),
             ("pushline_worker_panics_total", "Worker panics survived.", &self.worker_panics),
+            (
+                "pushline_telemetry_emitted_total",
+                "Times that these figures were handed to the output.",
+                &self.emitted,
+            ),
+            (
+                "pushline_telemetry_skipped_total",
+                "Times that these figures were due and the output was not ready.",
+                &self.emissions_skipped,
+            ),
         ]
     }
 

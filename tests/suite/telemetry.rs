@@ -1,11 +1,13 @@
 //! What a running process says of itself: each figure moves when what it counts happens, and only
-//! then; the table in the README.
+//! then; own figures on the output; the table in the README.
 
 use crate::http::{Answer, Client, push, request};
 use crate::process::{PATIENCE, Pushline, folder};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -296,6 +298,55 @@ fn the_figures_of_the_process_are_those_of_the_system() {
     assert!(figures["process_max_fds"] >= figures["process_open_fds"]);
     assert_eq!((figures["pushline_workers"], figures["pushline_workers_busy"]), (4.0, 1.0));
     assert_eq!(figures["pushline_connections_open"], 1.0);
+}
+
+#[test]
+fn own_figures_come_to_the_output_without_being_asked_for() {
+    let (pushline, output) = Pushline::start("[telemetry]\nemit_interval = \"1s\"\n");
+    assert_eq!(push(pushline.address, "/metrics/job/x", "a_b 1\na_c NaN\n").status, 200);
+    for line in [
+        "pushline,code=200,job=pushline,method=POST http_requests_total=1 ",
+        "pushline,coding=identity,format=text,job=pushline pushes_total=1 ",
+        "pushline,job=pushline,reason=not_finite samples_skipped_total=1 ",
+        "pushline,job=pushline samples_read_total=2 ",
+        "pushline,job=pushline telemetry_emitted_total=1 ",
+        "process,job=pushline open_fds=",
+    ] {
+        output.wait_for_text(line);
+    }
+    // They are lines on the output, and no push.
+    let figures = scrape(pushline.address);
+    assert!(figures["pushline_telemetry_emitted_total"] >= 1.0);
+    assert!(figures["pushline_lines_written_total"] > 50.0);
+    assert_eq!(figures["pushline_samples_read_total"], 2.0);
+    assert_eq!(figures["pushline_pushes_total{coding=\"identity\",format=\"text\"}"], 1.0);
+}
+
+#[test]
+fn own_figures_that_nobody_takes_are_skipped_and_counted() {
+    let toml = "[telemetry]\nemit_interval = \"1s\"\n\
+                [output]\ntarget = \"tcp://127.0.0.1:1\"\ndrain_timeout = \"24h\"\n";
+    let mut pushline = Pushline::spawn(toml, Stdio::null());
+    scrape_until(pushline.address, |figures| figures["pushline_telemetry_skipped_total"] >= 1.0);
+    pushline.signal("TERM");
+    assert!(pushline.wait().success(), "nothing is lost");
+}
+
+#[test]
+fn own_figures_that_hang_in_the_output_do_not_hold_up_the_end() {
+    let toml = "[telemetry]\nemit_interval = \"1s\"\n\
+                [output]\nack_timeout = \"1ms\"\ndrain_timeout = \"24h\"\n";
+    // An output that is full from the start: the first line that is written never returns.
+    let (_unread, full) = UnixStream::pair().unwrap();
+    full.set_nonblocking(true).unwrap();
+    while (&full).write(&[b'x'; 4096]).is_ok() {}
+    while (&full).write(b"x").is_ok() {}
+    full.set_nonblocking(false).unwrap();
+    let mut pushline = Pushline::spawn(toml, Stdio::from(OwnedFd::from(full)));
+    scrape_until(pushline.address, |figures| figures["pushline_ready"] == 0.0);
+    pushline.signal("TERM");
+    assert!(pushline.wait().success(), "nothing is lost");
+    pushline.log.wait_for_text("the output did not take our own figures");
 }
 
 #[test]

@@ -14,7 +14,7 @@ const TIERS: [&[&str]; 12] = [
     &["sink"],
     &["writer"],
     &["server", "auth", "shutdown"],
-    &["gate"],
+    &["gate", "emitter"],
     &["config", "cli"],
     &["app"],
 ];
