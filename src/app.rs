@@ -9,6 +9,7 @@
 
 use crate::auth::{self, Auth};
 use crate::config::{self, Change, Config};
+use crate::emitter::{self, Emitter};
 use crate::gate::{self, Gate, Links, Listeners};
 use crate::live::Live;
 use crate::log::{self, Log};
@@ -84,6 +85,8 @@ enum Event {
     ThreadLost(&'static str),
     WriterEnded,
     Watched(Health),
+    /// Nothing new comes any more: the gate and the queue are closed.
+    Closed,
 }
 
 /// How often the main thread looks whether the status that a supervisor shows is still true.
@@ -151,7 +154,7 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
     let private = server::start(workers, service, on_lost.clone());
     let (private, lifeline) = private.map_err(Error::System)?;
     watch(&supervisor, lifeline, &log, events.clone()).map_err(Error::System)?;
-    let signalled = events;
+    let signalled = events.clone();
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
         .map_err(Error::System)?;
     let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
@@ -167,7 +170,7 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let running = Running {
+    let mut running = Running {
         config,
         load,
         log,
@@ -177,10 +180,13 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
         gate,
         auth,
         settings,
+        emitter: None,
+        events,
         inbox,
         supervisor,
         health: Health::Good,
     };
+    running.emit().map_err(Error::System)?;
     running.wait()
 }
 
@@ -227,6 +233,9 @@ struct Running {
     gate: Gate,
     auth: Live<Auth>,
     settings: Live<Settings>,
+    /// Where own figures go to the output.
+    emitter: Option<Emitter>,
+    events: Sender<Event>,
     inbox: Receiver<Event>,
     supervisor: Supervisor,
     health: Health,
@@ -251,7 +260,8 @@ impl Running {
                 }
                 Ok(Event::Watched(health)) => self.watched(health),
                 Err(RecvTimeoutError::Timeout) => self.supervisor.status(&self.status()),
-                Err(RecvTimeoutError::Disconnected) => return self.drain(),
+                // Neither comes before the end has begun.
+                Ok(Event::Closed) | Err(RecvTimeoutError::Disconnected) => return self.drain(),
             }
         }
     }
@@ -309,10 +319,30 @@ impl Running {
         self.queue.replace(config.output.queue);
         self.gate.replace(config.server.gate.clone());
         self.log.replace(config.log.level, config.log.format);
+        let is_other_interval = config.telemetry != self.config.telemetry;
         // As much as the old level or the new one lets through: its own change is told too.
         let level = config.log.level.max(self.config.log.level);
         tell_changes(&Log::new(level, config.log.format), &changes, credentials);
         self.config = config;
+        if is_other_interval && let Err(error) = self.emit() {
+            self.log.error("own figures cannot be emitted", &[("error", &error)]);
+        }
+    }
+
+    /// Begins to emit own figures as the configuration says now.
+    fn emit(&mut self) -> io::Result<()> {
+        if let Some(emitter) = self.emitter.take() {
+            emitter.stop();
+        }
+        let links = emitter::Links {
+            push: self.config.push(),
+            queue: self.queue.clone(),
+            telemetry: Arc::clone(&self.telemetry),
+            log: Arc::clone(&self.log),
+        };
+        let interval = self.config.telemetry.emit_interval;
+        self.emitter = interval.map(|interval| Emitter::start(interval, links)).transpose()?;
+        Ok(())
     }
 
     /// Nothing more can be written: what is in hand gets its answer, a push that was written its
@@ -330,28 +360,32 @@ impl Running {
     fn drain(self) -> Result<(), Error> {
         let Running { config, log, telemetry, queue, writer, gate, inbox, mut supervisor, .. } =
             self;
+        let (emitter, events) = (self.emitter, self.events);
         let after = config.output.drain_timeout;
         supervisor
             .stopping(after + 2 * DRAIN_PATIENCE, "draining: no new pushes, writing the rest");
         let deadline = Instant::now() + after;
         log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
+        if let Some(emitter) = emitter {
+            emitter.stop();
+        }
         let gate_closed = thread::spawn(move || {
             let cut_off = gate.close(deadline);
             queue.close(deadline);
+            tell(&events, Event::Closed);
             cut_off
         });
-        // The writer may hang in a write that never returns: then the deadline ends the process.
-        loop {
-            let left = (deadline + DRAIN_PATIENCE).saturating_duration_since(Instant::now());
-            match inbox.recv_timeout(left) {
-                Ok(Event::WriterEnded) => break,
-                Ok(Event::Signal(Request::Stop)) => return Err(Error::Impatient),
-                Ok(Event::Watched(Health::Good)) => supervisor.alive(),
-                Ok(_) => {}
-                Err(_) => {
-                    let batch_count = telemetry.queue_batches.get();
-                    return Err(Error::Undrained { batch_count, after });
-                }
+        let left = wait_for_writer(&inbox, &telemetry, &supervisor, deadline);
+        let batch_count = telemetry.queue_batches.get();
+        match left {
+            Left::Ended => {}
+            Left::Impatient => return Err(Error::Impatient),
+            Left::Hanging if batch_count > 0 => {
+                return Err(Error::Undrained { batch_count, after });
+            }
+            Left::Hanging => {
+                log.info("stopped, the output did not take our own figures", &[]);
+                return Ok(());
             }
         }
         let cut_off = gate_closed.join().unwrap_or_default();
@@ -363,6 +397,40 @@ impl Running {
             Ok(Outcome::Undrained { batch_count }) => Err(Error::Undrained { batch_count, after }),
             Ok(Outcome::OutputEnded(error)) => Err(Error::OutputEnded(error)),
             Err(_) => Err(Error::ThreadLost("the writer panicked")),
+        }
+    }
+}
+
+/// How the writer is left at the end.
+enum Left {
+    /// It has ended.
+    Ended,
+    /// It has not: it hangs in a write that never returns.
+    Hanging,
+    /// A second signal came.
+    Impatient,
+}
+
+/// Waits for the writer to end: until `deadline`, and a moment more, since its write may never
+/// return; no longer than that moment where only lines of our own are left.
+fn wait_for_writer(
+    inbox: &Receiver<Event>,
+    telemetry: &Telemetry,
+    supervisor: &Supervisor,
+    deadline: Instant,
+) -> Left {
+    let mut end = deadline + DRAIN_PATIENCE;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match inbox.recv_timeout(left) {
+            Ok(Event::WriterEnded) => return Left::Ended,
+            Ok(Event::Signal(Request::Stop)) => return Left::Impatient,
+            Ok(Event::Closed) if telemetry.queue_batches.get() == 0 => {
+                end = end.min(Instant::now() + DRAIN_PATIENCE);
+            }
+            Ok(Event::Watched(Health::Good)) => supervisor.alive(),
+            Ok(_) => {}
+            Err(_) => return Left::Hanging,
         }
     }
 }

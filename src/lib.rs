@@ -46,6 +46,7 @@ pub mod writer;
 
 // The front: connections, requests, signals, and who watches over the process.
 pub mod auth;
+pub mod emitter;
 pub mod gate;
 pub mod server;
 pub mod shutdown;

@@ -9,11 +9,11 @@
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::live::Live;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reason, Telemetry};
 use crossbeam_channel::RecvTimeoutError;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,19 @@ pub enum Refusal {
     OutputEnded,
 }
 
+impl Refusal {
+    /// How it is counted.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Refusal::Stalled { .. } => Reason::Stalled,
+            Refusal::Full { .. } => Reason::QueueFull,
+            Refusal::TimedOut { .. } => Reason::AckTimedOut,
+            Refusal::ShuttingDown => Reason::ShuttingDown,
+            Refusal::OutputEnded => Reason::OutputEnded,
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -101,9 +114,19 @@ const BATCH_OVERHEAD_BYTES: usize = 128;
 /// Buffers of written batches that are kept for later ones.
 const SPARES_MAX: usize = 8;
 
+/// Whose lines a batch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A push: they are owed to its pusher.
+    Push,
+    /// Our own figures: they are owed to nobody.
+    Own,
+}
+
 /// The lines of one push, on their way.
 #[derive(Debug)]
 pub struct Batch {
+    origin: Origin,
     /// Whole lines, each with its LF.
     pub lines: Vec<u8>,
     /// How many lines.
@@ -118,8 +141,17 @@ impl Batch {
         self.reply.is_some_and(|(_, deadline)| now >= deadline)
     }
 
+    /// Whether somebody waits for it to be written.
+    pub fn is_push(&self) -> bool {
+        self.origin == Origin::Push
+    }
+
     fn cost(&self) -> usize {
-        self.lines.len().saturating_add(BATCH_OVERHEAD_BYTES)
+        match self.origin {
+            Origin::Push => self.lines.len().saturating_add(BATCH_OVERHEAD_BYTES),
+            // OK because there is one of them at most, of a size that we know.
+            Origin::Own => 0,
+        }
     }
 }
 
@@ -158,6 +190,8 @@ struct Shared<R> {
     /// Tells the warden of new options.
     look_again: Condvar,
     spares: Mutex<Vec<Vec<u8>>>,
+    /// Lines of our own wait for the writer.
+    has_own: AtomicBool,
 }
 
 /// What waits for the writer.
@@ -303,6 +337,7 @@ pub fn channel<R: Reply>(
         has_room: Condvar::new(),
         look_again: Condvar::new(),
         spares: Mutex::default(),
+        has_own: AtomicBool::new(false),
     });
     let sender = Sender { channel: sender, shared: Arc::clone(&shared) };
     let warden = Warden { shared: Arc::clone(&shared) };
@@ -367,7 +402,7 @@ impl<R: Reply> Sender<R> {
         }
         let Options { acknowledge, ack_timeout, .. } = *shared.options.read();
         let deadline = Instant::now() + ack_timeout;
-        let mut batch = Batch { lines, line_count, reply: None };
+        let mut batch = Batch { origin: Origin::Push, lines, line_count, reply: None };
         let cost = batch.cost();
         let mut waiting = match reserve(shared, cost, deadline) {
             Ok(waiting) => waiting,
@@ -390,6 +425,17 @@ impl<R: Reply> Sender<R> {
         if let Some(reply) = unanswered {
             reply.answer(Ok(()));
         }
+    }
+
+    /// Hands over lines of our own, that nobody waits for and nothing is refused for. They are left
+    /// out, and false is returned, where the output is not ready or has not taken the ones before.
+    pub fn offer(&self, lines: Vec<u8>, line_count: u32) -> bool {
+        let shared = &*self.shared;
+        if shared.ready().is_err() || shared.has_own.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let batch = Batch { origin: Origin::Own, lines, line_count, reply: None };
+        self.channel.send(Message::Batch(batch)).is_ok()
     }
 
     fn tell(&self, message: Message) {
@@ -456,8 +502,7 @@ impl<R: Reply> Receiver<R> {
         let mut waiting = self.shared.lock();
         let numbers = batches.iter().filter_map(|batch| batch.reply);
         self.replies.extend(numbers.filter_map(|(number, _)| waiting.take(number)));
-        let cost = batches.iter().map(Batch::cost).sum();
-        self.let_go(waiting, cost, batches.len() as u64);
+        self.let_go(waiting, batches);
         for reply in self.replies.drain(..) {
             reply.answer(Ok(()));
         }
@@ -468,7 +513,7 @@ impl<R: Reply> Receiver<R> {
     pub fn refuse(&self, batch: Batch, refusal: Refusal) {
         let mut waiting = self.shared.lock();
         let reply = batch.reply.and_then(|(number, _)| waiting.take(number));
-        self.let_go(waiting, batch.cost(), 1);
+        self.let_go(waiting, std::slice::from_ref(&batch));
         self.shared.give_back([batch.lines]);
         if let Some(reply) = reply {
             reply.answer(Err(refusal));
@@ -481,14 +526,19 @@ impl<R: Reply> Receiver<R> {
         self.refuse(batch, Refusal::TimedOut { after });
     }
 
-    fn let_go(&self, mut waiting: MutexGuard<'_, Waiting<R>>, cost: usize, count: u64) {
+    fn let_go(&self, mut waiting: MutexGuard<'_, Waiting<R>>, batches: &[Batch]) {
+        let cost: usize = batches.iter().map(Batch::cost).sum();
         waiting.bytes -= cost;
         let is_waited_for = waiting.workers > 0;
         drop(waiting);
         if is_waited_for {
             self.shared.has_room.notify_all();
         }
-        self.shared.telemetry.queue_batches.lower(count);
+        let pushes = batches.iter().filter(|batch| batch.is_push()).count();
+        if pushes < batches.len() {
+            self.shared.has_own.store(false, Ordering::Relaxed);
+        }
+        self.shared.telemetry.queue_batches.lower(pushes as u64);
         self.shared.telemetry.queue_bytes.lower(cost as u64);
     }
 
@@ -710,6 +760,25 @@ mod tests {
         let timed_out = Ok(Err(Refusal::TimedOut { after: SHORT }));
         assert_eq!(submit(&sender, vec![b'y']).recv(), timed_out, "nobody writes");
         assert!(next_batch(&receiver).reply.is_none() && next_batch(&receiver).reply.is_some());
+    }
+
+    #[test]
+    fn lines_of_our_own_wait_for_nothing_and_take_no_room_from_pushes() {
+        let (sender, mut receiver) = queue(Acknowledge::Written, LONG);
+        assert!(sender.offer(vec![b'x'; 20_000], 1));
+        assert!(!sender.offer(b"again".to_vec(), 1), "those before are not taken yet");
+        let pushed = submit(&sender, b"push".to_vec());
+        let batches = [next_batch(&receiver), next_batch(&receiver)];
+        assert_eq!(batches.each_ref().map(Batch::is_push), [false, true]);
+        let telemetry = Arc::clone(&receiver.shared.telemetry);
+        assert_eq!(telemetry.queue_batches.get(), 1, "the push");
+        receiver.acknowledge(&mut batches.into());
+        assert_eq!(pushed.recv(), Ok(Ok(())));
+        assert_eq!(telemetry.queue_batches.get(), 0);
+        assert!(sender.offer(b"again".to_vec(), 1));
+        receiver.acknowledge(&mut vec![next_batch(&receiver)]);
+        sender.close(Instant::now());
+        assert!(!sender.offer(b"late".to_vec(), 1), "the queue is closed");
     }
 
     #[test]

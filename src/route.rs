@@ -9,6 +9,7 @@
 //! in its part. Nothing is ever redirected.
 
 use crate::sample::{Label, Names, Quoted};
+use crate::telemetry::Reason;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -111,6 +112,13 @@ pub enum Error {
         /// The label's name, as sent.
         name: Vec<u8>,
     },
+}
+
+impl Error {
+    /// How it is counted: as one reason, whatever is wrong with the labels.
+    pub fn reason(&self) -> Reason {
+        Reason::Url
+    }
 }
 
 impl fmt::Display for Error {

@@ -12,11 +12,11 @@ use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::live::Live;
 use crate::log::Log;
 use crate::pulse::{Beat, Pulse};
-use crate::push::{self, Head, Input, Pusher};
+use crate::push::{self, Converted, Head, Input, Pusher};
 use crate::queue;
 use crate::route::{self, Group, Route};
 use crate::system;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reason, Telemetry};
 use std::collections::hash_map::RandomState;
 use std::fmt::{self, Write as _};
 use std::hash::BuildHasher;
@@ -103,6 +103,7 @@ pub fn start(
     let shut = listener.try_clone()?;
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
     let (server, service) = (Arc::new(server), Arc::new(service));
+    service.telemetry.workers.set(workers as u64);
     let pulse = Arc::new(Pulse::new(workers));
     for (number, beat) in pulse.beats().iter().enumerate() {
         let (server, service, beat) = (Arc::clone(&server), Arc::clone(&service), Arc::clone(beat));
@@ -181,6 +182,11 @@ struct Worker {
 /// The way back to the client of a push whose lines are on their way.
 pub struct Pending {
     writer: Box<dyn Write + Send>,
+    service: Arc<Service>,
+    /// The push, without its lines.
+    converted: Converted,
+    /// Bytes that it was sent with.
+    body_bytes: usize,
 }
 
 impl fmt::Debug for Pending {
@@ -193,9 +199,29 @@ impl queue::Reply for Pending {
     fn answer(mut self, outcome: Result<(), queue::Refusal>) {
         const ACCEPTED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         match outcome {
-            Ok(()) => send(&mut *self.writer, ACCEPTED),
-            Err(refusal) => send(&mut *self.writer, &unavailable(refusal).render(true)),
+            Ok(()) => {
+                self.count();
+                send(&mut *self.writer, ACCEPTED);
+            }
+            Err(refusal) => {
+                self.service.telemetry.refused(refusal.reason());
+                send(&mut *self.writer, &unavailable(refusal).render(true));
+            }
         }
+    }
+}
+
+impl Pending {
+    /// Counts an accepted push.
+    fn count(&self) {
+        let (telemetry, converted) = (&self.service.telemetry, &self.converted);
+        telemetry.accepted(converted.format.name(), converted.coding.name());
+        telemetry.body_bytes.add(self.body_bytes as u64);
+        telemetry.decoded_bytes.add(converted.decoded_bytes as u64);
+        telemetry.samples_read.add(converted.sample_count);
+        telemetry.skipped_not_finite.add(converted.skipped.not_finite);
+        telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
+        telemetry.skipped_filtered.add(converted.skipped.filtered);
     }
 }
 
@@ -209,8 +235,8 @@ fn send(writer: &mut dyn Write, answer: &str) {
 /// What a request comes to.
 enum Outcome {
     Answer(Answer),
-    /// Lines of an accepted push, and how many: the queue answers it.
-    Lines(Vec<u8>, u32),
+    /// A push that became lines, and how many bytes it was sent with: the queue answers it.
+    Accepted(Converted, usize),
 }
 
 impl From<Answer> for Outcome {
@@ -308,22 +334,29 @@ impl Worker {
             // One unusually large push must not hold its memory until the next one.
             self.body.clear();
             self.body.shrink_to(KEPT_BUFFER_BYTES_MAX);
-            let outcome = outcome.unwrap_or_else(|_| self.recover().into());
+            let outcome = outcome.unwrap_or_else(|_| self.recover(request.method()).into());
             let with_body = *request.method() != tiny_http::Method::Head;
+            self.service.telemetry.workers_busy.lower(1);
             let mut writer = request.into_writer();
             match outcome {
                 Outcome::Answer(answer) => send(&mut *writer, &answer.render(with_body)),
-                Outcome::Lines(lines, count) => {
-                    self.service.queue.submit(lines, count, Pending { writer });
+                Outcome::Accepted(mut converted, body_bytes) => {
+                    let lines = std::mem::take(&mut converted.lines);
+                    let count = converted.line_count;
+                    let service = Arc::clone(&self.service);
+                    let pending = Pending { writer, service, converted, body_bytes };
+                    self.service.queue.submit(lines, count, pending);
                 }
             }
-            self.service.telemetry.workers_busy.lower(1);
         }
     }
 
     /// After a panic: what was in hand may be half-done, so it is made anew.
-    fn recover(&mut self) -> Answer {
+    fn recover(&mut self, method: &tiny_http::Method) -> Answer {
         self.service.telemetry.worker_panics.increment();
+        if matches!(method, tiny_http::Method::Put | tiny_http::Method::Post) {
+            self.service.telemetry.refused(Reason::Panic);
+        }
         self.service.log.error("a worker panicked, the request is answered with 500", &[]);
         self.pusher = Pusher::new(self.service.settings.read().push);
         Answer::text(500, "a defect of pushline, see its log")
@@ -345,26 +378,36 @@ impl Worker {
             Ok(Route::Delete) => Answer::empty(202),
             Ok(Route::Options) => Answer { headers: ALLOW, ..Answer::empty(200) },
             Ok(Route::MethodNotAllowed) => Answer { headers: ALLOW, ..Answer::empty(405) },
-            Ok(Route::OwnMetrics) => Answer {
-                status: 200,
-                content_type: "text/plain; version=0.0.4; charset=utf-8",
-                body: self.service.telemetry.render(),
-                headers: "",
-            },
+            Ok(Route::OwnMetrics) => self.own_metrics(),
             Ok(Route::Healthy) => Answer::text(200, "healthy"),
             Ok(Route::Ready) => match self.service.queue.ready() {
                 Ok(()) => Answer::text(200, "ready"),
                 Err(refusal) => unavailable(refusal),
             },
             Ok(Route::NotFound) => Answer::text(404, "not found"),
-            Err(error) => Answer::text(400, error),
+            Err(error) => {
+                self.service.telemetry.refused(error.reason());
+                Answer::text(400, error)
+            }
         };
         answer.into()
+    }
+
+    fn own_metrics(&self) -> Answer {
+        let Service { telemetry, queue, .. } = &*self.service;
+        telemetry.ready.set(u64::from(queue.ready().is_ok()));
+        Answer {
+            status: 200,
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body: telemetry.render(),
+            headers: "",
+        }
     }
 
     fn push(&mut self, request: &mut tiny_http::Request, input: &Input, group: &Group) -> Outcome {
         self.body.reserve(request.body_length().unwrap_or_default());
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
+            self.service.telemetry.refused(Reason::Internal);
             return Answer::text(400, format_args!("the body cannot be read: {error}")).into();
         }
         let head = Head {
@@ -374,17 +417,10 @@ impl Worker {
             received_ns: now_ns(),
         };
         let Service { telemetry, queue, log, .. } = &*self.service;
-        telemetry.body_bytes.add(self.body.len() as u64);
         match self.pusher.convert(input, head, &self.body, queue.spare()) {
-            Ok(converted) => {
-                telemetry.decoded_bytes.add(converted.decoded_bytes as u64);
-                telemetry.samples_read.add(converted.sample_count);
-                telemetry.skipped_not_finite.add(converted.skipped.not_finite);
-                telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
-                telemetry.skipped_filtered.add(converted.skipped.filtered);
-                Outcome::Lines(converted.lines, converted.line_count)
-            }
+            Ok(converted) => Outcome::Accepted(converted, self.body.len()),
             Err(error) => {
+                telemetry.refused(error.reason());
                 log.debug("push refused", &[("url", &request.url()), ("error", &error)]);
                 Answer::text(error.status(), error).into()
             }
@@ -402,8 +438,8 @@ fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r
     request.headers().iter().find(is_it).map(|header| header.value.as_str())
 }
 
-/// Nanoseconds since the Unix epoch.
-fn now_ns() -> i64 {
+/// The time now, in nanoseconds since the Unix epoch.
+pub fn now_ns() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -95,6 +95,8 @@ impl<R: Reply> Writer<R> {
                 let batch_count = self.abandon();
                 match stop {
                     Stop::OutputEnded(error) => Outcome::OutputEnded(error),
+                    // Only lines of our own were left: nobody lost a push.
+                    Stop::OutOfTime if batch_count == 0 => Outcome::Drained,
                     Stop::OutOfTime => Outcome::Undrained { batch_count },
                 }
             }
@@ -272,16 +274,83 @@ impl<R: Reply> Writer<R> {
         }
     }
 
-    /// Lets go of everything that is not written; returns how many batches that were. Those of the
+    /// Lets go of everything that is not written; returns how many pushes that were. Those of the
     /// block in hand may be written in part: they get no answer but the end of their connection.
     fn abandon(&mut self) -> u64 {
-        let mut count = self.batches.len() as u64;
+        let mut count = self.batches.iter().map(|batch| u64::from(batch.is_push())).sum();
         while let Some(message) = self.receiver.take_waiting() {
             if let Message::Batch(batch) = message {
+                count += u64::from(batch.is_push());
                 self.receiver.refuse(batch, Refusal::OutputEnded);
-                count += 1;
             }
         }
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Format, Level};
+    use crate::queue::{self, Acknowledge, Options};
+    use std::sync::mpsc::{self, Sender};
+
+    /// An output that takes nothing, and tells when it was asked to.
+    struct Stuck(Sender<()>);
+
+    impl Sink for Stuck {
+        fn begin(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn write(&mut self, _: &[u8]) -> Result<usize, Trouble> {
+            if self.0.send(()).is_err() {
+                // OK because the test has seen enough.
+            }
+            thread::yield_now();
+            Err(Trouble::Blocked)
+        }
+
+        fn finish(&mut self, _: &[u8]) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn idle(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn reopen(&mut self) {}
+    }
+
+    /// Nobody waits for the answer.
+    #[derive(Debug)]
+    struct Unheard;
+
+    impl Reply for Unheard {
+        fn answer(self, _: Result<(), Refusal>) {}
+    }
+
+    /// Hands lines over by `hand_over`, waits until the writer has them in its hand, and closes the
+    /// queue: how the writer ends.
+    fn ended(hand_over: impl FnOnce(&queue::Sender<Unheard>)) -> Outcome {
+        let telemetry = Arc::new(Telemetry::new());
+        let (acknowledge, ack_timeout) = (Acknowledge::Queued, Duration::from_secs(20));
+        let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
+        let (sender, receiver, _) = queue::channel(options, 1, Arc::clone(&telemetry));
+        let (asked, was_asked) = mpsc::channel();
+        let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
+        let writer = spawn(receiver, Box::new(Stuck(asked)), telemetry, log, |_| {}).unwrap();
+        hand_over(&sender);
+        was_asked.recv().unwrap();
+        sender.close(Instant::now() + Duration::from_millis(20));
+        writer.join().unwrap()
+    }
+
+    #[test]
+    fn a_push_that_is_left_is_told_but_lines_of_our_own_are_not() {
+        let own = ended(|sender| assert!(sender.offer(b"own\n".to_vec(), 1)));
+        assert!(matches!(own, Outcome::Drained), "{own:?}");
+        let push = ended(|sender| sender.submit(b"a\n".to_vec(), 1, Unheard));
+        assert!(matches!(push, Outcome::Undrained { batch_count: 1 }), "{push:?}");
     }
 }

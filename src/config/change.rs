@@ -95,7 +95,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::{INPUT_KEYS, LOG_KEYS, OUTPUT_KEYS, SERVER_KEYS};
+    use super::super::keys::{INPUT_KEYS, LOG_KEYS, OUTPUT_KEYS, SERVER_KEYS, TELEMETRY_KEYS};
     use super::*;
 
     fn load(toml: &str) -> Config {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     /// Each key with another value than its default, and what else that value needs.
-    const OTHERS: [(&str, &str, &str); 24] = [
+    const OTHERS: [(&str, &str, &str); 32] = [
         ("server.listen", r#"["127.0.0.1:1"]"#, ""),
         ("server.workers", "3", ""),
         ("server.max_body_bytes", r#""1MiB""#, ""),
@@ -134,12 +134,20 @@ mod tests {
         ("output.fsync", "true", "output.target = \"file:/x\"\n"),
         ("log.level", r#""debug""#, ""),
         ("log.format", r#""json""#, ""),
+        ("telemetry.emit_interval", r#""1s""#, ""),
         ("inputs.pushgateway.route_prefix", r#""/x""#, ""),
         ("inputs.pushgateway.measurement_name", r#""x""#, ""),
         ("inputs.pushgateway.job_as_measurement", "true", ""),
         ("inputs.pushgateway.keep_exist_metric_name", "true", ""),
         ("inputs.pushgateway.honor_timestamps", "false", ""),
         ("inputs.pushgateway.utf8_names", "true", ""),
+        ("inputs.pushgateway.metric_allow", r#"["x*"]"#, ""),
+        ("inputs.pushgateway.metric_deny", r#"["x*"]"#, ""),
+        ("inputs.pushgateway.tags_rename", r#"{ x = "y" }"#, ""),
+        ("inputs.pushgateway.tags_drop", r#"["x"]"#, ""),
+        ("inputs.pushgateway.tags_add", r#"{ x = "y" }"#, ""),
+        ("inputs.pushgateway.measurements", r#"[{ prefix = "x_", name = "y" }]"#, ""),
+        ("inputs.pushgateway.measurement_prefix", r#""x""#, ""),
     ];
 
     #[test]
@@ -150,6 +158,7 @@ mod tests {
             .map(table("server"))
             .chain(OUTPUT_KEYS.iter().map(table("output")))
             .chain(LOG_KEYS.iter().map(table("log")))
+            .chain(TELEMETRY_KEYS.iter().map(table("telemetry")))
             .chain(INPUT_KEYS.iter().map(table("inputs.pushgateway")))
             .collect();
         for key in &keys {

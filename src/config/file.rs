@@ -4,7 +4,7 @@
 
 use super::Setting;
 use super::error::{Mistake, Place, What};
-use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS};
+use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS, TELEMETRY_KEYS};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -97,9 +97,12 @@ impl Reader<'_> {
                 "server" => self.table("server", value, &SERVER_KEYS, Key::Server),
                 "output" => self.table("output", value, &OUTPUT_KEYS, Key::Output),
                 "log" => self.table("log", value, &LOG_KEYS, Key::Log),
+                "telemetry" => self.table("telemetry", value, &TELEMETRY_KEYS, Key::Telemetry),
                 "inputs" => self.inputs(value),
                 other => {
-                    let allowed = "[server], [output], [log] and [[inputs.pushgateway]]".to_owned();
+                    let allowed =
+                        "[server], [output], [log], [telemetry] and [[inputs.pushgateway]]"
+                            .to_owned();
                     let key = other.to_owned();
                     self.mistake(name.span().start, What::Unknown { key, allowed });
                 }

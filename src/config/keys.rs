@@ -22,6 +22,8 @@ pub(super) enum Key {
     Output(&'static str),
     /// `[log]`
     Log(&'static str),
+    /// `[telemetry]`
+    Telemetry(&'static str),
     /// The `[[inputs.pushgateway]]` of that number.
     Input(usize, &'static str),
 }
@@ -41,6 +43,7 @@ pub(super) const SERVER_KEYS: [&str; 10] = [
 pub(super) const OUTPUT_KEYS: [&str; 6] =
     ["target", "ack", "ack_timeout", "drain_timeout", "queue_bytes", "fsync"];
 pub(super) const LOG_KEYS: [&str; 2] = ["level", "format"];
+pub(super) const TELEMETRY_KEYS: [&str; 1] = ["emit_interval"];
 pub(super) const INPUT_KEYS: [&str; 13] = [
     "route_prefix",
     "measurement_name",
@@ -121,6 +124,10 @@ pub(super) fn set(config: &mut Config, key: Key, raw: &Raw) -> Result<(), String
         Key::Server(name) => set_server(config, name, raw),
         Key::Output(name) => set_output(config, name, raw),
         Key::Log(name) => set_log(config, name, raw),
+        Key::Telemetry(_) => {
+            config.telemetry.emit_interval = interval(raw)?;
+            Ok(())
+        }
         Key::Input(number, name) => {
             while config.inputs.len() <= number {
                 config.inputs.push(InputConfig::default());
@@ -254,6 +261,19 @@ fn duration(raw: &Raw) -> Result<Duration, String> {
     duration
         .filter(|duration| (MIN..=MAX).contains(duration))
         .ok_or_else(|| "between 1ms and 24h, as \"10s\" or \"500ms\"".to_owned())
+}
+
+/// How often something is done; `"0s"` is never.
+fn interval(raw: &Raw) -> Result<Option<Duration>, String> {
+    const MIN: Duration = Duration::from_secs(1);
+    if let Raw::Text(text) | Raw::Variable(text) = raw
+        && value::duration(text) == Some(Duration::ZERO)
+    {
+        return Ok(None);
+    }
+    let found = duration(raw).ok().filter(|found| *found >= MIN);
+    let allowed = || "\"0s\" (off) or between 1s and 24h, as \"10s\" or \"1m\"".to_owned();
+    found.map(Some).ok_or_else(allowed)
 }
 
 fn choice<T: Copy>(raw: &Raw, choices: &[(&str, T)]) -> Result<T, String> {

@@ -38,6 +38,8 @@ pub struct Config {
     pub output: Output,
     /// `[log]`
     pub log: Log,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
     /// `[[inputs.pushgateway]]`, at least one.
     pub inputs: Vec<InputConfig>,
 }
@@ -75,6 +77,13 @@ pub struct Log {
     pub level: log::Level,
     /// How it looks.
     pub format: log::Format,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Telemetry {
+    /// How often own figures go to the output; none where they never do.
+    pub emit_interval: Option<Duration>,
 }
 
 /// One `[[inputs.pushgateway]]`, key by key.
@@ -147,6 +156,7 @@ impl Default for Config {
                 durability: Durability::Written,
             },
             log: Log::default(),
+            telemetry: Telemetry::default(),
             inputs: vec![InputConfig::default()],
         }
     }

@@ -56,7 +56,9 @@ impl Config {
         writeln!(f, "drain_timeout = \"{}\"", duration_text(output.drain_timeout))?;
         writeln!(f, "queue_bytes = \"{}\"", size_text(queue.bytes_max))?;
         writeln!(f, "fsync = {}\n", output.durability == Durability::Synced)?;
-        writeln!(f, "[log]\nlevel = \"{level}\"\nformat = \"{format}\"")
+        writeln!(f, "[log]\nlevel = \"{level}\"\nformat = \"{format}\"")?;
+        let emit_interval = duration_text(self.telemetry.emit_interval.unwrap_or_default());
+        writeln!(f, "\n[telemetry]\nemit_interval = \"{emit_interval}\"")
     }
 }
 

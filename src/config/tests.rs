@@ -19,7 +19,13 @@ fn load_with(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String>
 fn conf_sample_is_the_defaults() {
     let sample = include_str!("../../conf.sample");
     assert_eq!(load(sample).unwrap(), Config::default());
-    for key in keys::SERVER_KEYS.iter().chain(&keys::OUTPUT_KEYS).chain(&keys::INPUT_KEYS) {
+    for key in keys::SERVER_KEYS
+        .iter()
+        .chain(&keys::OUTPUT_KEYS)
+        .chain(&keys::LOG_KEYS)
+        .chain(&keys::TELEMETRY_KEYS)
+        .chain(&keys::INPUT_KEYS)
+    {
         assert!(sample.contains(&format!("\n{key} = ")), "{key} is not shown");
     }
 }
@@ -45,6 +51,8 @@ fn what_is_printed_reads_back_as_the_same() {
         [log]
         level = "debug"
         format = "json"
+        [telemetry]
+        emit_interval = "1500ms"
         [[inputs.pushgateway]]
         route_prefix = "a/b/"
         measurement_name = "m\n"
@@ -76,6 +84,24 @@ fn what_is_printed_reads_back_as_the_same() {
 }
 
 #[test]
+fn an_emit_interval_is_nothing_or_at_least_a_second() {
+    for nothing in ["0s", "0ms", "0h"] {
+        let toml = format!("[telemetry]\nemit_interval = \"{nothing}\"");
+        assert_eq!(load(&toml).unwrap().telemetry.emit_interval, None, "{nothing}");
+    }
+    let toml = "[telemetry]\nemit_interval = \"1s\"";
+    let second = Duration::from_secs(1);
+    assert_eq!(load(toml).unwrap().telemetry.emit_interval, Some(second));
+    for wrong in ["\"999ms\"", "\"25h\"", "10"] {
+        let want = format!(
+            "F:2:17: telemetry.emit_interval is {wrong}, \
+             must be \"0s\" (off) or between 1s and 24h, as \"10s\" or \"1m\""
+        );
+        assert_eq!(load(&format!("[telemetry]\nemit_interval = {wrong}")).unwrap_err(), want);
+    }
+}
+
+#[test]
 fn the_file_of_datakit_works_unchanged() {
     let config = load(include_str!("../../tests/data/datakit-pushgateway.conf")).unwrap();
     let input = &config.inputs()[0];
@@ -92,6 +118,7 @@ fn the_environment_wins_over_the_file() {
         ("PUSHLINE_SERVER_LISTEN", "127.0.0.1:1, unix:/run/y"),
         ("PUSHLINE_SERVER_WORKERS", "7"),
         ("PUSHLINE_OUTPUT_QUEUE_BYTES", "1MiB"),
+        ("PUSHLINE_TELEMETRY_EMIT_INTERVAL", "1m"),
         ("ENV_INPUT_PUSHGATEWAY_ROUTE_PREFIX", "v1/"),
         ("ENV_INPUT_PUSHGATEWAY_JOB_AS_MEASUREMENT", "T"),
         ("HOME", "/root"),
@@ -101,6 +128,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.server.gate.listen.len(), 2);
     assert_eq!(config.workers(), 7);
     assert_eq!(config.output.queue.bytes_max, 1 << 20);
+    assert_eq!(config.telemetry.emit_interval, Some(Duration::from_secs(60)));
     let prefixes: Vec<_> = config.inputs.iter().map(|input| &*input.route_prefix).collect();
     assert_eq!(prefixes, ["/v1", "/b"]);
     assert_eq!(config.inputs()[0].mapping.measurement, Measurement::Job);
@@ -140,7 +168,7 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         ("[log]\nlevle = \"info\"", "F:2:1: \"log.levle\" is not known, allowed are level, format"),
         (
             "[sever]\n",
-            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log] and [[inputs.pushgateway]]",
+            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log], [telemetry] and [[inputs.pushgateway]]",
         ),
         (
             "[[inputs.prom]]\n",

@@ -91,6 +91,15 @@ impl Method {
         }
     }
 
+    /// The method that a head begins with, whether or not the rest of it can be read. Empty lines
+    /// may stand before it, as for [`read`].
+    pub(super) fn at_start(received: &[u8]) -> Method {
+        let line = received.trim_ascii_start();
+        let end = line.iter().position(|byte| *byte == b' ').unwrap_or(0);
+        let name = line.get(..end).unwrap_or_default();
+        Method::of(std::str::from_utf8(name).unwrap_or_default())
+    }
+
     /// Whether it pushes.
     pub(super) fn is_push(self) -> bool {
         matches!(self, Method::Push(_))
@@ -282,6 +291,21 @@ mod tests {
         );
         assert_eq!((head.len, head.framing), (GOOD.len(), Framing::Length(12)));
         assert_eq!(GOOD.get(head.authorization.unwrap()), Some(&b"Basic eA=="[..]));
+    }
+
+    #[test]
+    fn the_method_is_known_before_the_head_is_whole() {
+        for (start, want) in [
+            (&b"POST /metrics/job/x HTTP/9"[..], Method::Push("POST")),
+            (b"\r\n\nPUT ", Method::Push("PUT")),
+            (b"HEAD /\0", Method::Head),
+            (b"POST", Method::Other),
+            (b"post / HTTP/1.1", Method::Other),
+            (b"\xff\xfe \xfd", Method::Other),
+            (b"", Method::Other),
+        ] {
+            assert_eq!(Method::at_start(start), want, "{}", start.escape_ascii());
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::server::reason;
+use crate::telemetry::Reason;
 use std::fmt;
 use std::time::Duration;
 
@@ -58,6 +59,22 @@ impl Refusal {
             Refusal::NoAnswer => 500,
             Refusal::OutOfMemory { .. } | Refusal::NoWorker => 503,
             Refusal::Version => 505,
+        }
+    }
+
+    /// How it is counted.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Refusal::Malformed(_) => Reason::Request,
+            Refusal::CutShort { .. } => Reason::CutShort,
+            Refusal::Unauthorized { .. } => Reason::Unauthorized,
+            Refusal::TimedOut { .. } => Reason::TimedOut,
+            Refusal::BodyTooLarge { .. } => Reason::BodyTooLarge,
+            Refusal::HeadTooLarge => Reason::HeadTooLarge,
+            Refusal::NoAnswer => Reason::Internal,
+            Refusal::OutOfMemory { .. } => Reason::Memory,
+            Refusal::NoWorker => Reason::NoWorker,
+            Refusal::Version => Reason::HttpVersion,
         }
     }
 

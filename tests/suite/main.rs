@@ -34,5 +34,6 @@ mod reload;
 mod rules;
 mod similar;
 mod supervised;
+mod telemetry;
 mod tidy;
 mod vectors;

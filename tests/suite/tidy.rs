@@ -14,7 +14,7 @@ const TIERS: [&[&str]; 12] = [
     &["sink"],
     &["writer"],
     &["server", "auth", "shutdown", "supervisor"],
-    &["gate", "watchdog"],
+    &["gate", "watchdog", "emitter"],
     &["config", "cli"],
     &["app"],
 ];

@@ -1,7 +1,7 @@
 //! The answer to a request, a worker's or the gate's own, and what becomes of the connection behind
 //! it.
 
-use super::super::head::Persistence;
+use super::super::head::{Method, Persistence};
 use super::super::lanes;
 use super::super::refusal::Refusal;
 use super::super::stream::Moved;
@@ -44,7 +44,17 @@ impl Connection {
     /// Answers instead of a worker; the connection is closed behind that.
     pub(in super::super) fn refuse(&mut self, refusal: &Refusal, turn: &Turn<'_>) {
         let elapsed = turn.now.saturating_duration_since(self.since);
-        turn.shared.telemetry.answered("other", refusal.status(), elapsed);
+        // Until a head is read, the method is what the bytes begin with.
+        let method = match self.state {
+            State::Head => Method::at_start(turn.input.rest()),
+            _ => self.head.method,
+        };
+        let telemetry = &turn.shared.telemetry;
+        telemetry.answered(method.name(), refusal.status(), elapsed);
+        // No route is known here: each PUT and POST counts as a push.
+        if method.is_push() {
+            telemetry.refused(refusal.reason());
+        }
         turn.shared.log.debug("request refused", &[("error", refusal)]);
         self.lease.give_back();
         self.body = Vec::new();
