@@ -11,6 +11,7 @@ use crate::queue;
 use crate::server::{self, Service};
 use crate::shutdown::{self, Request};
 use crate::sink;
+use crate::status::{Setup, Status};
 use crate::system;
 use crate::telemetry::Telemetry;
 use crate::writer::{self, Outcome};
@@ -101,24 +102,36 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
         .map_err(Error::System)?;
     let lost = events.clone();
     let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
+    // One worker more than can push: it answers probes while all pushes wait for the output.
+    let workers = config.workers() + 1;
+    let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
+    let setup = Setup {
+        started_ns: server::now_ns(),
+        listen: addresses.clone(),
+        target: config.output.target.to_string(),
+        workers,
+        telemetry: Arc::clone(&telemetry),
+        queue: queue.clone(),
+    };
+    let status = Arc::new(Status::new(setup, config.facts()));
     let service = Service {
         inputs: config.inputs(),
         push: config.push(),
         queue: queue.clone(),
         telemetry: Arc::clone(&telemetry),
+        status: Arc::clone(&status),
         log: Arc::clone(&log),
     };
-    // One worker more than can push: it answers probes while all pushes wait for the output.
-    let private = server::start(config.workers() + 1, service, on_lost.clone());
+    let private = server::start(workers, service, on_lost.clone());
     let private = private.map_err(Error::System)?;
     let signalled = events;
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
         .map_err(Error::System)?;
-    let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
     let links = Links {
         private,
         auth: Arc::clone(&auth),
         telemetry: Arc::clone(&telemetry),
+        status: Arc::clone(&status),
         log: Arc::clone(&log),
     };
     let gate = Gate::open(listeners, config.server.gate.clone(), links, on_lost);
@@ -127,7 +140,7 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let running = Running { config, log, telemetry, queue, writer, gate, auth, inbox };
+    let running = Running { config, log, telemetry, status, queue, writer, gate, auth, inbox };
     running.wait()
 }
 
@@ -142,6 +155,7 @@ struct Running {
     config: Config,
     log: Arc<Log>,
     telemetry: Arc<Telemetry>,
+    status: Arc<Status>,
     queue: queue::Sender,
     writer: JoinHandle<Outcome>,
     gate: Gate,
@@ -186,6 +200,7 @@ impl Running {
     }
 
     fn drain(self) -> Result<(), Error> {
+        self.status.drains();
         let Running { config, log, telemetry, queue, writer, gate, inbox, .. } = self;
         let after = config.output.drain_timeout;
         let deadline = Instant::now() + after;

@@ -43,6 +43,9 @@ pub mod sink;
 
 pub mod writer;
 
+// What an operator sees of all of it.
+pub mod status;
+
 // The front: connections, requests, signals.
 pub mod auth;
 pub mod gate;

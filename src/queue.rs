@@ -227,6 +227,11 @@ impl Sender {
         self.shared.ready()
     }
 
+    /// For how long the output has taken nothing though it should; zero while it flows.
+    pub fn stuck_for(&self) -> Duration {
+        self.shared.stuck_for()
+    }
+
     /// Refuses pushes from here on, and lets the writer end once it has written what stands in the
     /// queue, at the latest at `deadline`.
     pub fn close(&self, deadline: Instant) {

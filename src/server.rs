@@ -13,6 +13,8 @@ use crate::log::Log;
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue::{self, Submitter};
 use crate::route::{self, Group, Route};
+use crate::sample::Quoted;
+use crate::status::{self, Status};
 use crate::system;
 use crate::telemetry::Telemetry;
 use std::collections::hash_map::RandomState;
@@ -40,6 +42,8 @@ pub struct Service {
     pub queue: queue::Sender,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
+    /// Who is told of each push, and shows it.
+    pub status: Arc<Status>,
     /// Where events go.
     pub log: Arc<Log>,
 }
@@ -240,14 +244,39 @@ impl Worker {
                 body: self.service.telemetry.render(),
                 headers: "",
             },
+            Ok(Route::Page) if status::is_admitted(header(request, "Accept")) => Answer {
+                status: 200,
+                content_type: status::CONTENT_TYPE,
+                body: status::PAGE.to_owned(),
+                headers: status::HEADERS,
+            },
+            Ok(Route::Status) => Answer {
+                status: 200,
+                content_type: status::REPORT_CONTENT_TYPE,
+                body: self.service.status.report(now_ns()),
+                headers: status::REPORT_HEADERS,
+            },
             Ok(Route::Healthy) => Answer::text(200, "healthy"),
             Ok(Route::Ready) => match self.service.queue.ready() {
                 Ok(()) => Answer::text(200, "ready"),
                 Err(refusal) => unavailable(refusal),
             },
-            Ok(Route::NotFound) => Answer::text(404, "not found"),
-            Err(error) => Answer::text(400, error),
+            Ok(Route::Page | Route::NotFound) => self.not_found(request),
+            Err(error) => {
+                self.service.status.turned_away(400, &error, now_ns());
+                Answer::text(400, error)
+            }
         }
+    }
+
+    /// A push that no input takes is a mistake that somebody looks for; any other path is not.
+    fn not_found(&self, request: &tiny_http::Request) -> Answer {
+        if matches!(request.method(), tiny_http::Method::Post | tiny_http::Method::Put) {
+            let url = Quoted(request.url().as_bytes());
+            let error = format_args!("no input takes a push to {url}");
+            self.service.status.turned_away(404, &error, now_ns());
+        }
+        Answer::text(404, "not found")
     }
 
     fn push(&mut self, request: &mut tiny_http::Request, input: usize, group: &Group) -> Answer {
@@ -257,11 +286,13 @@ impl Worker {
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
             return Answer::text(400, format_args!("the body cannot be read: {error}"));
         }
+        let seen =
+            status::Push { route_prefix: &input.endpoint.prefix, group, received_ns: now_ns() };
         let head = Head {
             group,
             content_type: header(request, "Content-Type"),
             content_encoding: header(request, "Content-Encoding"),
-            received_ns: now_ns(),
+            received_ns: seen.received_ns,
         };
         let buffer = std::mem::take(&mut self.lines);
         let telemetry = &self.service.telemetry;
@@ -272,19 +303,30 @@ impl Worker {
                 telemetry.samples_read.add(converted.sample_count);
                 telemetry.skipped_not_finite.add(converted.skipped.not_finite);
                 telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
+                let tally = status::Tally {
+                    format: converted.format,
+                    coding: converted.coding,
+                    sample_count: converted.sample_count,
+                    line_count: converted.line_count,
+                };
                 match self.submitter.submit(converted.lines, converted.line_count) {
                     Ok(mut buffer) => {
+                        self.service.status.accepted(&seen, &tally);
                         buffer.clear();
                         buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
                         self.lines = buffer;
                         Answer::empty(200)
                     }
-                    Err(refusal) => unavailable(refusal),
+                    Err(refusal) => {
+                        self.service.status.refused(&seen, 503, &refusal);
+                        unavailable(refusal)
+                    }
                 }
             }
             Err(error) => {
                 let url = request.url();
                 self.service.log.debug("push refused", &[("url", &url), ("error", &error)]);
+                self.service.status.refused(&seen, error.status(), &error);
                 Answer::text(error.status(), error)
             }
         }
@@ -302,7 +344,7 @@ fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r
 }
 
 /// Nanoseconds since the Unix epoch.
-fn now_ns() -> i64 {
+pub fn now_ns() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -7,6 +7,7 @@
 
 mod environment;
 mod error;
+mod facts;
 mod file;
 mod keys;
 mod print;

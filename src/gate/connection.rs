@@ -11,6 +11,8 @@ use super::stream::Stream;
 use crate::auth::Auth;
 use crate::limits::{HEAD_BYTES_MAX, KEPT_BODY_BYTES_MAX, KIB};
 use crate::log::Log;
+use crate::server::now_ns;
+use crate::status::Status;
 use crate::telemetry::Telemetry;
 use std::io;
 use std::net::Shutdown;
@@ -27,6 +29,7 @@ pub(super) struct Shared {
     pub(super) key_line: String,
     pub(super) auth: Arc<Auth>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) status: Arc<Status>,
     pub(super) log: Arc<Log>,
 }
 
@@ -89,6 +92,7 @@ impl Connection {
                 Err(End::Refused(refusal)) => {
                     self.shared.telemetry.answered("other", refusal.status(), started.elapsed());
                     self.shared.log.debug("request refused", &[("error", &refusal)]);
+                    self.shared.status.turned_away(refusal.status(), &refusal, now_ns());
                     return self.refuse(&refusal);
                 }
             }

@@ -23,6 +23,7 @@ use crate::auth::Auth;
 use crate::limits::KIB;
 use crate::log::Log;
 use crate::server::{KEY_HEADER, Private};
+use crate::status::Status;
 use crate::telemetry::Telemetry;
 use budget::Budget;
 use connection::{Connection, Shared};
@@ -110,6 +111,8 @@ pub struct Links {
     pub auth: Arc<Auth>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
+    /// Who is told of what is refused here.
+    pub status: Arc<Status>,
     /// Where events go.
     pub log: Arc<Log>,
 }
@@ -216,7 +219,7 @@ impl Gate {
         links: Links,
         on_lost: impl Fn(&'static str) + Clone + Send + 'static,
     ) -> io::Result<Gate> {
-        let Links { private, auth, telemetry, log } = links;
+        let Links { private, auth, telemetry, status, log } = links;
         let registry = Arc::new(Registry::new(options.connections_max, Arc::clone(&telemetry)));
         let shared = Arc::new(Shared {
             budget: Arc::new(Budget::new(options.buffered_bytes_max, Arc::clone(&telemetry))),
@@ -225,6 +228,7 @@ impl Gate {
             options,
             auth,
             telemetry,
+            status,
             log,
         });
         let Listeners { open, paths } = listeners;

@@ -27,5 +27,6 @@ mod http;
 mod lines;
 mod load;
 mod process;
+mod status;
 mod tidy;
 mod vectors;

@@ -12,7 +12,7 @@ const TIERS: [&[&str]; 12] = [
     &["push"],
     &["queue"],
     &["sink"],
-    &["writer"],
+    &["writer", "status"],
     &["server", "auth", "shutdown"],
     &["gate"],
     &["config", "cli"],
@@ -49,7 +49,7 @@ fn sources() -> BTreeMap<String, String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
                 sources.insert(name, std::fs::read_to_string(&path).unwrap());
             }
