@@ -17,6 +17,7 @@ use crate::queue;
 use crate::server::{self, Lifeline, Pending, Service, Settings};
 use crate::shutdown::{self, Request};
 use crate::sink;
+use crate::status::{Setup, Status};
 use crate::supervisor::Supervisor;
 use crate::system;
 use crate::telemetry::Telemetry;
@@ -145,10 +146,21 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
         .map_err(Error::System)?;
     let lost = events.clone();
     let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
+    let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
+    let setup = Setup {
+        started_ns: server::now_ns(),
+        listen: addresses.clone(),
+        target: config.output.target.to_string(),
+        workers,
+        telemetry: Arc::clone(&telemetry),
+        flow: queue.flow(),
+    };
+    let status = Arc::new(Status::new(setup, config.facts()));
     let service = Service {
         settings: settings.clone(),
         queue: queue.clone(),
         telemetry: Arc::clone(&telemetry),
+        status: Arc::clone(&status),
         log: Arc::clone(&log),
     };
     let private = server::start(workers, service, on_lost.clone());
@@ -157,11 +169,11 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
     let signalled = events.clone();
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
         .map_err(Error::System)?;
-    let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
     let links = Links {
         private,
         auth: auth.clone(),
         telemetry: Arc::clone(&telemetry),
+        status: Arc::clone(&status),
         log: Arc::clone(&log),
     };
     let gate = Gate::open(listeners, config.server.gate.clone(), links, on_lost);
@@ -175,6 +187,7 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
         load,
         log,
         telemetry,
+        status,
         queue,
         writer,
         gate,
@@ -228,6 +241,7 @@ struct Running {
     load: Load,
     log: Arc<Log>,
     telemetry: Arc<Telemetry>,
+    status: Arc<Status>,
     queue: queue::Sender<Pending>,
     writer: JoinHandle<Outcome>,
     gate: Gate,
@@ -319,6 +333,7 @@ impl Running {
         self.queue.replace(config.output.queue);
         self.gate.replace(config.server.gate.clone());
         self.log.replace(config.log.level, config.log.format);
+        self.status.set_facts(config.facts());
         let is_other_interval = config.telemetry != self.config.telemetry;
         // As much as the old level or the new one lets through: its own change is told too.
         let level = config.log.level.max(self.config.log.level);
@@ -358,6 +373,7 @@ impl Running {
     }
 
     fn drain(self) -> Result<(), Error> {
+        self.status.drains();
         let Running { config, log, telemetry, queue, writer, gate, inbox, mut supervisor, .. } =
             self;
         let (emitter, events) = (self.emitter, self.events);

@@ -17,6 +17,7 @@
 
 // What every room may use.
 pub mod chunk;
+pub mod json;
 pub mod limits;
 pub mod live;
 pub mod log;
@@ -43,6 +44,9 @@ pub mod queue;
 pub mod sink;
 
 pub mod writer;
+
+// What an operator sees of all of it.
+pub mod status;
 
 // The front: connections, requests, signals, and who watches over the process.
 pub mod auth;

@@ -4,6 +4,7 @@
 //! with one call, so lines of different threads never interleave. What cannot be written is lost:
 //! the process must go on when nobody reads its standard error.
 
+use crate::json::{self, Markup};
 use crate::live::Live;
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
@@ -124,10 +125,10 @@ fn render(
         }
         Format::Json => {
             write!(line, "{{\"time\":\"{time}\",\"level\":\"{level}\",\"msg\":").ok();
-            quoted(&mut line, message);
+            json::quoted(&mut line, message, Markup::Kept);
             for (key, value) in fields {
                 write!(line, ",\"{key}\":").ok();
-                quoted(&mut line, &value.to_string());
+                json::quoted(&mut line, &value.to_string(), Markup::Kept);
             }
             line.push('}');
         }
@@ -142,27 +143,9 @@ fn logfmt_value(line: &mut String, value: &str) {
     if is_bare {
         line.push_str(value);
     } else {
-        quoted(line, value);
+        // A JSON string: logfmt reads the same.
+        json::quoted(line, value, Markup::Kept);
     }
-}
-
-/// A JSON string (RFC 8259, section 7); logfmt reads the same.
-fn quoted(line: &mut String, value: &str) {
-    line.push('"');
-    for char in value.chars() {
-        match char {
-            '"' => line.push_str("\\\""),
-            '\\' => line.push_str("\\\\"),
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            control if control.is_control() => {
-                write!(line, "\\u{:04x}", control as u32).ok();
-            }
-            other => line.push(other),
-        }
-    }
-    line.push('"');
 }
 
 /// A point in time as RFC 3339 writes it, in UTC, to the millisecond.

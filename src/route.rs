@@ -43,6 +43,10 @@ pub enum Route {
     MethodNotAllowed,
     /// pushline's own metrics.
     OwnMetrics,
+    /// The status page, for who admits HTML.
+    Page,
+    /// What the status page shows.
+    Status,
     /// Whether the process serves.
     Healthy,
     /// Whether it can take pushes.
@@ -217,6 +221,8 @@ fn path_of(target: &[u8]) -> &[u8] {
 
 fn own_route(method: &str, path: &[u8]) -> Option<Route> {
     let route = match path {
+        b"/" => Route::Page,
+        b"/api/v1/status" => Route::Status,
         b"/metrics" => Route::OwnMetrics,
         b"/-/healthy" => Route::Healthy,
         b"/-/ready" => Route::Ready,
@@ -404,6 +410,12 @@ mod tests {
     #[test]
     fn a_method_and_a_path_have_one_route() {
         for (method, target, want) in [
+            ("GET", "/", Route::Page),
+            ("HEAD", "/?x", Route::Page),
+            ("POST", "/", Route::NotFound),
+            ("GET", "/api/v1/status", Route::Status),
+            ("PUT", "/api/v1/status", Route::NotFound),
+            ("GET", "/api/v1/status/", Route::NotFound),
             ("GET", "/metrics", Route::OwnMetrics),
             ("HEAD", "/metrics?x", Route::OwnMetrics),
             ("POST", "/metrics", Route::NotFound),

@@ -322,17 +322,9 @@ mod tests {
         fn reopen(&mut self) {}
     }
 
-    /// Nobody waits for the answer.
-    #[derive(Debug)]
-    struct Unheard;
-
-    impl Reply for Unheard {
-        fn answer(self, _: Result<(), Refusal>) {}
-    }
-
     /// Hands lines over by `hand_over`, waits until the writer has them in its hand, and closes the
     /// queue: how the writer ends.
-    fn ended(hand_over: impl FnOnce(&queue::Sender<Unheard>)) -> Outcome {
+    fn ended(hand_over: impl FnOnce(&queue::Sender<()>)) -> Outcome {
         let telemetry = Arc::new(Telemetry::new());
         let (acknowledge, ack_timeout) = (Acknowledge::Queued, Duration::from_secs(20));
         let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
@@ -350,7 +342,7 @@ mod tests {
     fn a_push_that_is_left_is_told_but_lines_of_our_own_are_not() {
         let own = ended(|sender| assert!(sender.offer(b"own\n".to_vec(), 1)));
         assert!(matches!(own, Outcome::Drained), "{own:?}");
-        let push = ended(|sender| sender.submit(b"a\n".to_vec(), 1, Unheard));
+        let push = ended(|sender| sender.submit(b"a\n".to_vec(), 1, ()));
         assert!(matches!(push, Outcome::Undrained { batch_count: 1 }), "{push:?}");
     }
 }

@@ -8,6 +8,7 @@
 mod change;
 mod environment;
 mod error;
+mod facts;
 mod file;
 mod keys;
 mod print;

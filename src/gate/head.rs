@@ -2,8 +2,8 @@
 //! 9112).
 //!
 //! Nothing of a foreign head is passed on as it came: the worker's head is written anew from what
-//! was understood, with the fields that a push needs and no other. Framing is strict: exactly one
-//! `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no body.
+//! was understood, with the fields that its method needs and no other. Framing is strict: exactly
+//! one `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no body.
 
 use super::refusal::Refusal;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
@@ -226,8 +226,15 @@ fn authorization(headers: &[Header<'_>], received: &[u8]) -> Result<Option<Range
     Ok(Some(start..start + value.len()))
 }
 
-/// The worker's head: the request line and what a push needs. Bytes of the target that a request
-/// line must not have are percent-encoded, which says the same.
+/// The fields that a worker needs of a push, and what joins several of one name; the first one
+/// holds where nothing does.
+const PUSH_FIELDS: [(&str, Option<&[u8]>); 2] =
+    [("Content-Type", None), ("Content-Encoding", Some(b", "))];
+/// The same of all other requests: one for the status page says what it takes.
+const OTHER_FIELDS: [(&str, Option<&[u8]>); 1] = [("Accept", Some(b", "))];
+
+/// The worker's head: the request line and what the worker needs. Bytes of the target that a
+/// request line must not have are percent-encoded, which says the same.
 fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[Header<'_>]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     private.clear();
@@ -242,7 +249,11 @@ fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[H
         }
     }
     private.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, separator) in [("Content-Type", None), ("Content-Encoding", Some(b", "))] {
+    let passed_on = match Method::of(method) {
+        Method::Push(_) => PUSH_FIELDS.as_slice(),
+        _ => &OTHER_FIELDS,
+    };
+    for (name, separator) in passed_on {
         let mut found = values(headers, name).peekable();
         if found.peek().is_none() {
             continue;
@@ -305,6 +316,22 @@ mod tests {
             (b"", Method::Other),
         ] {
             assert_eq!(Method::at_start(start), want, "{}", start.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_a_client_accepts_is_passed_on_but_for_pushes() {
+        let fields = "Content-Type: a\r\naccept: text/html\r\nAccept: caf\u{e9}\r\n";
+        for (method, want) in [
+            ("GET", "Accept: text/html, caf??\r\n"),
+            ("HEAD", "Accept: text/html, caf??\r\n"),
+            ("POST", "Content-Type: a\r\n"),
+        ] {
+            let mut private = Vec::new();
+            let head = format!("{method} / HTTP/1.1\r\n{fields}\r\n");
+            read(head.as_bytes(), &mut private).unwrap().unwrap();
+            let want = format!("{method} / HTTP/1.1\r\n{want}");
+            assert_eq!(String::from_utf8(private).unwrap(), want);
         }
     }
 

@@ -28,6 +28,7 @@ use crate::auth::Auth;
 use crate::live::Live;
 use crate::log::Log;
 use crate::server::{KEY_HEADER, Private};
+use crate::status::Status;
 use crate::telemetry::Telemetry;
 use budget::Budget;
 use connection::Shared;
@@ -108,6 +109,8 @@ pub struct Links {
     pub auth: Live<Auth>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
+    /// Who is told of what is refused here.
+    pub status: Arc<Status>,
     /// Where events go.
     pub log: Arc<Log>,
 }
@@ -213,7 +216,7 @@ impl Gate {
         links: Links,
         on_lost: impl FnOnce(&'static str) + Send + 'static,
     ) -> io::Result<Gate> {
-        let Links { private, auth, telemetry, log } = links;
+        let Links { private, auth, telemetry, status, log } = links;
         let options = Live::new(options);
         let shared = Shared {
             budget: Arc::new(Budget::new(Arc::clone(&telemetry))),
@@ -221,6 +224,7 @@ impl Gate {
             options: options.clone(),
             auth,
             telemetry,
+            status,
             log,
         };
         let Listeners { open, paths } = listeners;

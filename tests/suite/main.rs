@@ -33,6 +33,7 @@ mod random;
 mod reload;
 mod rules;
 mod similar;
+mod status;
 mod supervised;
 mod telemetry;
 mod tidy;

@@ -7,6 +7,7 @@ use super::super::refusal::Refusal;
 use super::super::stream::Moved;
 use super::{After, Connection, KEPT_BYTES_MAX, Need, State, Step, Stop, Turn};
 use crate::limits::KIB;
+use crate::server::now_ns;
 use std::time::Duration;
 
 /// How long a client may take nothing of its answer.
@@ -56,6 +57,7 @@ impl Connection {
             telemetry.refused(refusal.reason());
         }
         turn.shared.log.debug("request refused", &[("error", refusal)]);
+        turn.shared.status.turned_away(refusal.status(), refusal, now_ns());
         self.lease.give_back();
         self.body = Vec::new();
         self.answer.clear();

@@ -26,6 +26,7 @@ use crate::auth::Auth;
 use crate::limits::KIB;
 use crate::live::Live;
 use crate::log::Log;
+use crate::status::Status;
 use crate::telemetry::Telemetry;
 use std::io;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) key_line: String,
     pub(super) auth: Live<Auth>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) status: Arc<Status>,
     pub(super) log: Arc<Log>,
 }
 
