@@ -4,7 +4,7 @@ use super::Options;
 use super::budget::{Budget, Lease};
 use super::chunked::{Chunked, Piece};
 use super::head::{self, Framing, Head, Method, Persistence};
-use super::lanes::{self, Lanes};
+use super::lanes::{self, Answer, Exchange, Lanes};
 use super::refusal::Refusal;
 use super::registry::Place;
 use super::stream::Stream;
@@ -62,19 +62,19 @@ pub(super) struct Connection {
     /// The head that goes to the worker, and the body behind it where it is small.
     private: Vec<u8>,
     body: Vec<u8>,
-    answer: Vec<u8>,
+    answer: Answer,
 }
 
 impl Connection {
     pub(super) fn new(stream: Arc<Stream>, place: Place, shared: Arc<Shared>) -> Connection {
         Connection {
+            answer: Answer::new(Arc::clone(&shared.budget)),
             stream,
             place,
             shared,
             received: Vec::new(),
             private: Vec::new(),
             body: Vec::new(),
-            answer: Vec::new(),
         }
     }
 
@@ -250,8 +250,12 @@ impl Connection {
             [&*self.private, body]
         };
         match self.shared.lanes.exchange(head.method, parts, &mut self.answer, LANE_PATIENCE) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Refusal::NoWorker.into()),
+            Ok(Exchange::Answered) => Ok(()),
+            Ok(Exchange::NoLane) => Err(Refusal::NoWorker.into()),
+            Ok(Exchange::NoMemory) => {
+                let bytes_max = self.shared.budget.bytes_max();
+                Err(Refusal::OutOfMemory { bytes_max }.into())
+            }
             Err(error) => {
                 self.shared.log.error("a private connection broke", &[("error", &error)]);
                 Err(Refusal::NoAnswer.into())
@@ -259,7 +263,8 @@ impl Connection {
         }
     }
 
-    /// Relays the answer in one write.
+    /// Relays the answer in one write. A client may take as long for it as for its body: slower, it
+    /// would hold the memory of a large one.
     fn answer(&mut self, head: &Head, started: Instant) -> Result<Persistence, End> {
         let persistence =
             if self.place.is_closing() { Persistence::Close } else { head.persistence };
@@ -268,14 +273,17 @@ impl Connection {
             Persistence::KeepAliveTold => b"Connection: keep-alive\r\n",
             Persistence::Close => b"Connection: close\r\n",
         };
-        if let Some(head_len) = lanes::head_len(&self.answer) {
+        if let Some(head_len) = lanes::head_len(&self.answer.bytes) {
             let end = head_len - 2;
-            self.answer.splice(end..end, line.iter().copied());
+            self.answer.bytes.splice(end..end, line.iter().copied());
         }
-        let status = self.answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+        let status =
+            self.answer.bytes.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
         let status = status.and_then(|digits| digits.parse().ok()).unwrap_or_default();
         self.shared.telemetry.answered(head.method.name(), status, started.elapsed());
-        self.stream.write_all(&self.answer).map_err(|_| End::Silent)?;
+        let deadline = Instant::now() + self.shared.options.body_timeout;
+        self.stream.write_until(&self.answer.bytes, deadline).map_err(|_| End::Silent)?;
+        self.answer.release();
         Ok(persistence)
     }
 

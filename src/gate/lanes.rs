@@ -3,10 +3,12 @@
 //! Pushes may wait for a stalled output, in as many lanes as there are. One lane is kept for
 //! everything else, so that a probe is answered while all pushes wait.
 
+use super::budget::{Budget, Lease};
 use super::head::Method;
+use crate::limits::KEPT_BODY_BYTES_MAX;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The lanes that are free.
@@ -22,6 +24,55 @@ struct Pool {
     is_back: Condvar,
 }
 
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exchange {
+    /// Its whole answer is there.
+    Answered,
+    /// No lane became free in time.
+    NoLane,
+    /// There is no memory for its answer, which is dropped.
+    NoMemory,
+}
+
+/// The answer of a worker, in memory that the next one uses again.
+///
+/// What the workers say of themselves is small. The lines of a dry run may be as many as the queue
+/// holds, and their client may be slow: more than an idle connection may keep is taken from the
+/// budget of the bodies in hand.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) bytes: Vec<u8>,
+    budget: Arc<Budget>,
+    lease: Option<Lease>,
+}
+
+impl Answer {
+    pub(super) fn new(budget: Arc<Budget>) -> Answer {
+        Answer { bytes: Vec::new(), budget, lease: None }
+    }
+
+    /// Gives back what an idle connection must not hold.
+    pub(super) fn release(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BODY_BYTES_MAX);
+        self.lease = None;
+    }
+
+    /// Takes memory for an answer of `length` bytes; false where there is none.
+    fn reserve(&mut self, length: usize) -> bool {
+        if length > KEPT_BODY_BYTES_MAX {
+            let mut lease = Lease::new(Arc::clone(&self.budget));
+            if !lease.cover(length) {
+                return false;
+            }
+            self.lease = Some(lease);
+        }
+        self.bytes.reserve_exact(length.saturating_sub(self.bytes.len()));
+        true
+    }
+}
+
 impl Lanes {
     /// The last of `streams` is for what is no push.
     pub(super) fn new(mut streams: Vec<UnixStream>) -> Lanes {
@@ -29,8 +80,8 @@ impl Lanes {
         Lanes { push: Pool::new(streams), quick: Pool::new(quick) }
     }
 
-    /// Sends a whole request over a free lane and reads the whole answer into `answer`; `Ok(false)`
-    /// where no lane became free within `patience`.
+    /// Sends a whole request over a lane that becomes free within `patience`, and reads the whole
+    /// answer into `answer`.
     ///
     /// # Errors
     /// A lane broke, which is a defect: it is not used again.
@@ -38,20 +89,22 @@ impl Lanes {
         &self,
         method: Method,
         request: [&[u8]; 2],
-        answer: &mut Vec<u8>,
+        answer: &mut Answer,
         patience: Duration,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Exchange> {
         let pool = match method {
             Method::Push(_) => &self.push,
             Method::Head | Method::Quick(_) | Method::Other => &self.quick,
         };
-        let Some(mut stream) = pool.take(patience) else { return Ok(false) };
+        let Some(mut stream) = pool.take(patience) else {
+            return Ok(Exchange::NoLane);
+        };
         for part in request.into_iter().filter(|part| !part.is_empty()) {
             stream.write_all(part)?;
         }
-        read_answer(&mut stream, answer, method)?;
+        let exchange = read_answer(&mut stream, answer, method)?;
         pool.give_back(stream);
-        Ok(true)
+        Ok(exchange)
     }
 }
 
@@ -83,19 +136,40 @@ impl Pool {
 }
 
 /// Reads one answer of a worker: each has a `Content-Length`, written by our own hand.
-fn read_answer(stream: &mut UnixStream, answer: &mut Vec<u8>, method: Method) -> io::Result<()> {
+fn read_answer(
+    stream: &mut UnixStream,
+    answer: &mut Answer,
+    method: Method,
+) -> io::Result<Exchange> {
+    answer.bytes.clear();
+    let length = read_head(stream, &mut answer.bytes, method)?;
+    let left = length.saturating_sub(answer.bytes.len()) as u64;
+    if left == 0 {
+        return Ok(Exchange::Answered);
+    }
+    let mut rest = stream.take(left);
+    // It is read in either case: the next answer begins behind it.
+    let (count, exchange) = match method {
+        Method::Push(_) if !answer.reserve(length) => {
+            (io::copy(&mut rest, &mut io::sink())?, Exchange::NoMemory)
+        }
+        _ => (rest.read_to_end(&mut answer.bytes)? as u64, Exchange::Answered),
+    };
+    if count == left { Ok(exchange) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Reads until the head of an answer is there, with what came of its body; returns the length that
+/// both have together.
+fn read_head(stream: &mut UnixStream, bytes: &mut Vec<u8>, method: Method) -> io::Result<usize> {
     let mut chunk = [0; 4096];
-    answer.clear();
     loop {
         match stream.read(&mut chunk)? {
             0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-            count => answer.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            count => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
         }
-        if let Some(head_len) = head_len(answer) {
-            let body_len = if method == Method::Head { 0 } else { content_length(answer) };
-            if answer.len() >= head_len + body_len {
-                return Ok(());
-            }
+        if let Some(head_len) = head_len(bytes) {
+            let body_len = if method == Method::Head { 0 } else { content_length(bytes) };
+            return Ok(head_len.saturating_add(body_len));
         }
     }
 }
