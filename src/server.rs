@@ -12,7 +12,7 @@ use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::log::Log;
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue::{self, Submitter};
-use crate::route::{self, Group, Route};
+use crate::route::{self, Delivery, Group, Route};
 use crate::system;
 use crate::telemetry::Telemetry;
 use std::collections::hash_map::RandomState;
@@ -24,7 +24,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// The header that carries the key of a private request.
 pub const KEY_HEADER: &str = "K";
@@ -121,6 +121,9 @@ struct Worker {
     lines: Vec<u8>,
 }
 
+/// What a pusher is told of a defect.
+const DEFECT: &str = "a defect of pushline, see its log";
+
 /// What a request is answered.
 struct Answer {
     status: u16,
@@ -142,20 +145,31 @@ impl Answer {
         Answer { status, content_type, body: format!("{line}\n"), headers: NOT_SNIFFED }
     }
 
-    /// The whole answer, so that it leaves in one write.
-    fn render(&self, with_body: bool) -> String {
-        let Answer { status, content_type, body, headers } = self;
-        let mut text = String::with_capacity(256 + body.len());
+    /// The lines of a dry run.
+    fn lines(lines: Vec<u8>) -> Answer {
+        match String::from_utf8(lines) {
+            Ok(body) => Answer { body, ..Answer::text(200, "") },
+            // The encoder writes UTF-8 and nothing else.
+            Err(_) => Answer::text(500, DEFECT),
+        }
+    }
+
+    /// The whole answer, so that it leaves in one write. The head is put before the body, in its
+    /// own memory: the lines of a dry run may be many.
+    fn render(self, with_body: bool) -> String {
+        let Answer { status, content_type, mut body, headers } = self;
+        let mut head = String::with_capacity(256);
         // OK because writing to a String never fails.
-        write!(text, "HTTP/1.1 {status} {}\r\n{headers}", reason(*status)).ok();
+        write!(head, "HTTP/1.1 {status} {}\r\n{headers}", reason(status)).ok();
         if !content_type.is_empty() {
-            write!(text, "Content-Type: {content_type}\r\n").ok();
+            write!(head, "Content-Type: {content_type}\r\n").ok();
         }
-        write!(text, "Content-Length: {}\r\n\r\n", body.len()).ok();
-        if with_body {
-            text.push_str(body);
+        write!(head, "Content-Length: {}\r\n\r\n", body.len()).ok();
+        if !with_body || body.is_empty() {
+            return head;
         }
-        text
+        body.insert_str(0, &head);
+        body
     }
 }
 
@@ -212,7 +226,19 @@ impl Worker {
             if writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).is_err() {
                 // OK because the gate ends only with the process.
             }
+            self.take_back(text);
             self.service.telemetry.workers_busy.lower(1);
+        }
+    }
+
+    /// The lines of a dry run are answered in the buffer that they were written into: it comes
+    /// back, cut as after any push. To cut it before it is dropped matters in itself: glibc keeps
+    /// more of what is freed for good once it has seen a large piece freed at once.
+    fn take_back(&mut self, text: String) {
+        if self.lines.capacity() == 0 {
+            self.lines = text.into_bytes();
+            self.lines.clear();
+            self.lines.shrink_to(KEPT_BUFFER_BYTES_MAX);
         }
     }
 
@@ -222,7 +248,7 @@ impl Worker {
         self.service.log.error("a worker panicked, the request is answered with 500", &[]);
         self.pusher = Pusher::new(self.service.push);
         self.submitter = self.service.queue.submitter();
-        Answer::text(500, "a defect of pushline, see its log")
+        Answer::text(500, DEFECT)
     }
 
     fn serve(&mut self, request: &mut tiny_http::Request) -> Answer {
@@ -261,12 +287,16 @@ impl Worker {
             group,
             content_type: header(request, "Content-Type"),
             content_encoding: header(request, "Content-Encoding"),
-            received_ns: now_ns(),
+            received_ns: system::now_ns(),
         };
         let buffer = std::mem::take(&mut self.lines);
         let telemetry = &self.service.telemetry;
         telemetry.body_bytes.add(self.body.len() as u64);
         match self.pusher.convert(input, head, &self.body, buffer) {
+            // Nothing of it counts as pushed.
+            Ok(converted) if route::delivery(request.url().as_bytes()) == Delivery::DryRun => {
+                Answer::lines(converted.lines)
+            }
             Ok(converted) => {
                 telemetry.decoded_bytes.add(converted.decoded_bytes as u64);
                 telemetry.samples_read.add(converted.sample_count);
@@ -299,10 +329,4 @@ fn unavailable(refusal: queue::Refusal) -> Answer {
 fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r str> {
     let is_it = |header: &&tiny_http::Header| header.field.equiv(name);
     request.headers().iter().find(is_it).map(|header| header.value.as_str())
-}
-
-/// Nanoseconds since the Unix epoch.
-fn now_ns() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

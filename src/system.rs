@@ -1,5 +1,5 @@
-//! Calls of the operating system that std lacks, each as one safe function. The only file that
-//! names rustix.
+//! Calls of the operating system that std lacks or says otherwise, each as one safe function. The
+//! only file that names rustix.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -83,4 +83,10 @@ pub fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
 /// What the system says.
 pub fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Read)?)
+}
+
+/// The time of the system's clock, in nanoseconds since the Unix epoch; 0 where it stands before.
+pub fn now_ns() -> i64 {
+    let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -19,6 +19,7 @@
 mod cli;
 mod conversion;
 mod delivery;
+mod dry_run;
 mod examples;
 mod formats;
 mod golden;
