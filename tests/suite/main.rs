@@ -18,6 +18,7 @@
 
 mod cli;
 mod conversion;
+mod convert;
 mod delivery;
 mod dry_run;
 mod examples;

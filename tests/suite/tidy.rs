@@ -13,7 +13,7 @@ const TIERS: [&[&str]; 12] = [
     &["queue"],
     &["sink"],
     &["writer"],
-    &["server", "auth", "shutdown"],
+    &["server", "auth", "shutdown", "convert"],
     &["gate"],
     &["config", "cli"],
     &["app"],
