@@ -17,6 +17,8 @@
 //! (`tests/suite/tidy.rs`) reads the `use` lines and holds this.
 
 // What every room may use.
+#[cfg(test)]
+mod alone;
 pub mod chunk;
 pub mod limits;
 pub mod log;

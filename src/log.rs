@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -89,6 +90,22 @@ impl Log {
             // OK because nobody reads standard error: there is no better place to say so.
         }
     }
+}
+
+/// Has every panic from here on logged as one event with its place, in the place of Rust's own
+/// message, which is no line of the log's format. The hook is the one global: panics have no other.
+pub fn take_panics(log: &Arc<Log>) {
+    let log = Arc::clone(log);
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let text = panic.payload().downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
+        let error = text.unwrap_or("not a text");
+        let message = "a thread panicked, which is a defect of pushline";
+        log.error(message, &[("thread", &thread), ("at", &place), ("error", &error)]);
+    }));
 }
 
 fn render(

@@ -214,6 +214,8 @@ impl Worker {
             if header(&request, KEY_HEADER) != Some(&self.key) {
                 continue;
             }
+            #[cfg(test)]
+            tests::fault_where_asked(request.url(), "/fault/worker");
             self.service.telemetry.workers_busy.raise(1);
             let answer = catch_unwind(AssertUnwindSafe(|| self.serve(&mut request)));
             // One unusually large push must not hold its memory until the next one.
@@ -242,10 +244,10 @@ impl Worker {
         }
     }
 
-    /// After a panic: what was in hand may be half-done, so it is made anew.
+    /// After a panic, which its hook has logged: what was in hand may be half-done, so it is made
+    /// anew.
     fn recover(&mut self) -> Answer {
         self.service.telemetry.worker_panics.increment();
-        self.service.log.error("a worker panicked, the request is answered with 500", &[]);
         self.pusher = Pusher::new(self.service.push);
         self.submitter = self.service.queue.submitter();
         Answer::text(500, DEFECT)
@@ -253,6 +255,8 @@ impl Worker {
 
     fn serve(&mut self, request: &mut tiny_http::Request) -> Answer {
         const ALLOW: &str = "Allow: DELETE, OPTIONS, POST, PUT\r\n";
+        #[cfg(test)]
+        tests::fault_where_asked(request.url(), "/fault/request");
         let method = request.method().as_str();
         let route = route::route(method, request.url().as_bytes(), &self.endpoints);
         match route {
@@ -329,4 +333,88 @@ fn unavailable(refusal: queue::Refusal) -> Answer {
 fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r str> {
     let is_it = |header: &&tiny_http::Header| header.field.equiv(name);
     request.headers().iter().find(is_it).map(|header| header.value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alone;
+    use crate::queue::Acknowledge;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// Panics in a request for that path. No request is known to make a worker panic, so this is
+    /// the way to what is there for the unknown one.
+    pub(super) fn fault_where_asked(url: &str, path: &str) {
+        assert!(url != path, "a fault was asked for");
+    }
+
+    /// Workers, what they count, and word of their loss.
+    fn started(workers: usize) -> (Private, Arc<Telemetry>, mpsc::Receiver<&'static str>) {
+        let telemetry = Arc::new(Telemetry::new());
+        let log = Arc::new(Log::new(crate::log::Level::Error, crate::log::Format::Logfmt));
+        crate::log::take_panics(&log);
+        let options = queue::Options {
+            bytes_max: 1 << 20,
+            acknowledge: Acknowledge::Queued,
+            ack_timeout: Duration::from_secs(30),
+        };
+        let (queue, receiver) = queue::channel(options, Arc::clone(&telemetry));
+        // It outlives the workers, which never end.
+        std::mem::forget(receiver);
+        let service = Service {
+            inputs: vec![Input::default()],
+            push: push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 },
+            queue,
+            telemetry: Arc::clone(&telemetry),
+            log,
+        };
+        let (lost, losses) = mpsc::channel();
+        let private = start(workers, service, move |what| lost.send(what).unwrap()).unwrap();
+        (private, telemetry, losses)
+    }
+
+    fn ask(stream: &mut UnixStream, key: &str, request_line: &str, body: &str) -> String {
+        let length = body.len();
+        let head = format!("{request_line} HTTP/1.1\r\n{KEY_HEADER}: {key}\r\n");
+        let request = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = vec![0; 4096];
+        // OK because an answer leaves in one write, and is small.
+        let count = stream.read(&mut answer).unwrap();
+        String::from_utf8(answer[..count].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_panic_is_answered_with_500_counted_and_logged_once_and_its_worker_goes_on() {
+        const PANICS: u64 = 3;
+        let name = "server::tests::\
+                    a_panic_is_answered_with_500_counted_and_logged_once_and_its_worker_goes_on";
+        if let Some(stderr) = alone::stderr_of(name) {
+            let logged: Vec<_> =
+                stderr.lines().filter(|line| line.contains("a fault was asked for")).collect();
+            assert_eq!(logged.len() as u64, PANICS, "{stderr}");
+            for line in logged {
+                for part in
+                    ["level=error msg=\"a thread panicked", "thread=worker-0 at=src/server.rs:"]
+                {
+                    assert!(line.contains(part), "{part} is not in {line}");
+                }
+            }
+            assert_eq!(stderr.matches("panicked").count() as u64, PANICS, "{stderr}");
+            return;
+        }
+        let (Private { mut streams, key }, telemetry, losses) = started(1);
+        let stream = &mut streams[0];
+        for count in 1..=PANICS {
+            let answer = ask(stream, &key, "POST /fault/request", "a_b 1\n");
+            assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
+            assert!(answer.ends_with("\r\n\r\na defect of pushline, see its log\n"), "{answer}");
+            assert_eq!(telemetry.worker_panics.get(), count);
+            let answer = ask(stream, &key, "POST /metrics/job/x", "a_b 1\n");
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            assert_eq!(telemetry.queue_batches.get(), count, "the push behind a panic");
+        }
+        assert_eq!(losses.try_recv(), Err(mpsc::TryRecvError::Empty));
+    }
 }
