@@ -6,7 +6,7 @@
 use crate::auth::{self, Auth};
 use crate::config::Config;
 use crate::gate::{self, Gate, Links, Listeners};
-use crate::log::Log;
+use crate::log::{self, Log};
 use crate::queue;
 use crate::server::{self, Service};
 use crate::shutdown::{self, Request};
@@ -17,8 +17,8 @@ use crate::writer::{self, Outcome};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, Receiver, SendError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Why the process cannot start, or ended badly.
@@ -83,6 +83,7 @@ enum Event {
 /// # Errors
 /// Why it could not start, or why its end is no good one.
 pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
+    log::take_panics(&log);
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     if let Err(error) = system::raise_descriptor_limit() {
@@ -190,11 +191,7 @@ impl Running {
         let after = config.output.drain_timeout;
         let deadline = Instant::now() + after;
         log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
-        let gate_closed = std::thread::spawn(move || {
-            let cut_off = gate.close(deadline);
-            queue.close(deadline);
-            cut_off
-        });
+        let closed = Closing { gate, queue, deadline }.begin();
         // The writer may hang in a write that never returns: then the deadline ends the process.
         let patience = Duration::from_secs(1);
         loop {
@@ -209,7 +206,7 @@ impl Running {
                 }
             }
         }
-        let cut_off = gate_closed.join().unwrap_or_default();
+        let cut_off = closed.recv().unwrap_or_default();
         match writer.join() {
             Ok(Outcome::Drained) => {
                 log.info("stopped", &[("connections_cut_off", &cut_off)]);
@@ -219,5 +216,108 @@ impl Running {
             Ok(Outcome::OutputEnded(error)) => Err(Error::OutputEnded(error)),
             Err(_) => Err(Error::ThreadLost("the writer panicked")),
         }
+    }
+}
+
+/// What has to be closed before the writer ends.
+struct Closing {
+    gate: Gate,
+    queue: queue::Sender,
+    deadline: Instant,
+}
+
+impl Closing {
+    /// Closes beside the caller, who can see a second signal meanwhile, or before it returns where
+    /// the system has no thread any more. How many connections were cut off is received when all
+    /// is closed.
+    fn begin(self) -> Receiver<usize> {
+        let (done, closed) = mpsc::channel();
+        let (hand_over, handed_over) = mpsc::channel::<Closing>();
+        let from_beside = done.clone();
+        let closer = thread::Builder::new().name("closer".to_owned()).spawn(move || {
+            if let Ok(closing) = handed_over.recv() {
+                closing.close(&from_beside);
+            }
+        });
+        drop(closer);
+        // Without the thread there is nobody to hand it over to: it comes back.
+        if let Err(SendError(closing)) = hand_over.send(self) {
+            closing.close(&done);
+        }
+        closed
+    }
+
+    fn close(self, done: &Sender<usize>) {
+        let cut_off = self.gate.close(self.deadline);
+        self.queue.close(self.deadline);
+        if done.send(cut_off).is_err() {
+            // OK because the time was over, and nobody waits any more.
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alone;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+
+    /// Sends a request on a connection of its own; the status line of its answer.
+    fn ask(socket: &Path, request_line: &str, body: &str) -> String {
+        let mut stream = loop {
+            match UnixStream::connect(socket) {
+                Ok(stream) => break stream,
+                // It is not open yet.
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        let length = body.len();
+        let head = format!("{request_line} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn the_loss_of_an_essential_thread_is_told_and_ends_the_process_in_order() {
+        let name = "app::tests::\
+                    the_loss_of_an_essential_thread_is_told_and_ends_the_process_in_order";
+        if let Some(stderr) = alone::stderr_of(name) {
+            let mut rest = stderr.as_str();
+            for part in [
+                "level=error msg=\"a thread panicked",
+                "msg=\"an essential thread is lost, ending\" thread=\"a worker panicked\"",
+                "msg=draining",
+                "msg=stopped",
+            ] {
+                let (_, behind) =
+                    rest.split_once(part).unwrap_or_else(|| panic!("no {part} in {stderr}"));
+                rest = behind;
+            }
+            return;
+        }
+        let folder = std::env::temp_dir().join(format!("pushline-app-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (socket, file) = (folder.join("socket"), folder.join("lines"));
+        let environment = [
+            ("PUSHLINE_SERVER_LISTEN", format!("unix:{}", socket.display())),
+            ("PUSHLINE_OUTPUT_TARGET", format!("file:{}", file.display())),
+            ("PUSHLINE_OUTPUT_ACK", "queued".to_owned()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let config = Config::load(None, environment.into_iter()).unwrap();
+        let log = Arc::new(Log::new(log::Level::Info, log::Format::Logfmt));
+        let running = std::thread::spawn(move || run(config, log));
+        assert_eq!(ask(&socket, "POST /metrics/job/x", "a_b 1 9\n"), "HTTP/1.1 200 OK");
+        let status = ask(&socket, "GET /fault/worker", "");
+        assert_eq!(status, "HTTP/1.1 500 Internal Server Error");
+        let ended = running.join().unwrap();
+        assert!(matches!(ended, Err(Error::ThreadLost("a worker panicked"))), "{ended:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "a,job=x b=1 9000000\n");
+        assert!(!socket.exists(), "the gate is closed");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
