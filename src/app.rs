@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::gate::{self, Gate, Links, Listeners};
 use crate::log::{self, Log};
 use crate::queue;
-use crate::server::{self, Service};
+use crate::server::{self, Pending, Service};
 use crate::shutdown::{self, Request};
 use crate::sink;
 use crate::system;
@@ -93,7 +93,14 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
     let sink = sink::open(&config.output.target, config.output.durability, Arc::clone(&log))
         .map_err(Error::Sink)?;
-    let (queue, receiver) = queue::channel(config.output.queue, Arc::clone(&telemetry));
+    // One worker more than may wait for room in the queue: it answers probes while the others wait.
+    let workers = config.workers() + 1;
+    let (queue, receiver, warden) =
+        queue::channel(config.output.queue, workers - 1, Arc::clone(&telemetry));
+    thread::Builder::new()
+        .name("warden".to_owned())
+        .spawn(|| warden.run())
+        .map_err(Error::System)?;
     let ended = events.clone();
     let writer =
         writer::spawn(receiver, sink, Arc::clone(&telemetry), Arc::clone(&log), move |_| {
@@ -109,8 +116,7 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
         telemetry: Arc::clone(&telemetry),
         log: Arc::clone(&log),
     };
-    // One worker more than can push: it answers probes while all pushes wait for the output.
-    let private = server::start(config.workers() + 1, service, on_lost.clone());
+    let private = server::start(workers, service, on_lost.clone());
     let private = private.map_err(Error::System)?;
     let signalled = events;
     shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
@@ -143,7 +149,7 @@ struct Running {
     config: Config,
     log: Arc<Log>,
     telemetry: Arc<Telemetry>,
-    queue: queue::Sender,
+    queue: queue::Sender<Pending>,
     writer: JoinHandle<Outcome>,
     gate: Gate,
     auth: Arc<Auth>,
@@ -222,7 +228,7 @@ impl Running {
 /// What has to be closed before the writer ends.
 struct Closing {
     gate: Gate,
-    queue: queue::Sender,
+    queue: queue::Sender<Pending>,
     deadline: Instant,
 }
 

@@ -104,7 +104,8 @@ Push with:  echo 'room_temp 21.5' | curl --data-binary @- http://127.0.0.1:9091/
 
 Environment (wins over the file):
   PUSHLINE_<TABLE>_<KEY>              such as PUSHLINE_SERVER_LISTEN, PUSHLINE_OUTPUT_TARGET
-  ENV_INPUT_PUSHGATEWAY_<KEY>         for the first input, as DataKit names them
+  ENV_INPUT_PUSHGATEWAY_<KEY>         for the first input, as DataKit names them; lists are a,b
+                                      and tables a=b,c=d
 
 Signals: SIGTERM and SIGINT drain and end, SIGHUP reopens a file and rereads credentials.
 Exit status: 0 fine, 1 a failure while running, 2 a wrong argument or configuration.

@@ -154,8 +154,12 @@ pub struct Report {
 impl Report {
     /// The samples without a line by reason, those that there are.
     fn reasons(&self) -> impl Iterator<Item = (u64, &'static str)> {
-        let Skipped { not_finite, bound_nan } = self.skipped;
-        let reasons = [(not_finite, "NaN or infinite"), (bound_nan, "with a NaN le or quantile")];
+        let Skipped { not_finite, bound_nan, filtered } = self.skipped;
+        let reasons = [
+            (not_finite, "NaN or infinite"),
+            (bound_nan, "with a NaN le or quantile"),
+            (filtered, "filtered"),
+        ];
         reasons.into_iter().filter(|(count, _)| *count > 0)
     }
 

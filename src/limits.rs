@@ -40,6 +40,12 @@ pub const REPLAY_BYTES: usize = 8 * MIB;
 /// Small batches are joined up to so many bytes before one write.
 pub const JOINED_BYTES_MAX: usize = 256 * KIB;
 
+/// Entries of each list and table of rules that an input may have: every new name that a pusher
+/// sends is held against all of them.
+pub const RULES_MAX: usize = 256;
+/// Bytes of one text in them: a pattern takes at most as many steps for each character of a name.
+pub const RULE_BYTES_MAX: usize = 256;
+
 /// Bytes of foreign input that an error message quotes at most.
 pub const QUOTED_BYTES_MAX: usize = 40;
 

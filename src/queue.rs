@@ -1,17 +1,20 @@
-//! Batches on their way to the writer, bounded in bytes, and their acknowledgements (SPEC 3).
+//! Batches on their way to the writer, bounded in bytes, and the answers to their pushers (SPEC 3).
 //!
 //! Workers submit, one writer receives, in the order in which the batches were accepted. A batch is
-//! accepted when its bytes fit under the bound; then it either counts as acknowledged at once, or
-//! its worker waits for the writer's word, at most `ack_timeout`. A batch that still waits when its
-//! time is over is withdrawn: the writer passes over it, since its pusher was told 503 and will
-//! come again. While the output has been stuck for longer than `ack_timeout`, pushes are refused at
-//! once, so that workers do not fall asleep one after the other.
+//! accepted when its bytes fit under the bound; then its pusher is answered at once, or when the
+//! writer has written it. Nobody waits for that: the [`Reply`] stands here until it is its turn, and
+//! a worker is free for the next push. One that stands here for `ack_timeout` is answered with 503
+//! by [`Warden`], and its batch is withdrawn: the writer passes over it, since its pusher will come
+//! again. While the output has been stuck for longer than `ack_timeout`, pushes are refused at once.
 
+use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::telemetry::Telemetry;
 use crossbeam_channel::RecvTimeoutError;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// When a push is answered with 200 (`output.ack`).
@@ -86,8 +89,17 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// The way back to a pusher.
+pub trait Reply: Send + fmt::Debug + 'static {
+    /// Answers: the push is acknowledged, or why it is not. Only after [`Refusal::TimedOut`] may it
+    /// be written all the same.
+    fn answer(self, outcome: Result<(), Refusal>);
+}
+
 /// What a batch takes in the queue besides its lines, in bytes.
 const BATCH_OVERHEAD_BYTES: usize = 128;
+/// Buffers of written batches that are kept for later ones.
+const SPARES_MAX: usize = 8;
 
 /// The lines of one push, on their way.
 #[derive(Debug)]
@@ -96,24 +108,20 @@ pub struct Batch {
     pub lines: Vec<u8>,
     /// How many lines.
     pub line_count: u32,
-    /// When it is withdrawn, unless it was taken before.
-    deadline: Option<Instant>,
-    reply: Option<(u64, crossbeam_channel::Sender<Reply>)>,
+    /// Where its reply stands, and until when; none where it was acknowledged already.
+    reply: Option<(u64, Instant)>,
 }
 
 impl Batch {
-    /// Whether its pusher has been told 503.
+    /// Whether its pusher has been told 503, or is about to be.
     pub fn is_withdrawn(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| now >= deadline)
+        self.reply.is_some_and(|(_, deadline)| now >= deadline)
     }
 
     fn cost(&self) -> usize {
         self.lines.len().saturating_add(BATCH_OVERHEAD_BYTES)
     }
 }
-
-/// The batch of that number is written; here is its buffer.
-type Reply = (u64, Vec<u8>);
 
 /// What the writer is told.
 #[derive(Debug)]
@@ -130,10 +138,12 @@ const OPEN: u8 = 0;
 const CLOSED: u8 = 1;
 const ENDED: u8 = 2;
 
-/// What both ends know.
+/// What all ends know.
 #[derive(Debug)]
-struct Shared {
+struct Shared<R> {
     options: Options,
+    /// Workers that may wait for room.
+    workers_max: usize,
     telemetry: Arc<Telemetry>,
     started: Instant,
     /// [`OPEN`], [`CLOSED`] or [`ENDED`].
@@ -143,14 +153,59 @@ struct Shared {
     stuck_since: AtomicU64,
     /// The latest end, once the queue is closed.
     close_deadline: OnceLock<Instant>,
-    waiting_bytes: Mutex<usize>,
+    waiting: Mutex<Waiting<R>>,
     has_room: Condvar,
+    spares: Mutex<Vec<Vec<u8>>>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        // A number is never left half-changed, so a poisoned lock is as good as any.
-        self.waiting_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+/// What waits for the writer.
+#[derive(Debug)]
+struct Waiting<R> {
+    /// The cost of all batches, in bytes.
+    bytes: usize,
+    /// Workers that wait for room.
+    workers: usize,
+    /// Replies in the order of their numbers; one that was answered left its place empty.
+    replies: VecDeque<Option<(Instant, R)>>,
+    /// The number of the first of them.
+    first_number: u64,
+}
+
+impl<R> Waiting<R> {
+    fn put(&mut self, deadline: Instant, reply: R) -> u64 {
+        let number = self.first_number + self.replies.len() as u64;
+        self.replies.push_back(Some((deadline, reply)));
+        number
+    }
+
+    /// The reply of that number, unless it was answered.
+    fn take(&mut self, number: u64) -> Option<R> {
+        let index = usize::try_from(number.checked_sub(self.first_number)?).ok()?;
+        let (_, reply) = self.replies.get_mut(index)?.take()?;
+        while let Some(None) = self.replies.front() {
+            self.replies.pop_front();
+            self.first_number += 1;
+        }
+        Some(reply)
+    }
+
+    /// The first reply whose time is over.
+    fn take_late(&mut self, now: Instant) -> Option<R> {
+        match self.replies.front() {
+            Some(Some((deadline, _))) if *deadline <= now => self.take(self.first_number),
+            _ => None,
+        }
+    }
+
+    fn first_deadline(&self) -> Option<Instant> {
+        self.replies.front()?.as_ref().map(|(deadline, _)| *deadline)
+    }
+}
+
+impl<R> Shared<R> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<R>> {
+        // Each change is whole before anything can panic, so a poisoned lock is as good as any.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stuck_for(&self) -> Duration {
@@ -175,50 +230,83 @@ impl Shared {
         }
         Ok(())
     }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, buffers: impl IntoIterator<Item = Vec<u8>>) {
+        let mut spares = self.spares();
+        for mut buffer in buffers {
+            // One unusually large push must not hold its memory for good.
+            buffer.clear();
+            buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
+            if spares.len() < SPARES_MAX {
+                spares.push(buffer);
+            }
+        }
+    }
 }
 
 /// The way into the queue.
-#[derive(Clone, Debug)]
-pub struct Sender {
+#[derive(Debug)]
+pub struct Sender<R> {
     channel: crossbeam_channel::Sender<Message>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<R>>,
 }
 
-/// A worker's own way into the queue: it waits for its own acknowledgements.
-#[derive(Debug)]
-pub struct Submitter {
-    sender: Sender,
-    reply: crossbeam_channel::Sender<Reply>,
-    replies: crossbeam_channel::Receiver<Reply>,
-    last_number: u64,
+impl<R> Clone for Sender<R> {
+    fn clone(&self) -> Sender<R> {
+        Sender { channel: self.channel.clone(), shared: Arc::clone(&self.shared) }
+    }
 }
 
 /// The writer's end.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct Receiver<R> {
     channel: crossbeam_channel::Receiver<Message>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<R>>,
+    /// Used again for each block that is acknowledged.
+    replies: Vec<R>,
 }
 
-/// Makes a queue.
-pub fn channel(options: Options, telemetry: Arc<Telemetry>) -> (Sender, Receiver) {
+/// Answers the replies that have waited too long.
+#[derive(Debug)]
+pub struct Warden<R> {
+    shared: Arc<Shared<R>>,
+}
+
+/// Makes a queue. Up to `workers_max` workers may wait for room in it; one more is refused at once.
+pub fn channel<R: Reply>(
+    options: Options,
+    workers_max: usize,
+    telemetry: Arc<Telemetry>,
+) -> (Sender<R>, Receiver<R>, Warden<R>) {
     // Unbounded in messages: what it may hold is bounded in bytes, before a batch is sent.
     let (sender, receiver) = crossbeam_channel::unbounded();
     let shared = Arc::new(Shared {
         options,
+        workers_max,
         telemetry,
         started: Instant::now(),
         state: AtomicU8::new(OPEN),
         stuck_since: AtomicU64::new(0),
         close_deadline: OnceLock::new(),
-        waiting_bytes: Mutex::new(0),
+        waiting: Mutex::new(Waiting {
+            bytes: 0,
+            workers: 0,
+            replies: VecDeque::new(),
+            first_number: 0,
+        }),
         has_room: Condvar::new(),
+        spares: Mutex::default(),
     });
     let sender = Sender { channel: sender, shared: Arc::clone(&shared) };
-    (sender, Receiver { channel: receiver, shared })
+    let warden = Warden { shared: Arc::clone(&shared) };
+    (sender, Receiver { channel: receiver, shared, replies: Vec::new() }, warden)
 }
 
-impl Sender {
+impl<R: Reply> Sender<R> {
     /// Whether a push would be accepted now (`/-/ready`).
     ///
     /// # Errors
@@ -242,84 +330,87 @@ impl Sender {
         self.tell(Message::Reopen);
     }
 
-    /// A way in for one worker.
-    pub fn submitter(&self) -> Submitter {
-        // One is waited for; a late one of the push before may stand before it.
-        let (reply, replies) = crossbeam_channel::unbounded();
-        Submitter { sender: self.clone(), reply, replies, last_number: 0 }
+    /// A buffer for lines.
+    pub fn spare(&self) -> Vec<u8> {
+        self.shared.spares().pop().unwrap_or_default()
+    }
+
+    /// Takes back a buffer whose lines are not submitted.
+    pub fn give_back(&self, buffer: Vec<u8>) {
+        self.shared.give_back([buffer]);
+    }
+
+    /// Hands lines over. `reply` is answered as the queue's [`Acknowledge`] says: here, or by the
+    /// writer, or by the warden.
+    pub fn submit(&self, lines: Vec<u8>, line_count: u32, reply: R) {
+        let shared = &*self.shared;
+        if let Err(refusal) = shared.ready() {
+            shared.give_back([lines]);
+            return reply.answer(Err(refusal));
+        }
+        if lines.is_empty() {
+            shared.give_back([lines]);
+            return reply.answer(Ok(()));
+        }
+        let deadline = Instant::now() + shared.options.ack_timeout;
+        let mut batch = Batch { lines, line_count, reply: None };
+        let cost = batch.cost();
+        let mut waiting = match reserve(shared, cost, deadline) {
+            Ok(waiting) => waiting,
+            Err(refusal) => {
+                shared.give_back([batch.lines]);
+                return reply.answer(Err(refusal));
+            }
+        };
+        let unanswered = match shared.options.acknowledge {
+            Acknowledge::Queued => Some(reply),
+            Acknowledge::Written => {
+                batch.reply = Some((waiting.put(deadline, reply), deadline));
+                None
+            }
+        };
+        drop(waiting);
+        shared.telemetry.queue_batches.raise(1);
+        shared.telemetry.queue_bytes.raise(cost as u64);
+        self.tell(Message::Batch(batch));
+        if let Some(reply) = unanswered {
+            reply.answer(Ok(()));
+        }
     }
 
     fn tell(&self, message: Message) {
         if self.channel.send(message).is_err() {
-            // OK because a writer that has ended has nothing left to be told.
-        }
-    }
-}
-
-impl Submitter {
-    /// Hands lines over and waits as the queue's [`Acknowledge`] says. Returns a buffer for reuse.
-    ///
-    /// # Errors
-    /// Why the push is not acknowledged; only after [`Refusal::TimedOut`] may it be written.
-    pub fn submit(&mut self, lines: Vec<u8>, line_count: u32) -> Result<Vec<u8>, Refusal> {
-        let shared = Arc::clone(&self.sender.shared);
-        shared.ready()?;
-        if lines.is_empty() {
-            return Ok(lines);
-        }
-        let Options { acknowledge, ack_timeout, .. } = shared.options;
-        let deadline = Instant::now() + ack_timeout;
-        self.last_number += 1;
-        let batch = Batch {
-            lines,
-            line_count,
-            deadline: (acknowledge == Acknowledge::Written).then_some(deadline),
-            reply: (acknowledge == Acknowledge::Written)
-                .then(|| (self.last_number, self.reply.clone())),
-        };
-        let cost = batch.cost();
-        reserve(&shared, cost, deadline)?;
-        shared.telemetry.queue_batches.raise(1);
-        shared.telemetry.queue_bytes.raise(cost as u64);
-        if self.sender.channel.send(Message::Batch(batch)).is_err() {
-            return Err(Refusal::OutputEnded);
-        }
-        match acknowledge {
-            Acknowledge::Queued => Ok(Vec::new()),
-            Acknowledge::Written => self.wait(deadline, ack_timeout),
-        }
-    }
-
-    fn wait(&self, deadline: Instant, ack_timeout: Duration) -> Result<Vec<u8>, Refusal> {
-        loop {
-            match self.replies.recv_deadline(deadline) {
-                Ok((number, buffer)) if number == self.last_number => return Ok(buffer),
-                // The writer was late with a push that was answered already.
-                Ok(_) => {}
-                Err(_) => return Err(Refusal::TimedOut { after: ack_timeout }),
-            }
+            // OK because a writer that has ended has nothing left to be told, and a reply that
+            // waits for it gets its answer from the warden.
         }
     }
 }
 
 /// Takes `cost` bytes of the queue, or waits for them. A batch that alone is larger than the queue
-/// may have an empty one.
-fn reserve(shared: &Shared, cost: usize, deadline: Instant) -> Result<(), Refusal> {
+/// may have an empty one. A worker must stay free for what is no push, so the last one does not
+/// wait.
+fn reserve<R>(
+    shared: &Shared<R>,
+    cost: usize,
+    deadline: Instant,
+) -> Result<MutexGuard<'_, Waiting<R>>, Refusal> {
     let bytes_max = shared.options.bytes_max;
     let mut waiting = shared.lock();
-    while *waiting > 0 && waiting.saturating_add(cost) > bytes_max {
+    while waiting.bytes > 0 && waiting.bytes.saturating_add(cost) > bytes_max {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || waiting.workers >= shared.workers_max {
             return Err(Refusal::Full { bytes_max });
         }
+        waiting.workers += 1;
         waiting =
             shared.has_room.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        waiting.workers -= 1;
     }
-    *waiting = waiting.saturating_add(cost);
-    Ok(())
+    waiting.bytes = waiting.bytes.saturating_add(cost);
+    Ok(waiting)
 }
 
-impl Receiver {
+impl<R: Reply> Receiver<R> {
     /// The next message; none when `timeout` is over.
     ///
     /// # Errors
@@ -342,22 +433,44 @@ impl Receiver {
         self.shared.close_deadline.get().copied()
     }
 
-    /// Acknowledges a batch that is written.
-    pub fn acknowledge(&self, batch: Batch) {
-        self.release(&batch);
-        if let Some((number, reply)) = batch.reply
-            && reply.send((number, batch.lines)).is_err()
-        {
-            // OK because a worker that is gone waits for nothing.
+    /// Acknowledges batches that are written, all of them.
+    pub fn acknowledge(&mut self, batches: &mut Vec<Batch>) {
+        let mut waiting = self.shared.lock();
+        let numbers = batches.iter().filter_map(|batch| batch.reply);
+        self.replies.extend(numbers.filter_map(|(number, _)| waiting.take(number)));
+        let cost = batches.iter().map(Batch::cost).sum();
+        self.let_go(waiting, cost, batches.len() as u64);
+        for reply in self.replies.drain(..) {
+            reply.answer(Ok(()));
+        }
+        self.shared.give_back(batches.drain(..).map(|batch| batch.lines));
+    }
+
+    /// Lets a batch go that is not written: its pusher is told why.
+    pub fn refuse(&self, batch: Batch, refusal: Refusal) {
+        let mut waiting = self.shared.lock();
+        let reply = batch.reply.and_then(|(number, _)| waiting.take(number));
+        self.let_go(waiting, batch.cost(), 1);
+        self.shared.give_back([batch.lines]);
+        if let Some(reply) = reply {
+            reply.answer(Err(refusal));
         }
     }
 
-    /// Lets a batch go that is not written.
-    pub fn release(&self, batch: &Batch) {
-        let cost = batch.cost();
-        *self.shared.lock() -= cost;
-        self.shared.has_room.notify_all();
-        self.shared.telemetry.queue_batches.lower(1);
+    /// Lets a batch go whose time is over.
+    pub fn withdraw(&self, batch: Batch) {
+        let after = self.shared.options.ack_timeout;
+        self.refuse(batch, Refusal::TimedOut { after });
+    }
+
+    fn let_go(&self, mut waiting: MutexGuard<'_, Waiting<R>>, cost: usize, count: u64) {
+        waiting.bytes -= cost;
+        let is_waited_for = waiting.workers > 0;
+        drop(waiting);
+        if is_waited_for {
+            self.shared.has_room.notify_all();
+        }
+        self.shared.telemetry.queue_batches.lower(count);
         self.shared.telemetry.queue_bytes.lower(cost as u64);
     }
 
@@ -391,6 +504,27 @@ impl Receiver {
     }
 }
 
+impl<R: Reply> Warden<R> {
+    /// Answers with 503 whatever has waited for `ack_timeout`, as long as the process lives.
+    ///
+    /// It need not be told of new replies: the time of each is over `ack_timeout` after it came, and
+    /// that is as long as the warden sleeps at most.
+    pub fn run(self) {
+        let after = self.shared.options.ack_timeout;
+        loop {
+            let now = Instant::now();
+            let (late, next) = {
+                let mut waiting = self.shared.lock();
+                (waiting.take_late(now), waiting.first_deadline())
+            };
+            match late {
+                Some(reply) => reply.answer(Err(Refusal::TimedOut { after })),
+                None => thread::sleep(next.map_or(after, |next| next.duration_since(now))),
+            }
+        }
+    }
+}
+
 /// Nobody is left to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendersGone;
@@ -398,16 +532,37 @@ pub struct SendersGone;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
 
     const LONG: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(50);
 
-    fn queue(acknowledge: Acknowledge, ack_timeout: Duration) -> (Sender, Receiver) {
-        let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
-        channel(options, Arc::new(Telemetry::new()))
+    /// Tells its outcome.
+    #[derive(Debug)]
+    struct Told(mpsc::Sender<Result<(), Refusal>>);
+
+    impl Reply for Told {
+        fn answer(self, outcome: Result<(), Refusal>) {
+            self.0.send(outcome).unwrap();
+        }
     }
 
-    fn next_batch(receiver: &Receiver) -> Batch {
+    /// A queue with room for two waiting workers, and its warden at work.
+    fn queue(acknowledge: Acknowledge, ack_timeout: Duration) -> (Sender<Told>, Receiver<Told>) {
+        let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
+        let (sender, receiver, warden) = channel(options, 2, Arc::new(Telemetry::new()));
+        thread::spawn(|| warden.run());
+        (sender, receiver)
+    }
+
+    /// Submits lines; where the outcome will be told.
+    fn submit(sender: &Sender<Told>, lines: Vec<u8>) -> mpsc::Receiver<Result<(), Refusal>> {
+        let (told, outcome) = mpsc::channel();
+        sender.submit(lines, 1, Told(told));
+        outcome
+    }
+
+    fn next_batch(receiver: &Receiver<Told>) -> Batch {
         match receiver.receive(LONG) {
             Ok(Some(Message::Batch(batch))) => batch,
             other => panic!("{other:?}"),
@@ -416,67 +571,83 @@ mod tests {
 
     #[test]
     fn batches_come_out_in_the_order_in_which_they_were_accepted() {
-        let (sender, receiver) = queue(Acknowledge::Queued, LONG);
-        let mut submitter = sender.submitter();
+        let (sender, mut receiver) = queue(Acknowledge::Queued, LONG);
         for number in 0..50_u8 {
-            submitter.submit(vec![number], 1).unwrap();
+            assert_eq!(submit(&sender, vec![number]).recv(), Ok(Ok(())));
         }
         for number in 0..50_u8 {
             let batch = next_batch(&receiver);
             assert_eq!(batch.lines, [number]);
-            receiver.acknowledge(batch);
+            receiver.acknowledge(&mut vec![batch]);
         }
     }
 
     #[test]
-    fn a_written_push_waits_for_its_own_acknowledgement() {
-        let (sender, receiver) = queue(Acknowledge::Written, LONG);
-        let writer = std::thread::spawn(move || {
-            let batches = [next_batch(&receiver), next_batch(&receiver)];
-            // The later one first: each worker still gets its own buffer back.
-            batches.into_iter().rev().for_each(|batch| receiver.acknowledge(batch));
-        });
-        let pushers = [b"one".to_vec(), b"two".to_vec()].map(|lines| {
-            let mut submitter = sender.submitter();
-            std::thread::spawn(move || assert_eq!(submitter.submit(lines.clone(), 1), Ok(lines)))
-        });
-        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
-        writer.join().unwrap();
+    fn a_written_push_is_answered_once_it_is_written_and_not_before() {
+        let (sender, mut receiver) = queue(Acknowledge::Written, LONG);
+        let outcomes = [1, 2, 3].map(|number| submit(&sender, vec![number]));
+        let [one, two, three] = [(); 3].map(|()| next_batch(&receiver));
+        receiver.acknowledge(&mut vec![two]);
+        assert_eq!(outcomes[1].recv(), Ok(Ok(())), "whatever stands before it");
+        assert!(outcomes[0].try_recv().is_err() && outcomes[2].try_recv().is_err());
+        receiver.acknowledge(&mut vec![one, three]);
+        assert_eq!((outcomes[0].recv(), outcomes[2].recv()), (Ok(Ok(())), Ok(Ok(()))));
+        assert!(receiver.shared.lock().replies.is_empty());
+        assert_eq!(receiver.shared.lock().bytes, 0);
     }
 
     #[test]
-    fn a_push_that_timed_out_is_withdrawn_and_does_not_answer_the_next_one() {
-        let (sender, receiver) = queue(Acknowledge::Written, SHORT);
-        let mut submitter = sender.submitter();
-        let refused = submitter.submit(b"late".to_vec(), 1);
-        assert_eq!(refused, Err(Refusal::TimedOut { after: SHORT }));
-        let late = next_batch(&receiver);
-        assert!(late.is_withdrawn(Instant::now()));
-        // Had it been written all the same, its reply would come now, before that of the next.
-        receiver.acknowledge(late);
-        let writer = std::thread::spawn(move || {
-            let batch = next_batch(&receiver);
-            receiver.acknowledge(batch);
-        });
-        assert_eq!(submitter.submit(b"next".to_vec(), 1), Ok(b"next".to_vec()));
-        writer.join().unwrap();
+    fn a_push_that_timed_out_is_withdrawn_and_told_once() {
+        let (sender, mut receiver) = queue(Acknowledge::Written, SHORT);
+        let late = submit(&sender, b"late".to_vec());
+        assert_eq!(late.recv(), Ok(Err(Refusal::TimedOut { after: SHORT })));
+        let batch = next_batch(&receiver);
+        assert!(batch.is_withdrawn(Instant::now()));
+        // Whether the writer passes over it or had it in hand already: its pusher knows.
+        receiver.withdraw(batch);
+        let other = submit(&sender, b"other".to_vec());
+        assert_eq!(other.recv(), Ok(Err(Refusal::TimedOut { after: SHORT })));
+        receiver.acknowledge(&mut vec![next_batch(&receiver)]);
+        assert!(late.recv().is_err() && other.recv().is_err(), "nothing more is told");
+        let next = submit(&sender, b"next".to_vec());
+        receiver.acknowledge(&mut vec![next_batch(&receiver)]);
+        assert_eq!(next.recv(), Ok(Ok(())));
     }
 
     #[test]
     fn the_queue_holds_so_many_bytes_and_no_more() {
-        let (sender, receiver) = queue(Acknowledge::Queued, SHORT);
-        let mut submitter = sender.submitter();
-        let batch = vec![b'x'; 4000];
-        submitter.submit(batch.clone(), 1).unwrap();
-        submitter.submit(batch.clone(), 1).unwrap();
-        assert_eq!(submitter.submit(batch.clone(), 1), Err(Refusal::Full { bytes_max: 10_000 }));
-        receiver.acknowledge(next_batch(&receiver));
-        submitter.submit(batch, 1).unwrap();
-        receiver.acknowledge(next_batch(&receiver));
-        receiver.acknowledge(next_batch(&receiver));
+        let (sender, mut receiver) = queue(Acknowledge::Queued, SHORT);
+        let full = Ok(Err(Refusal::Full { bytes_max: 10_000 }));
+        let lines = vec![b'x'; 4000];
+        assert_eq!(submit(&sender, lines.clone()).recv(), Ok(Ok(())));
+        assert_eq!(submit(&sender, lines.clone()).recv(), Ok(Ok(())));
+        assert_eq!(submit(&sender, lines.clone()).recv(), full);
+        receiver.acknowledge(&mut vec![next_batch(&receiver)]);
+        assert_eq!(submit(&sender, lines).recv(), Ok(Ok(())));
+        receiver.acknowledge(&mut vec![next_batch(&receiver), next_batch(&receiver)]);
         // One that alone is larger than the bound passes when it is alone.
-        submitter.submit(vec![b'x'; 20_000], 1).unwrap();
-        assert_eq!(submitter.submit(vec![b'x'], 1), Err(Refusal::Full { bytes_max: 10_000 }));
+        assert_eq!(submit(&sender, vec![b'x'; 20_000]).recv(), Ok(Ok(())));
+        assert_eq!(submit(&sender, vec![b'x']).recv(), full);
+    }
+
+    #[test]
+    fn a_worker_stays_free_while_others_wait_for_room() {
+        let (sender, mut receiver) = queue(Acknowledge::Queued, LONG);
+        let wait = || {
+            let sender = sender.clone();
+            thread::spawn(move || submit(&sender, vec![b'x'; 4000]).recv())
+        };
+        assert_eq!(submit(&sender, vec![b'x'; 9000]).recv(), Ok(Ok(())));
+        let waiting = [wait(), wait()];
+        while receiver.shared.lock().workers < 2 {
+            thread::yield_now();
+        }
+        let refused = submit(&sender, vec![b'x'; 4000]).recv();
+        assert_eq!(refused, Ok(Err(Refusal::Full { bytes_max: 10_000 })));
+        receiver.acknowledge(&mut vec![next_batch(&receiver)]);
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap(), Ok(Ok(())));
+        }
     }
 
     #[test]
@@ -485,15 +656,27 @@ mod tests {
         receiver.is_trying();
         assert_eq!(sender.ready(), Ok(()), "not yet");
         while sender.ready().is_ok() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
-        let refused = sender.submitter().submit(vec![b'x'], 1);
-        assert!(matches!(refused, Err(Refusal::Stalled { .. })), "{refused:?}");
+        let refused = submit(&sender, vec![b'x']).recv();
+        assert!(matches!(refused, Ok(Err(Refusal::Stalled { .. }))), "{refused:?}");
         assert!(receiver.is_flowing(), "it was stalled");
-        assert_eq!(sender.submitter().submit(vec![b'x'], 1), Ok(Vec::new()));
+        assert_eq!(submit(&sender, vec![b'x']).recv(), Ok(Ok(())));
         sender.close(Instant::now());
         assert_eq!(sender.ready(), Err(Refusal::ShuttingDown));
         receiver.end();
         assert_eq!(sender.ready(), Err(Refusal::OutputEnded));
+    }
+
+    #[test]
+    fn the_buffers_of_written_batches_are_used_again() {
+        let (sender, mut receiver) = queue(Acknowledge::Queued, LONG);
+        let mut lines = sender.spare();
+        lines.extend_from_slice(&[b'x'; 4000]);
+        let place = lines.as_ptr();
+        assert_eq!(submit(&sender, lines).recv(), Ok(Ok(())));
+        receiver.acknowledge(&mut vec![next_batch(&receiver)]);
+        let again = sender.spare();
+        assert!(again.is_empty() && again.as_ptr() == place);
     }
 }

@@ -11,7 +11,7 @@
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::log::Log;
 use crate::push::{self, Head, Input, Pusher};
-use crate::queue::{self, Submitter};
+use crate::queue;
 use crate::route::{self, Delivery, Group, Route};
 use crate::system;
 use crate::telemetry::Telemetry;
@@ -29,6 +29,10 @@ use std::time::SystemTime;
 /// The header that carries the key of a private request.
 pub const KEY_HEADER: &str = "K";
 
+/// Private connections: pushes that may stand between the gate and the output at once. Each costs a
+/// thread of tiny_http and three descriptors.
+const CONNECTIONS: usize = 17;
+
 /// What the workers serve.
 #[derive(Debug)]
 pub struct Service {
@@ -37,7 +41,7 @@ pub struct Service {
     /// The bounds of a push.
     pub push: push::Options,
     /// Where lines go.
-    pub queue: queue::Sender,
+    pub queue: queue::Sender<Pending>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// Where events go.
@@ -48,7 +52,7 @@ pub struct Service {
 /// request with the key, one at a time.
 #[derive(Debug)]
 pub struct Private {
-    /// One for each worker.
+    /// The connections; the last one is to be kept for what is no push.
     pub streams: Vec<UnixStream>,
     /// The value of [`KEY_HEADER`].
     pub key: String,
@@ -84,7 +88,7 @@ pub fn start(
         probe(&mut stream, &key)?;
         Ok(stream)
     };
-    let streams = (0..workers).map(|_| connect()).collect::<io::Result<_>>()?;
+    let streams = (0..CONNECTIONS).map(|_| connect()).collect::<io::Result<_>>()?;
     system::shut_listener(&shut)?;
     Ok(Private { streams, key })
 }
@@ -116,9 +120,48 @@ struct Worker {
     endpoints: Vec<route::Endpoint>,
     key: String,
     pusher: Pusher,
-    submitter: Submitter,
     body: Vec<u8>,
-    lines: Vec<u8>,
+}
+
+/// The way back to the client of a push whose lines are on their way.
+pub struct Pending {
+    writer: Box<dyn Write + Send>,
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").finish_non_exhaustive()
+    }
+}
+
+impl queue::Reply for Pending {
+    fn answer(mut self, outcome: Result<(), queue::Refusal>) {
+        const ACCEPTED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        match outcome {
+            Ok(()) => send(&mut *self.writer, ACCEPTED),
+            Err(refusal) => send(&mut *self.writer, &unavailable(refusal).render(true)),
+        }
+    }
+}
+
+/// Sends a whole answer in one write.
+fn send(writer: &mut dyn Write, answer: &str) {
+    if writer.write_all(answer.as_bytes()).and_then(|()| writer.flush()).is_err() {
+        // OK because the gate ends only with the process.
+    }
+}
+
+/// What a request comes to.
+enum Outcome {
+    Answer(Answer),
+    /// Lines of an accepted push, and how many: the queue answers it.
+    Lines(Vec<u8>, u32),
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Outcome {
+        Outcome::Answer(answer)
+    }
 }
 
 /// What a pusher is told of a defect.
@@ -198,9 +241,7 @@ impl Worker {
         Worker {
             endpoints: service.inputs.iter().map(|input| input.endpoint.clone()).collect(),
             pusher: Pusher::new(service.push),
-            submitter: service.queue.submitter(),
             body: Vec::new(),
-            lines: Vec::new(),
             server,
             service,
             key,
@@ -217,30 +258,29 @@ impl Worker {
             #[cfg(test)]
             tests::fault_where_asked(request.url(), "/fault/worker");
             self.service.telemetry.workers_busy.raise(1);
-            let answer = catch_unwind(AssertUnwindSafe(|| self.serve(&mut request)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(&mut request)));
             // One unusually large push must not hold its memory until the next one.
             self.body.clear();
             self.body.shrink_to(KEPT_BUFFER_BYTES_MAX);
-            let answer = answer.unwrap_or_else(|_| self.recover());
+            let outcome = outcome.unwrap_or_else(|_| self.recover().into());
             let with_body = *request.method() != tiny_http::Method::Head;
             let mut writer = request.into_writer();
-            let text = answer.render(with_body);
-            if writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).is_err() {
-                // OK because the gate ends only with the process.
+            match outcome {
+                Outcome::Answer(answer) => {
+                    let text = answer.render(with_body);
+                    send(&mut *writer, &text);
+                    // The lines of a dry run stand in a buffer of the queue, which cuts it. To be cut
+                    // before it is dropped matters in itself: glibc keeps more of all that is freed
+                    // once it has seen a large piece freed at once.
+                    if text.capacity() > KEPT_BUFFER_BYTES_MAX {
+                        self.service.queue.give_back(text.into_bytes());
+                    }
+                }
+                Outcome::Lines(lines, count) => {
+                    self.service.queue.submit(lines, count, Pending { writer });
+                }
             }
-            self.take_back(text);
             self.service.telemetry.workers_busy.lower(1);
-        }
-    }
-
-    /// The lines of a dry run are answered in the buffer that they were written into: it comes
-    /// back, cut as after any push. To cut it before it is dropped matters in itself: glibc keeps
-    /// more of what is freed for good once it has seen a large piece freed at once.
-    fn take_back(&mut self, text: String) {
-        if self.lines.capacity() == 0 {
-            self.lines = text.into_bytes();
-            self.lines.clear();
-            self.lines.shrink_to(KEPT_BUFFER_BYTES_MAX);
         }
     }
 
@@ -249,18 +289,17 @@ impl Worker {
     fn recover(&mut self) -> Answer {
         self.service.telemetry.worker_panics.increment();
         self.pusher = Pusher::new(self.service.push);
-        self.submitter = self.service.queue.submitter();
         Answer::text(500, DEFECT)
     }
 
-    fn serve(&mut self, request: &mut tiny_http::Request) -> Answer {
+    fn serve(&mut self, request: &mut tiny_http::Request) -> Outcome {
         const ALLOW: &str = "Allow: DELETE, OPTIONS, POST, PUT\r\n";
         #[cfg(test)]
         tests::fault_where_asked(request.url(), "/fault/request");
         let method = request.method().as_str();
         let route = route::route(method, request.url().as_bytes(), &self.endpoints);
-        match route {
-            Ok(Route::Push { input, group }) => self.push(request, input, &group),
+        let answer = match route {
+            Ok(Route::Push { input, group }) => return self.push(request, input, &group),
             Ok(Route::Delete) => Answer::empty(202),
             Ok(Route::Options) => Answer { headers: ALLOW, ..Answer::empty(200) },
             Ok(Route::MethodNotAllowed) => Answer { headers: ALLOW, ..Answer::empty(405) },
@@ -277,15 +316,17 @@ impl Worker {
             },
             Ok(Route::NotFound) => Answer::text(404, "not found"),
             Err(error) => Answer::text(400, error),
-        }
+        };
+        answer.into()
     }
 
-    fn push(&mut self, request: &mut tiny_http::Request, input: usize, group: &Group) -> Answer {
+    fn push(&mut self, request: &mut tiny_http::Request, input: usize, group: &Group) -> Outcome {
         let Some(input) = self.service.inputs.get(input) else {
-            return Answer::text(404, "not found");
+            return Answer::text(404, "not found").into();
         };
+        self.body.reserve(request.body_length().unwrap_or_default());
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
-            return Answer::text(400, format_args!("the body cannot be read: {error}"));
+            return Answer::text(400, format_args!("the body cannot be read: {error}")).into();
         }
         let head = Head {
             group,
@@ -293,33 +334,24 @@ impl Worker {
             content_encoding: header(request, "Content-Encoding"),
             received_ns: system::now_ns(),
         };
-        let buffer = std::mem::take(&mut self.lines);
-        let telemetry = &self.service.telemetry;
+        let Service { telemetry, queue, log, .. } = &*self.service;
         telemetry.body_bytes.add(self.body.len() as u64);
-        match self.pusher.convert(input, head, &self.body, buffer) {
+        match self.pusher.convert(input, head, &self.body, queue.spare()) {
             // Nothing of it counts as pushed.
             Ok(converted) if route::delivery(request.url().as_bytes()) == Delivery::DryRun => {
-                Answer::lines(converted.lines)
+                Answer::lines(converted.lines).into()
             }
             Ok(converted) => {
                 telemetry.decoded_bytes.add(converted.decoded_bytes as u64);
                 telemetry.samples_read.add(converted.sample_count);
                 telemetry.skipped_not_finite.add(converted.skipped.not_finite);
                 telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
-                match self.submitter.submit(converted.lines, converted.line_count) {
-                    Ok(mut buffer) => {
-                        buffer.clear();
-                        buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
-                        self.lines = buffer;
-                        Answer::empty(200)
-                    }
-                    Err(refusal) => unavailable(refusal),
-                }
+                telemetry.skipped_filtered.add(converted.skipped.filtered);
+                Outcome::Lines(converted.lines, converted.line_count)
             }
             Err(error) => {
-                let url = request.url();
-                self.service.log.debug("push refused", &[("url", &url), ("error", &error)]);
-                Answer::text(error.status(), error)
+                log.debug("push refused", &[("url", &request.url()), ("error", &error)]);
+                Answer::text(error.status(), error).into()
             }
         }
     }
@@ -359,9 +391,10 @@ mod tests {
             acknowledge: Acknowledge::Queued,
             ack_timeout: Duration::from_secs(30),
         };
-        let (queue, receiver) = queue::channel(options, Arc::clone(&telemetry));
-        // It outlives the workers, which never end.
-        std::mem::forget(receiver);
+        let ends = queue::channel(options, workers, Arc::clone(&telemetry));
+        let (queue, receiver, warden) = ends;
+        // They outlive the workers, which never end.
+        std::mem::forget((receiver, warden));
         let service = Service {
             inputs: vec![Input::default()],
             push: push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 },

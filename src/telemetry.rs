@@ -89,6 +89,8 @@ pub struct Telemetry {
     pub skipped_not_finite: Counter,
     /// Samples skipped because their `le` or `quantile` is NaN (SPEC 2.2).
     pub skipped_bound_nan: Counter,
+    /// Samples skipped because `metric_allow` and `metric_deny` do not keep their metric.
+    pub skipped_filtered: Counter,
     /// Lines handed to the output.
     pub lines_written: Counter,
     /// Bytes handed to the output.
@@ -189,11 +191,13 @@ impl Telemetry {
 
     fn render_skipped(&self, text: &mut String) {
         let name = "pushline_samples_skipped_total";
-        writeln!(text, "# HELP {name} Samples that line protocol cannot say.").ok();
+        writeln!(text, "# HELP {name} Samples without a line, by reason.").ok();
         writeln!(text, "# TYPE {name} counter").ok();
-        for (reason, counter) in
-            [("not_finite", &self.skipped_not_finite), ("bound_nan", &self.skipped_bound_nan)]
-        {
+        for (reason, counter) in [
+            ("not_finite", &self.skipped_not_finite),
+            ("bound_nan", &self.skipped_bound_nan),
+            ("filtered", &self.skipped_filtered),
+        ] {
             writeln!(text, "{name}{{reason=\"{reason}\"}} {}", counter.get()).ok();
         }
     }

@@ -8,7 +8,7 @@
 
 use crate::limits::JOINED_BYTES_MAX;
 use crate::log::Log;
-use crate::queue::{Batch, Message, Receiver, SendersGone};
+use crate::queue::{Batch, Message, Receiver, Refusal, Reply, SendersGone};
 use crate::sink::{Sink, Trouble};
 use crate::telemetry::Telemetry;
 use std::collections::hash_map::RandomState;
@@ -43,8 +43,8 @@ pub enum Outcome {
 ///
 /// # Errors
 /// The system has no thread for it.
-pub fn spawn(
-    receiver: Receiver,
+pub fn spawn<R: Reply>(
+    receiver: Receiver<R>,
     sink: Box<dyn Sink>,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
@@ -66,8 +66,8 @@ pub fn spawn(
     })
 }
 
-struct Writer {
-    receiver: Receiver,
+struct Writer<R> {
+    receiver: Receiver<R>,
     sink: Box<dyn Sink>,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
@@ -86,7 +86,7 @@ enum Stop {
     OutOfTime,
 }
 
-impl Writer {
+impl<R: Reply> Writer<R> {
     fn run(mut self) -> Outcome {
         match self.serve() {
             Ok(()) => Outcome::Drained,
@@ -144,7 +144,7 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Batch(batch) if batch.is_withdrawn(Instant::now()) => {
-                self.receiver.release(&batch);
+                self.receiver.withdraw(batch);
             }
             Message::Batch(batch) => self.batches.push(batch),
             Message::Reopen => self.sink.reopen(),
@@ -188,10 +188,9 @@ impl Writer {
         self.block = block;
         written?;
         self.flows();
-        for batch in self.batches.drain(..) {
-            self.telemetry.lines_written.add(u64::from(batch.line_count));
-            self.receiver.acknowledge(batch);
-        }
+        let lines = self.batches.iter().map(|batch| u64::from(batch.line_count)).sum();
+        self.telemetry.lines_written.add(lines);
+        self.receiver.acknowledge(&mut self.batches);
         Ok(())
     }
 
@@ -273,15 +272,15 @@ impl Writer {
         }
     }
 
-    /// Lets go of everything that is not written; returns how many batches that were.
+    /// Lets go of everything that is not written; returns how many batches that were. Those of the
+    /// block in hand may be written in part: they get no answer but the end of their connection.
     fn abandon(&mut self) -> u64 {
-        let mut count = 0;
+        let mut count = self.batches.len() as u64;
         while let Some(message) = self.receiver.take_waiting() {
-            self.take(message);
-        }
-        for batch in self.batches.drain(..) {
-            self.receiver.release(&batch);
-            count += 1;
+            if let Message::Batch(batch) = message {
+                self.receiver.refuse(batch, Refusal::OutputEnded);
+                count += 1;
+            }
         }
         count
     }

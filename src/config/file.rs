@@ -3,6 +3,7 @@
 use super::Setting;
 use super::error::{Mistake, Place, What};
 use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS};
+use std::borrow::Cow;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -152,8 +153,35 @@ fn raw(value: &DeValue<'_>) -> Raw {
         }
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
-            texts.collect::<Option<_>>().map_or(Raw::Other("array"), Raw::List)
+            let tables = items.iter().map(|item| pairs(item.get_ref().as_table()?));
+            let list = texts.collect::<Option<_>>().map(Raw::List);
+            list.or_else(|| tables.collect::<Option<_>>().map(Raw::Tables))
+                .unwrap_or_else(|| mixed("list", items))
+        }
+        DeValue::Table(table) => {
+            pairs(table).map_or_else(|| mixed("table", table.values()), Raw::Table)
         }
         other => Raw::Other(other.type_str()),
     }
+}
+
+/// The texts of a table by name; none where a value is no text.
+fn pairs(table: &DeTable<'_>) -> Option<Vec<(String, String)>> {
+    let pair = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+        Some((name.get_ref().to_string(), value.get_ref().as_str()?.to_owned()))
+    };
+    table.iter().map(pair).collect()
+}
+
+/// What a list or table is that holds more than texts.
+fn mixed<'v, 'i: 'v>(
+    whole: &'static str,
+    values: impl IntoIterator<Item = &'v Spanned<DeValue<'i>>>,
+) -> Raw {
+    let is_other = |value: &&Spanned<DeValue<'_>>| value.get_ref().as_str().is_none();
+    let other = values.into_iter().find(is_other).map(|other| {
+        let within = other.get_ref().as_table().and_then(|table| table.values().find(is_other));
+        within.unwrap_or(other).get_ref().type_str()
+    });
+    Raw::Mixed(whole, other.unwrap_or("string"))
 }

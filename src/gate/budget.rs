@@ -17,6 +17,7 @@ impl Budget {
         Budget { bytes_max, taken: AtomicUsize::new(0), telemetry }
     }
 
+    /// The bound, in bytes.
     pub(super) fn bytes_max(&self) -> usize {
         self.bytes_max
     }
@@ -49,12 +50,18 @@ impl Lease {
         }
         fits
     }
+
+    /// Gives all of it back.
+    pub(super) fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.budget.taken.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.telemetry.buffered_bytes.lower(bytes as u64);
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.budget.telemetry.buffered_bytes.lower(self.bytes as u64);
+        self.give_back();
     }
 }
 

@@ -8,6 +8,7 @@
 use super::refusal::Refusal;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use httparse::{Header, Status};
+use std::io::Write;
 use std::ops::Range;
 
 /// How the body of a request is delimited.
@@ -49,6 +50,21 @@ pub(super) struct Head {
     pub(super) is_probe: bool,
 }
 
+impl Default for Head {
+    /// Of no request.
+    fn default() -> Head {
+        Head {
+            len: 0,
+            method: Method::Other,
+            framing: Framing::Length(0),
+            persistence: Persistence::Close,
+            expects_continue: false,
+            authorization: None,
+            is_probe: false,
+        }
+    }
+}
+
 /// The methods that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -73,6 +89,11 @@ impl Method {
             "OPTIONS" => Method::Quick("OPTIONS"),
             _ => Method::Other,
         }
+    }
+
+    /// Whether it pushes.
+    pub(super) fn is_push(self) -> bool {
+        matches!(self, Method::Push(_))
     }
 
     /// Its name, `other` for those that are not told apart.
@@ -230,6 +251,12 @@ fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[H
         }
         private.extend_from_slice(b"\r\n");
     }
+}
+
+/// The end of the worker's head: the length of the body, and the empty line.
+pub(super) fn write_end(private: &mut Vec<u8>, body_len: usize) {
+    // OK because writing to a Vec never fails.
+    write!(private, "Content-Length: {body_len}\r\n\r\n").ok();
 }
 
 #[cfg(test)]

@@ -43,8 +43,6 @@ pub(super) enum Refusal {
     },
     /// 503: no worker was free.
     NoWorker,
-    /// 503: the gate closed while the request came.
-    Closing,
     /// 505: neither HTTP/1.0 nor HTTP/1.1.
     Version,
 }
@@ -58,7 +56,7 @@ impl Refusal {
             Refusal::BodyTooLarge { .. } => 413,
             Refusal::HeadTooLarge => 431,
             Refusal::NoAnswer => 500,
-            Refusal::OutOfMemory { .. } | Refusal::NoWorker | Refusal::Closing => 503,
+            Refusal::OutOfMemory { .. } | Refusal::NoWorker => 503,
             Refusal::Version => 505,
         }
     }
@@ -68,9 +66,7 @@ impl Refusal {
         let (status, body) = (self.status(), format!("{self}\n"));
         let extra = match self {
             Refusal::Unauthorized { challenges } => challenges,
-            Refusal::OutOfMemory { .. } | Refusal::NoWorker | Refusal::Closing => {
-                "Retry-After: 5\r\n"
-            }
+            Refusal::OutOfMemory { .. } | Refusal::NoWorker => "Retry-After: 5\r\n",
             _ => "",
         };
         format!(
@@ -108,7 +104,6 @@ impl fmt::Display for Refusal {
                  this push was not written"
             ),
             Refusal::NoWorker => write!(f, "no worker became free, this request was not served"),
-            Refusal::Closing => write!(f, "shutting down, this push was not written"),
             Refusal::Version => write!(f, "only HTTP/1.0 and HTTP/1.1 are spoken here"),
         }
     }

@@ -92,6 +92,8 @@ impl Encoder {
         let open = self.open.take().filter(|open| open.may_take(point));
         let is_joined = match open {
             Some(open) if point.has_tags_of_last => {
+                // The head of this kind is that of an earlier point from here on.
+                self.heads[point.kind()].forget();
                 self.reopen(open, point);
                 true
             }

@@ -16,6 +16,7 @@
     reason = "in a test a panic is the verdict, and a figure that is printed is its result"
 )]
 
+mod alone;
 mod cli;
 mod conversion;
 mod convert;
@@ -29,5 +30,9 @@ mod http;
 mod lines;
 mod load;
 mod process;
+#[path = "../../src/random.rs"]
+mod random;
+mod rules;
+mod similar;
 mod tidy;
 mod vectors;
