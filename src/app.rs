@@ -2,13 +2,18 @@
 //!
 //! The order: accept no more, answer what is in hand, close the queue, let the writer write what
 //! stands in it, end. All of it within `drain_timeout`.
+//!
+//! SIGHUP reads the configuration and the credentials again and hands each stage its new options,
+//! once all of them are known to be good: nothing that can fail stands behind the first of these
+//! steps. A request keeps, in each stage, the options that it came in with.
 
 use crate::auth::{self, Auth};
-use crate::config::Config;
+use crate::config::{self, Change, Config};
 use crate::gate::{self, Gate, Links, Listeners};
+use crate::live::Live;
 use crate::log::{self, Log};
 use crate::queue;
-use crate::server::{self, Pending, Service};
+use crate::server::{self, Pending, Service, Settings};
 use crate::shutdown::{self, Request};
 use crate::sink;
 use crate::system;
@@ -78,18 +83,22 @@ enum Event {
     WriterEnded,
 }
 
-/// Serves until a signal or a failure ends it.
+/// Reads the configuration from where it came from (SIGHUP).
+pub type Load = Box<dyn Fn() -> Result<Config, config::Error>>;
+
+/// Serves until a signal or a failure ends it; `load` gives the configuration that follows.
 ///
 /// # Errors
 /// Why it could not start, or why its end is no good one.
-pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
+pub fn run(config: Config, load: Load, log: Arc<Log>) -> Result<(), Error> {
     log::take_panics(&log);
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     if let Err(error) = system::raise_descriptor_limit() {
         log.warn("the limit of descriptors stays as it is", &[("error", &error)]);
     }
-    let auth = Arc::new(Auth::open(config.server.auth_file.as_deref()).map_err(Error::Auth)?);
+    let auth = Live::new(Auth::open(config.server.auth_file.as_deref()).map_err(Error::Auth)?);
+    let settings = Live::new(Settings::new(config.inputs(), config.push()));
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
     let sink = sink::open(&config.output.target, config.output.durability, Arc::clone(&log))
         .map_err(Error::Sink)?;
@@ -110,8 +119,7 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     let lost = events.clone();
     let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
     let service = Service {
-        inputs: config.inputs(),
-        push: config.push(),
+        settings: settings.clone(),
         queue: queue.clone(),
         telemetry: Arc::clone(&telemetry),
         log: Arc::clone(&log),
@@ -124,7 +132,7 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
     let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
     let links = Links {
         private,
-        auth: Arc::clone(&auth),
+        auth: auth.clone(),
         telemetry: Arc::clone(&telemetry),
         log: Arc::clone(&log),
     };
@@ -134,7 +142,8 @@ pub fn run(config: Config, log: Arc<Log>) -> Result<(), Error> {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let running = Running { config, log, telemetry, queue, writer, gate, auth, inbox };
+    let running =
+        Running { config, load, log, telemetry, queue, writer, gate, auth, settings, inbox };
     running.wait()
 }
 
@@ -144,24 +153,39 @@ fn tell(events: &Sender<Event>, event: Event) {
     }
 }
 
+/// Says what was taken, in one line, and what was not, in one each.
+fn tell_changes(log: &Log, changes: &[Change], credentials: &str) {
+    let (fixed, taken): (Vec<_>, Vec<_>) = changes.iter().partition(|one| one.needs_restart());
+    for Change { key, old, new } in fixed {
+        let fields: [log::Field<'_>; 3] = [("key", key), ("running", old), ("configured", new)];
+        log.warn("a changed key needs a restart and stays as it runs", &fields);
+    }
+    let taken: Vec<_> = taken.iter().map(|change| change.to_string()).collect();
+    let taken = if taken.is_empty() { "nothing".to_owned() } else { taken.join(", ") };
+    let fields: [log::Field<'_>; 2] = [("changed", &taken), ("credentials", &credentials)];
+    log.info("configuration and credentials read again", &fields);
+}
+
 /// Everything that has to be ended in order.
 struct Running {
     config: Config,
+    load: Load,
     log: Arc<Log>,
     telemetry: Arc<Telemetry>,
     queue: queue::Sender<Pending>,
     writer: JoinHandle<Outcome>,
     gate: Gate,
-    auth: Arc<Auth>,
+    auth: Live<Auth>,
+    settings: Live<Settings>,
     inbox: Receiver<Event>,
 }
 
 impl Running {
     /// Waits for what ends the process, then ends it in order.
-    fn wait(self) -> Result<(), Error> {
+    fn wait(mut self) -> Result<(), Error> {
         loop {
             match self.inbox.recv() {
-                Ok(Event::Signal(Request::Reopen)) => self.reopen(),
+                Ok(Event::Signal(Request::Reload)) => self.reload(),
                 Ok(Event::Signal(Request::Stop)) => return self.drain(),
                 Ok(Event::WriterEnded) => return Err(self.output_ended()),
                 Ok(Event::ThreadLost(what)) => {
@@ -173,12 +197,41 @@ impl Running {
         }
     }
 
-    fn reopen(&self) {
+    /// Opens the output anew, whatever the configuration says, then takes what can change of it,
+    /// and the credentials: all of that, or none where there is a mistake.
+    fn reload(&mut self) {
         self.queue.reopen();
-        match self.auth.reload() {
-            Ok(()) => self.log.info("output reopened, credentials read again", &[]),
-            Err(error) => self.log.error("the credentials stay as they were", &[("error", &error)]),
+        match self.read_again() {
+            Ok((config, auth)) => self.take(config, auth),
+            Err(mistakes) => {
+                for mistake in mistakes.lines() {
+                    self.log.error("the configuration stays as it was", &[("error", &mistake)]);
+                }
+            }
         }
+    }
+
+    /// # Errors
+    /// Every mistake, one a line.
+    fn read_again(&self) -> Result<(Config, Auth), String> {
+        let config = (self.load)().map_err(|mistakes| mistakes.to_string())?;
+        let auth = Auth::open(config.server.auth_file.as_deref());
+        auth.map(|auth| (config, auth)).map_err(|error| error.to_string())
+    }
+
+    fn take(&mut self, new: Config, auth: Auth) {
+        let changes = self.config.changes(&new);
+        let credentials = if auth == *self.auth.read() { "unchanged" } else { "changed" };
+        let config = new.keeping_fixed(&self.config);
+        self.auth.replace(auth);
+        self.settings.replace(Settings::new(config.inputs(), config.push()));
+        self.queue.replace(config.output.queue);
+        self.gate.replace(config.server.gate.clone());
+        self.log.replace(config.log.level, config.log.format);
+        // As much as the old level or the new one lets through: its own change is told too.
+        let level = config.log.level.max(self.config.log.level);
+        tell_changes(&Log::new(level, config.log.format), &changes, credentials);
+        self.config = config;
     }
 
     /// Nothing more can be written: what is in hand gets its answer, a push that was written its
@@ -314,9 +367,10 @@ mod tests {
             ("PUSHLINE_OUTPUT_ACK", "queued".to_owned()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        let config = Config::load(None, environment.into_iter()).unwrap();
+        let load = move || Config::load(None, environment.clone().into_iter());
+        let config = load().unwrap();
         let log = Arc::new(Log::new(log::Level::Info, log::Format::Logfmt));
-        let running = std::thread::spawn(move || run(config, log));
+        let running = std::thread::spawn(move || run(config, Box::new(load), log));
         assert_eq!(ask(&socket, "POST /metrics/job/x", "a_b 1 9\n"), "HTTP/1.1 200 OK");
         let status = ask(&socket, "GET /fault/worker", "");
         assert_eq!(status, "HTTP/1.1 500 Internal Server Error");

@@ -107,7 +107,9 @@ Environment (wins over the file):
   ENV_INPUT_PUSHGATEWAY_<KEY>         for the first input, as DataKit names them; lists are a,b
                                       and tables a=b,c=d
 
-Signals: SIGTERM and SIGINT drain and end, SIGHUP reopens a file and rereads credentials.
+Signals: SIGTERM and SIGINT drain and end. SIGHUP reopens a file output and rereads the file and
+the credentials: what can change at run time changes, what needs a restart is named in the log,
+and with a mistake in them nothing changes.
 Exit status: 0 fine, 1 a failure while running, 2 a wrong argument or configuration.
 ";
 

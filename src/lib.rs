@@ -21,6 +21,7 @@
 mod alone;
 pub mod chunk;
 pub mod limits;
+pub mod live;
 pub mod log;
 #[cfg(test)]
 mod random;

@@ -4,15 +4,14 @@
 //! with one call, so lines of different threads never interleave. What cannot be written is lost:
 //! the process must go on when nobody reads its standard error.
 
+use crate::live::Live;
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much is logged; each level includes the ones before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Level {
     /// A defect, or something that stops service: look at it now.
     Error,
@@ -41,24 +40,29 @@ pub type Field<'a> = (&'static str, &'a dyn Display);
 /// Where events go.
 #[derive(Debug)]
 pub struct Log {
-    level: AtomicU8,
+    options: Live<Options>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    level: Level,
     format: Format,
 }
 
 impl Log {
     /// A log on standard error.
     pub fn new(level: Level, format: Format) -> Log {
-        Log { level: AtomicU8::new(level as u8), format }
+        Log { options: Live::new(Options { level, format }) }
     }
 
-    /// Changes the level from here on.
-    pub fn set_level(&self, level: Level) {
-        self.level.store(level as u8, Ordering::Relaxed);
+    /// Changes how much is written, and how it looks, from here on (SIGHUP).
+    pub fn replace(&self, level: Level, format: Format) {
+        self.options.replace(Options { level, format });
     }
 
     /// Whether events of `level` are written.
     pub fn writes(&self, level: Level) -> bool {
-        level as u8 <= self.level.load(Ordering::Relaxed)
+        level <= self.options.read().level
     }
 
     /// Logs at [`Level::Error`].
@@ -82,10 +86,11 @@ impl Log {
     }
 
     fn event(&self, level: Level, message: &str, fields: &[Field<'_>]) {
-        if !self.writes(level) {
+        let options = *self.options.read();
+        if level > options.level {
             return;
         }
-        let line = render(self.format, SystemTime::now(), level, message, fields);
+        let line = render(options.format, SystemTime::now(), level, message, fields);
         if std::io::stderr().write_all(line.as_bytes()).is_err() {
             // OK because nobody reads standard error: there is no better place to say so.
         }
@@ -246,7 +251,9 @@ mod tests {
     fn a_level_includes_the_ones_before_it() {
         let log = Log::new(Level::Warn, Format::Logfmt);
         assert!(log.writes(Level::Error) && log.writes(Level::Warn) && !log.writes(Level::Info));
-        log.set_level(Level::Debug);
+        log.replace(Level::Debug, Format::Logfmt);
         assert!(log.writes(Level::Debug));
+        log.replace(Level::Error, Format::Json);
+        assert!(log.writes(Level::Error) && !log.writes(Level::Warn));
     }
 }

@@ -3,17 +3,17 @@
 
 use pushline::app;
 use pushline::cli::{self, Command};
-use pushline::config::Config;
+use pushline::config::{Config, Error};
 use pushline::convert;
 use pushline::log::Log;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run { config }) => with_config(config, run),
+        Ok(Command::Run { config: file }) => with_config(file.clone(), |config| run(config, file)),
         Ok(Command::Check { config }) => {
             with_config(config, |_| print("the configuration is good\n"))
         }
@@ -30,19 +30,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+fn load(file: Option<&Path>) -> Result<Config, Error> {
     // A variable that is not UTF-8 is none of ours: all our names and values are ASCII.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    match Config::load(file.as_deref(), environment) {
+    Config::load(file, environment)
+}
+
+fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match load(file.as_deref()) {
         Ok(config) => then(config),
         Err(error) => refuse(&error.to_string()),
     }
 }
 
-fn run(config: Config) -> ExitCode {
+fn run(config: Config, file: Option<PathBuf>) -> ExitCode {
     let log = Arc::new(Log::new(config.log.level, config.log.format));
-    match app::run(config, Arc::clone(&log)) {
+    let load_again = Box::new(move || load(file.as_deref()));
+    match app::run(config, load_again, Arc::clone(&log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error("ended", &[("error", &error)]);

@@ -123,6 +123,11 @@ impl Pusher {
         Pusher { options, decoder, mapper, encoder }
     }
 
+    /// Holds the pushes from here on to these bounds.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
     /// Converts one whole push. `sent` is the body as sent, `buffer` an old one to write into.
     ///
     /// # Errors

@@ -8,13 +8,13 @@
 //! again. While the output has been stuck for longer than `ack_timeout`, pushes are refused at once.
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
+use crate::live::Live;
 use crate::telemetry::Telemetry;
 use crossbeam_channel::RecvTimeoutError;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// When a push is answered with 200 (`output.ack`).
@@ -141,7 +141,7 @@ const ENDED: u8 = 2;
 /// What all ends know.
 #[derive(Debug)]
 struct Shared<R> {
-    options: Options,
+    options: Live<Options>,
     /// Workers that may wait for room.
     workers_max: usize,
     telemetry: Arc<Telemetry>,
@@ -155,6 +155,8 @@ struct Shared<R> {
     close_deadline: OnceLock<Instant>,
     waiting: Mutex<Waiting<R>>,
     has_room: Condvar,
+    /// Tells the warden of new options.
+    look_again: Condvar,
     spares: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -225,7 +227,7 @@ impl<R> Shared<R> {
             _ => return Err(Refusal::OutputEnded),
         }
         let for_time = self.stuck_for();
-        if for_time > self.options.ack_timeout {
+        if for_time > self.options.read().ack_timeout {
             return Err(Refusal::Stalled { for_time });
         }
         Ok(())
@@ -285,7 +287,7 @@ pub fn channel<R: Reply>(
     // Unbounded in messages: what it may hold is bounded in bytes, before a batch is sent.
     let (sender, receiver) = crossbeam_channel::unbounded();
     let shared = Arc::new(Shared {
-        options,
+        options: Live::new(options),
         workers_max,
         telemetry,
         started: Instant::now(),
@@ -299,6 +301,7 @@ pub fn channel<R: Reply>(
             first_number: 0,
         }),
         has_room: Condvar::new(),
+        look_again: Condvar::new(),
         spares: Mutex::default(),
     });
     let sender = Sender { channel: sender, shared: Arc::clone(&shared) };
@@ -330,6 +333,16 @@ impl<R: Reply> Sender<R> {
         self.tell(Message::Reopen);
     }
 
+    /// Takes these options from here on. A push keeps the acknowledgement and the time that it
+    /// began with; whatever stands in the queue stays, though a lowered bound may be below it.
+    pub fn replace(&self, options: Options) {
+        self.shared.options.replace(options);
+        // Under the lock: nobody is between the look at the old options and the wait.
+        let _waiting = self.shared.lock();
+        self.shared.has_room.notify_all();
+        self.shared.look_again.notify_all();
+    }
+
     /// A buffer for lines.
     pub fn spare(&self) -> Vec<u8> {
         self.shared.spares().pop().unwrap_or_default()
@@ -352,7 +365,8 @@ impl<R: Reply> Sender<R> {
             shared.give_back([lines]);
             return reply.answer(Ok(()));
         }
-        let deadline = Instant::now() + shared.options.ack_timeout;
+        let Options { acknowledge, ack_timeout, .. } = *shared.options.read();
+        let deadline = Instant::now() + ack_timeout;
         let mut batch = Batch { lines, line_count, reply: None };
         let cost = batch.cost();
         let mut waiting = match reserve(shared, cost, deadline) {
@@ -362,7 +376,7 @@ impl<R: Reply> Sender<R> {
                 return reply.answer(Err(refusal));
             }
         };
-        let unanswered = match shared.options.acknowledge {
+        let unanswered = match acknowledge {
             Acknowledge::Queued => Some(reply),
             Acknowledge::Written => {
                 batch.reply = Some((waiting.put(deadline, reply), deadline));
@@ -394,9 +408,13 @@ fn reserve<R>(
     cost: usize,
     deadline: Instant,
 ) -> Result<MutexGuard<'_, Waiting<R>>, Refusal> {
-    let bytes_max = shared.options.bytes_max;
     let mut waiting = shared.lock();
-    while waiting.bytes > 0 && waiting.bytes.saturating_add(cost) > bytes_max {
+    loop {
+        // Read anew each time: a raised bound makes room for who is waiting already.
+        let bytes_max = shared.options.read().bytes_max;
+        if waiting.bytes == 0 || waiting.bytes.saturating_add(cost) <= bytes_max {
+            break;
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || waiting.workers >= shared.workers_max {
             return Err(Refusal::Full { bytes_max });
@@ -459,7 +477,7 @@ impl<R: Reply> Receiver<R> {
 
     /// Lets a batch go whose time is over.
     pub fn withdraw(&self, batch: Batch) {
-        let after = self.shared.options.ack_timeout;
+        let after = self.shared.options.read().ack_timeout;
         self.refuse(batch, Refusal::TimedOut { after });
     }
 
@@ -490,7 +508,7 @@ impl<R: Reply> Receiver<R> {
 
     /// The output took bytes, or has nothing to take; returns whether it was stalled.
     pub fn is_flowing(&self) -> bool {
-        let was_stalled = self.shared.stuck_for() > self.shared.options.ack_timeout;
+        let was_stalled = self.shared.stuck_for() > self.shared.options.read().ack_timeout;
         self.shared.stuck_since.store(0, Ordering::Relaxed);
         if was_stalled {
             self.shared.telemetry.writer_stalls.increment();
@@ -508,19 +526,22 @@ impl<R: Reply> Warden<R> {
     /// Answers with 503 whatever has waited for `ack_timeout`, as long as the process lives.
     ///
     /// It need not be told of new replies: the time of each is over `ack_timeout` after it came, and
-    /// that is as long as the warden sleeps at most.
+    /// that is as long as the warden waits at most.
     pub fn run(self) {
-        let after = self.shared.options.ack_timeout;
+        let mut waiting = self.shared.lock();
         loop {
             let now = Instant::now();
-            let (late, next) = {
-                let mut waiting = self.shared.lock();
-                (waiting.take_late(now), waiting.first_deadline())
-            };
-            match late {
-                Some(reply) => reply.answer(Err(Refusal::TimedOut { after })),
-                None => thread::sleep(next.map_or(after, |next| next.duration_since(now))),
+            let after = self.shared.options.read().ack_timeout;
+            if let Some(reply) = waiting.take_late(now) {
+                drop(waiting);
+                reply.answer(Err(Refusal::TimedOut { after }));
+                waiting = self.shared.lock();
+                continue;
             }
+            let next = waiting.first_deadline().unwrap_or(now + after);
+            let patience = next.saturating_duration_since(now).min(after);
+            let waited = self.shared.look_again.wait_timeout(waiting, patience);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -533,6 +554,7 @@ pub struct SendersGone;
 mod tests {
     use super::*;
     use std::sync::mpsc;
+    use std::thread;
 
     const LONG: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(50);
@@ -648,6 +670,46 @@ mod tests {
         for thread in waiting {
             assert_eq!(thread.join().unwrap(), Ok(Ok(())));
         }
+    }
+
+    #[test]
+    fn a_raised_bound_lets_in_who_is_waiting_for_room() {
+        let (sender, receiver) = queue(Acknowledge::Queued, LONG);
+        assert_eq!(submit(&sender, vec![b'x'; 8000]).recv(), Ok(Ok(())));
+        let other = sender.clone();
+        let waiting = thread::spawn(move || submit(&other, vec![b'y'; 8000]).recv());
+        while receiver.shared.lock().workers == 0 {
+            thread::yield_now();
+        }
+        let acknowledge = Acknowledge::Queued;
+        sender.replace(Options { bytes_max: 20_000, acknowledge, ack_timeout: LONG });
+        assert_eq!(waiting.join().unwrap(), Ok(Ok(())));
+        assert_eq!(next_batch(&receiver).lines.len(), 8000);
+    }
+
+    #[test]
+    fn a_lowered_bound_keeps_what_is_in_the_queue_and_refuses_what_comes() {
+        let (sender, mut receiver) = queue(Acknowledge::Queued, SHORT);
+        assert_eq!(submit(&sender, vec![b'x'; 8000]).recv(), Ok(Ok(())));
+        let acknowledge = Acknowledge::Queued;
+        sender.replace(Options { bytes_max: 4000, acknowledge, ack_timeout: SHORT });
+        let full = Ok(Err(Refusal::Full { bytes_max: 4000 }));
+        assert_eq!(submit(&sender, vec![b'y']).recv(), full);
+        let batch = next_batch(&receiver);
+        assert_eq!(batch.lines.len(), 8000);
+        receiver.acknowledge(&mut vec![batch]);
+        assert_eq!(submit(&sender, vec![b'y']).recv(), Ok(Ok(())));
+    }
+
+    #[test]
+    fn a_push_after_the_change_is_acknowledged_as_the_new_options_say() {
+        let (sender, receiver) = queue(Acknowledge::Queued, LONG);
+        assert_eq!(submit(&sender, vec![b'x']).recv(), Ok(Ok(())));
+        let acknowledge = Acknowledge::Written;
+        sender.replace(Options { bytes_max: 10_000, acknowledge, ack_timeout: SHORT });
+        let timed_out = Ok(Err(Refusal::TimedOut { after: SHORT }));
+        assert_eq!(submit(&sender, vec![b'y']).recv(), timed_out, "nobody writes");
+        assert!(next_batch(&receiver).reply.is_none() && next_batch(&receiver).reply.is_some());
     }
 
     #[test]

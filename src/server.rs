@@ -5,10 +5,11 @@
 //! probe, and the listener is shut. Every request carries the key that only this process knows; one
 //! without it is not answered. The `Server` is never dropped: it panics on an abstract listener.
 //!
-//! A worker serves one request at a time. A panic is answered with 500, counted and logged, and the
-//! worker goes on.
+//! A worker serves one request at a time, by the settings that hold when it takes it. A panic is
+//! answered with 500, counted and logged, and the worker goes on.
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
+use crate::live::Live;
 use crate::log::Log;
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue;
@@ -33,13 +34,28 @@ pub const KEY_HEADER: &str = "K";
 /// thread of tiny_http and three descriptors.
 const CONNECTIONS: usize = 17;
 
+/// What can be replaced while the workers serve.
+#[derive(Debug)]
+pub struct Settings {
+    inputs: Vec<Input>,
+    /// Those of the inputs, in the same order.
+    endpoints: Vec<route::Endpoint>,
+    push: push::Options,
+}
+
+impl Settings {
+    /// Where pushes arrive and how they are mapped, and the bounds of a push.
+    pub fn new(inputs: Vec<Input>, push: push::Options) -> Settings {
+        let endpoints = inputs.iter().map(|input| input.endpoint.clone()).collect();
+        Settings { inputs, endpoints, push }
+    }
+}
+
 /// What the workers serve.
 #[derive(Debug)]
 pub struct Service {
-    /// Where pushes arrive and how they are mapped.
-    pub inputs: Vec<Input>,
-    /// The bounds of a push.
-    pub push: push::Options,
+    /// By which settings; each request keeps those that it began with.
+    pub settings: Live<Settings>,
     /// Where lines go.
     pub queue: queue::Sender<Pending>,
     /// What is counted.
@@ -117,7 +133,6 @@ fn probe(stream: &mut UnixStream, key: &str) -> io::Result<()> {
 struct Worker {
     server: Arc<tiny_http::Server>,
     service: Arc<Service>,
-    endpoints: Vec<route::Endpoint>,
     key: String,
     pusher: Pusher,
     body: Vec<u8>,
@@ -239,8 +254,7 @@ pub fn reason(status: u16) -> &'static str {
 impl Worker {
     fn new(server: Arc<tiny_http::Server>, service: Arc<Service>, key: String) -> Worker {
         Worker {
-            endpoints: service.inputs.iter().map(|input| input.endpoint.clone()).collect(),
-            pusher: Pusher::new(service.push),
+            pusher: Pusher::new(service.settings.read().push),
             body: Vec::new(),
             server,
             service,
@@ -288,7 +302,7 @@ impl Worker {
     /// anew.
     fn recover(&mut self) -> Answer {
         self.service.telemetry.worker_panics.increment();
-        self.pusher = Pusher::new(self.service.push);
+        self.pusher = Pusher::new(self.service.settings.read().push);
         Answer::text(500, DEFECT)
     }
 
@@ -297,9 +311,16 @@ impl Worker {
         #[cfg(test)]
         tests::fault_where_asked(request.url(), "/fault/request");
         let method = request.method().as_str();
-        let route = route::route(method, request.url().as_bytes(), &self.endpoints);
+        let settings = self.service.settings.read();
+        let route = route::route(method, request.url().as_bytes(), &settings.endpoints);
         let answer = match route {
-            Ok(Route::Push { input, group }) => return self.push(request, input, &group),
+            Ok(Route::Push { input, group }) => {
+                let Some(input) = settings.inputs.get(input) else {
+                    return Answer::text(404, "not found").into();
+                };
+                self.pusher.set_options(settings.push);
+                return self.push(request, input, &group);
+            }
             Ok(Route::Delete) => Answer::empty(202),
             Ok(Route::Options) => Answer { headers: ALLOW, ..Answer::empty(200) },
             Ok(Route::MethodNotAllowed) => Answer { headers: ALLOW, ..Answer::empty(405) },
@@ -320,10 +341,7 @@ impl Worker {
         answer.into()
     }
 
-    fn push(&mut self, request: &mut tiny_http::Request, input: usize, group: &Group) -> Outcome {
-        let Some(input) = self.service.inputs.get(input) else {
-            return Answer::text(404, "not found").into();
-        };
+    fn push(&mut self, request: &mut tiny_http::Request, input: &Input, group: &Group) -> Outcome {
         self.body.reserve(request.body_length().unwrap_or_default());
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
             return Answer::text(400, format_args!("the body cannot be read: {error}")).into();
@@ -395,9 +413,9 @@ mod tests {
         let (queue, receiver, warden) = ends;
         // They outlive the workers, which never end.
         std::mem::forget((receiver, warden));
+        let push = push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
         let service = Service {
-            inputs: vec![Input::default()],
-            push: push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 },
+            settings: Live::new(Settings::new(vec![Input::default()], push)),
             queue,
             telemetry: Arc::clone(&telemetry),
             log,

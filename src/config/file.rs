@@ -1,9 +1,12 @@
 //! A TOML file → settings, each with its line and column. The only file that names toml.
+//!
+//! What is printed of a configuration is TOML too: it is taken apart here to be compared.
 
 use super::Setting;
 use super::error::{Mistake, Place, What};
 use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -24,6 +27,49 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Vec<Setting> {
             Vec::new()
         }
     }
+}
+
+/// The values of a table by their keys, each as it stands in the text.
+pub(super) type Values = BTreeMap<String, String>;
+
+/// The tables of a printed configuration by their names; an input is named by its prefix. Tables in
+/// tables become keys with dots.
+pub(super) fn tables(text: &str) -> BTreeMap<String, Values> {
+    let mut tables = BTreeMap::new();
+    // OK because what is printed is TOML: a test reads it back.
+    let Ok(document) = DeTable::parse(text) else { return tables };
+    for (name, value) in document.get_ref() {
+        let Some(table) = value.get_ref().as_table() else { continue };
+        if name.get_ref() != "inputs" {
+            tables.insert(name.get_ref().to_string(), values(table, text));
+            continue;
+        }
+        let inputs = table.values().filter_map(|kind| kind.get_ref().as_array()).flatten();
+        for input in inputs.filter_map(|input| input.get_ref().as_table()) {
+            let prefix = input.get("route_prefix").and_then(|prefix| prefix.get_ref().as_str());
+            let name = format!("inputs.pushgateway[{}]", prefix.unwrap_or_default());
+            tables.insert(name, values(input, text));
+        }
+    }
+    tables
+}
+
+fn values(table: &DeTable<'_>, text: &str) -> Values {
+    let mut found = Values::new();
+    for (name, value) in table {
+        let name = name.get_ref();
+        match value.get_ref().as_table() {
+            Some(inner) => {
+                let inner = values(inner, text);
+                found.extend(inner.into_iter().map(|(key, text)| (format!("{name}.{key}"), text)));
+            }
+            None => {
+                let text = text.get(value.span()).unwrap_or_default();
+                found.insert(name.to_string(), text.to_owned());
+            }
+        }
+    }
+    found
 }
 
 struct Reader<'a> {

@@ -5,6 +5,7 @@
 //! collected, so that an operator mends all of them at once. The stages own their options; this is
 //! the only room that knows all of them.
 
+mod change;
 mod environment;
 mod error;
 mod file;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+pub use change::Change;
 pub use error::Error;
 
 /// The whole configuration, valid.

@@ -25,13 +25,14 @@ mod refusal;
 mod stream;
 
 use crate::auth::Auth;
+use crate::live::Live;
 use crate::log::Log;
 use crate::server::{KEY_HEADER, Private};
 use crate::telemetry::Telemetry;
 use budget::Budget;
 use connection::Shared;
 use listenfd::ListenFd;
-use reactor::{Bell, Reactor};
+use reactor::{Bell, Order, Reactor};
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
@@ -104,7 +105,7 @@ pub struct Links {
     /// The way to the workers.
     pub private: Private,
     /// Who may push.
-    pub auth: Arc<Auth>,
+    pub auth: Live<Auth>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// Where events go.
@@ -123,7 +124,8 @@ pub struct Listeners {
 #[derive(Debug)]
 pub struct Gate {
     rope: UnixStream,
-    closing: Sender<Instant>,
+    orders: Sender<Order>,
+    options: Live<Options>,
     thread: JoinHandle<usize>,
     paths: Vec<PathBuf>,
 }
@@ -212,10 +214,11 @@ impl Gate {
         on_lost: impl FnOnce(&'static str) + Send + 'static,
     ) -> io::Result<Gate> {
         let Links { private, auth, telemetry, log } = links;
+        let options = Live::new(options);
         let shared = Shared {
-            budget: Arc::new(Budget::new(options.buffered_bytes_max, Arc::clone(&telemetry))),
+            budget: Arc::new(Budget::new(Arc::clone(&telemetry))),
             key_line: format!("{KEY_HEADER}: {}\r\n", private.key),
-            options,
+            options: options.clone(),
             auth,
             telemetry,
             log,
@@ -223,8 +226,8 @@ impl Gate {
         let Listeners { open, paths } = listeners;
         let listeners = open.into_iter().map(|(listener, _)| listener).collect();
         let (rope, stream) = UnixStream::pair()?;
-        let (closing, deadlines) = mpsc::channel();
-        let bell = Bell { stream, deadlines };
+        let (orders, inbox) = mpsc::channel();
+        let bell = Bell { stream, inbox };
         let reactor = Reactor::new(shared, listeners, private.streams, bell)?;
         let thread = thread::Builder::new().name("gate".to_owned()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| reactor.run()));
@@ -234,16 +237,21 @@ impl Gate {
             on_lost("the gate ended");
             0
         })?;
-        Ok(Gate { rope, closing, thread, paths })
+        Ok(Gate { rope, orders, options, thread, paths })
+    }
+
+    /// Serves by these options from here on: a request by those that it began with, an idle
+    /// connection's wait likewise. Where it listens does not change.
+    pub fn replace(&self, options: Options) {
+        self.options.replace(options);
+        self.order(Order::KeepBound);
     }
 
     /// Closes in order: no new connections, idle ones closed, requests in hand answered, at the
     /// latest at `deadline`. Returns how many connections had to be cut off then.
     pub fn close(self, deadline: Instant) -> usize {
-        let Gate { mut rope, closing, thread, paths } = self;
-        if closing.send(deadline).is_err() || rope.write_all(b"!").is_err() {
-            // OK because a gate that has ended is closed.
-        }
+        self.order(Order::Close(deadline));
+        let Gate { thread, paths, .. } = self;
         let cut_off = thread.join().unwrap_or_default();
         for path in paths {
             if fs::remove_file(path).is_err() {
@@ -251,5 +259,11 @@ impl Gate {
             }
         }
         cut_off
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() || (&self.rope).write_all(b"!").is_err() {
+            // OK because a gate that has ended is closed, and serves by no options.
+        }
     }
 }

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 /// The pause after an `accept` that failed: descriptors or memory may come back.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Tokens: lanes have their index, then listeners, then the bell; connections have the rest, and none is
-/// ever used twice, so that what comes late for one never reaches another.
+/// Tokens: lanes have their index, then listeners, then the bell; connections have the rest, and
+/// none is ever used twice, so that what comes late for one never reaches another.
 const FIRST_LISTENER: u64 = 1 << 20;
 const BELL: u64 = 1 << 21;
 const FIRST_CONNECTION: u64 = 1 << 22;
@@ -36,13 +36,21 @@ struct Door {
     lobby: Option<Stream>,
 }
 
-/// How the gate is told to close.
+/// What the gate is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// More connections may be open than before, or fewer.
+    KeepBound,
+    /// Close; what is in hand has until then.
+    Close(Instant),
+}
+
+/// How it is told.
 #[derive(Debug)]
 pub(super) struct Bell {
     /// A byte on it wakes the thread.
     pub(super) stream: UnixStream,
-    /// Until when what is in hand may take.
-    pub(super) deadlines: Receiver<Instant>,
+    pub(super) inbox: Receiver<Order>,
 }
 
 /// Everything that the thread owns.
@@ -64,6 +72,8 @@ pub(super) struct Reactor {
     accept_again: Option<Instant>,
     /// The last `accept` failed, which is told once.
     has_failed: bool,
+    /// More connections are open than may, none of them idle: so many end behind their answer.
+    excess: usize,
     /// When everything that is in hand is cut off, once the gate closes.
     closes_at: Option<Instant>,
 }
@@ -99,6 +109,7 @@ impl Reactor {
             next_deadline: None,
             accept_again: None,
             has_failed: false,
+            excess: 0,
             closes_at: None,
         })
     }
@@ -178,9 +189,9 @@ impl Reactor {
         now: Instant,
         act: impl FnOnce(&mut Connection, &mut Turn<'_>) -> Need,
     ) {
-        let Reactor { connections, shared, input, lanes, watch, closes_at, .. } = self;
+        let Reactor { connections, shared, input, lanes, watch, closes_at, excess, .. } = self;
         let Some(connection) = connections.get_mut(&number) else { return };
-        let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some() };
+        let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some(), excess };
         let mut need = act(connection, &mut turn);
         if need == Need::Lane {
             need = if lanes.is_free_for(connection.method(), number) {
@@ -226,11 +237,11 @@ impl Reactor {
             }
         }
         while let Some(number) = self.lanes.next_in_line() {
-            let Reactor { connections, shared, input, lanes, watch, closes_at, .. } = self;
+            let Reactor { connections, shared, input, lanes, watch, closes_at, excess, .. } = self;
             if let Some(connection) = connections.get_mut(&number)
                 && connection.leaves_line()
             {
-                let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some() };
+                let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some(), excess };
                 let need = exchange(lanes, watch, (number, connection), &mut turn);
                 if need == Need::End {
                     self.close_connection(number);
@@ -246,6 +257,7 @@ impl Reactor {
                 self.lanes.abandon(lane);
             }
             self.shared.telemetry.connections_open.lower(1);
+            self.excess = self.excess.saturating_sub(1);
         }
     }
 
@@ -259,17 +271,31 @@ impl Reactor {
         self.next_deadline = self.connections.values().map(|connection| connection.deadline).min();
     }
 
-    /// The gate is to close: nothing is accepted any more, what is idle ends, and what is in hand
-    /// has until the deadline.
     fn ring(&mut self, now: Instant) {
         let mut bytes = [0; 16];
         while matches!(self.bell.stream.read(&mut bytes), Ok(1..)) {}
-        match self.bell.deadlines.try_recv() {
-            Ok(deadline) => self.closes_at = Some(deadline),
-            Err(TryRecvError::Empty) => return,
-            // Whoever could close it is gone: so is the process.
-            Err(TryRecvError::Disconnected) => self.closes_at = Some(now),
+        loop {
+            match self.bell.inbox.try_recv() {
+                Ok(Order::KeepBound) => self.keep_bound(),
+                Ok(Order::Close(deadline)) => self.begin_to_close(deadline, now),
+                Err(TryRecvError::Empty) => return,
+                // Whoever could close it is gone: so is the process.
+                Err(TryRecvError::Disconnected) => return self.begin_to_close(now, now),
+            }
         }
+    }
+
+    /// Makes a new bound hold: idle connections beyond it are closed, the longest-idle first, and
+    /// where those are not enough, others end behind their next answer.
+    fn keep_bound(&mut self) {
+        let connections_max = self.shared.options.read().connections_max;
+        while self.connections.len() > connections_max && self.evict() {}
+        self.excess = self.connections.len().saturating_sub(connections_max);
+    }
+
+    /// Nothing is accepted any more, what is idle ends, and what is in hand has until the deadline.
+    fn begin_to_close(&mut self, deadline: Instant, now: Instant) {
+        self.closes_at = Some(deadline);
         self.doors.clear();
         let is_idle = |(_, connection): &(&u64, &Connection)| connection.idle_since().is_some();
         let idle: Vec<u64> = self.connections.iter().filter(is_idle).map(|(n, _)| *n).collect();
@@ -329,9 +355,11 @@ impl Reactor {
 
     /// Whether one more may enter: the longest-idle one makes room where there is none.
     fn has_room(&mut self) -> bool {
-        if self.connections.len() < self.shared.options.connections_max {
-            return true;
-        }
+        self.connections.len() < self.shared.options.read().connections_max || self.evict()
+    }
+
+    /// Closes the connection that has been idle for longest; false where none is idle.
+    fn evict(&mut self) -> bool {
         let idle = self.connections.iter().filter_map(|(n, c)| Some((c.idle_since()?, *n)));
         let Some((_, longest)) = idle.min() else { return false };
         self.shared.telemetry.connections_evicted.increment();
@@ -348,8 +376,7 @@ impl Reactor {
             self.shared.log.warn("a connection cannot be watched", &[("error", &error)]);
             return;
         }
-        let Reactor { shared, input, .. } = self;
-        let connection = Connection::new(stream, &Turn { now, shared, input, is_closing: false });
+        let connection = Connection::new(stream, now, &self.shared);
         self.connections.insert(number, connection);
         self.shared.telemetry.connections_open.raise(1);
         self.shared.telemetry.connections_accepted.increment();

@@ -32,6 +32,7 @@ mod load;
 mod process;
 #[path = "../../src/random.rs"]
 mod random;
+mod reload;
 mod rules;
 mod similar;
 mod tidy;

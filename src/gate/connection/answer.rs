@@ -17,14 +17,16 @@ const LINGER_BYTES_MAX: usize = 64 * 1024 * KIB;
 
 impl Connection {
     /// The answer of the worker is in `answer`: it is relayed.
-    pub(in super::super) fn is_answered(&mut self, turn: &Turn<'_>) {
+    pub(in super::super) fn is_answered(&mut self, turn: &mut Turn<'_>) {
         self.lease.give_back();
+        let must_end = turn.is_closing || *turn.excess > 0;
+        *turn.excess = turn.excess.saturating_sub(1);
         if !self.has_memory_for_answer() {
             self.answer = Vec::new();
-            let bytes_max = turn.shared.budget.bytes_max();
+            let bytes_max = self.options.buffered_bytes_max;
             return self.refuse(&Refusal::OutOfMemory { bytes_max }, turn);
         }
-        let persistence = if turn.is_closing { Persistence::Close } else { self.head.persistence };
+        let persistence = if must_end { Persistence::Close } else { self.head.persistence };
         let line: &[u8] = match persistence {
             Persistence::KeepAlive => b"",
             Persistence::KeepAliveTold => b"Connection: keep-alive\r\n",
@@ -69,7 +71,7 @@ impl Connection {
     /// A client may take as long for its answer as for its body: slower, it would hold the memory
     /// of a large one.
     fn begin_answer(&mut self, turn: &Turn<'_>) {
-        self.answer_ends = turn.now + turn.shared.options.body_timeout;
+        self.answer_ends = turn.now + self.options.body_timeout;
         self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
         self.state = State::Answering(0);
     }
@@ -103,7 +105,7 @@ impl Connection {
         match self.after {
             After::Idle => {
                 self.since = turn.now;
-                self.deadline = turn.now + turn.shared.options.idle_timeout;
+                self.deadline = turn.now + turn.shared.options.read().idle_timeout;
                 self.state = State::Idle;
                 Step::Next
             }

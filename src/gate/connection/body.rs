@@ -10,7 +10,7 @@ impl Connection {
     /// A body of so many bytes.
     pub(super) fn read_length(&mut self, length: usize, turn: &mut Turn<'_>) -> Result<Step, Stop> {
         let came = turn.input.rest().len().min(length - self.body.len());
-        self.reserve(self.body.len() + came, turn)?;
+        self.reserve(self.body.len() + came)?;
         self.body.extend_from_slice(turn.input.rest().get(..came).unwrap_or_default());
         turn.input.consume(came);
         let at = self.body.len();
@@ -19,7 +19,7 @@ impl Connection {
         }
         // Doubled as bytes arrive, whatever was announced; never more than the lease covers.
         let end = length.min(at + at.max(READ_BYTES));
-        self.reserve(end, turn)?;
+        self.reserve(end)?;
         self.body.reserve_exact(end - at);
         if !self.may_read(turn) {
             return Ok(self.awaits_bytes());
@@ -47,7 +47,7 @@ impl Connection {
         mut chunked: Chunked,
         turn: &mut Turn<'_>,
     ) -> Result<Step, Stop> {
-        let bytes_max = turn.shared.options.body_bytes_max;
+        let bytes_max = self.options.body_bytes_max;
         let piece = chunked.step(turn.input.rest()).map_err(Refusal::Malformed)?;
         self.state = State::Chunked(chunked);
         match piece {
@@ -56,7 +56,7 @@ impl Connection {
                 return Err(Refusal::BodyTooLarge { bytes_max }.into());
             }
             Piece::Data(len) => {
-                self.reserve(self.body.len() + len, turn)?;
+                self.reserve(self.body.len() + len)?;
                 self.body.extend_from_slice(turn.input.rest().get(..len).unwrap_or_default());
                 turn.input.consume(len);
             }
@@ -70,8 +70,8 @@ impl Connection {
         Ok(Step::Next)
     }
 
-    fn reserve(&mut self, bytes: usize, turn: &Turn<'_>) -> Result<(), Stop> {
-        let bytes_max = turn.shared.budget.bytes_max();
+    fn reserve(&mut self, bytes: usize) -> Result<(), Stop> {
+        let bytes_max = self.options.buffered_bytes_max;
         if self.lease.cover(bytes) {
             Ok(())
         } else {

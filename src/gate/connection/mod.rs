@@ -24,6 +24,7 @@ use super::refusal::Refusal;
 use super::stream::{Moved, Stream};
 use crate::auth::Auth;
 use crate::limits::KIB;
+use crate::live::Live;
 use crate::log::Log;
 use crate::telemetry::Telemetry;
 use std::io;
@@ -33,11 +34,11 @@ use std::time::{Duration, Instant};
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) options: Options,
+    pub(super) options: Live<Options>,
     pub(super) budget: Arc<Budget>,
     /// The header line that a worker asks for, with its CRLF.
     pub(super) key_line: String,
-    pub(super) auth: Arc<Auth>,
+    pub(super) auth: Live<Auth>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) log: Arc<Log>,
 }
@@ -91,6 +92,8 @@ pub(super) struct Turn<'t> {
     pub(super) input: &'t mut Input,
     /// No further request is begun.
     pub(super) is_closing: bool,
+    /// So many connections are to end behind their answer, because their bound was lowered.
+    pub(super) excess: &'t mut usize,
 }
 
 /// What a step of a connection came to.
@@ -132,7 +135,9 @@ enum After {
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: Stream,
+    stream: Stream,
+    /// Those that the request in hand began with.
+    options: Arc<Options>,
     state: State,
     /// When its patience ends, in whichever state it is.
     pub(super) deadline: Instant,
@@ -156,21 +161,23 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, turn: &Turn<'_>) -> Connection {
+    pub(super) fn new(stream: Stream, now: Instant, shared: &Shared) -> Connection {
+        let options = shared.options.read();
         Connection {
             stream,
             state: State::Idle,
-            deadline: turn.now + turn.shared.options.idle_timeout,
-            since: turn.now,
+            deadline: now + options.idle_timeout,
+            since: now,
             is_readable: true,
             is_ending: false,
             received: Vec::new(),
             head: Head::default(),
             private: Vec::new(),
             body: Vec::new(),
-            lease: Lease::new(Arc::clone(&turn.shared.budget)),
+            lease: Lease::new(Arc::clone(&shared.budget), options.buffered_bytes_max),
+            options,
             answer: Vec::new(),
-            answer_ends: turn.now,
+            answer_ends: now,
             after: After::Idle,
         }
     }
@@ -239,7 +246,7 @@ impl Connection {
 
     /// Its time is over: what it needs then.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) -> Need {
-        let options = &turn.shared.options;
+        let options = &self.options;
         let refusal = match self.state {
             State::Head => Refusal::TimedOut { what: "request head", after: options.head_timeout },
             State::Length(_) | State::Chunked(_) => {
@@ -264,8 +271,9 @@ impl Connection {
                 None => return Ok(Step::Need(Need::Change)),
             }
         }
+        self.options = turn.shared.options.read();
         self.since = turn.now;
-        self.deadline = turn.now + turn.shared.options.head_timeout;
+        self.deadline = turn.now + self.options.head_timeout;
         self.state = State::Head;
         Ok(Step::Next)
     }
@@ -283,12 +291,12 @@ impl Connection {
     }
 
     fn begin_body(&mut self, turn: &mut Turn<'_>) -> Result<Step, Stop> {
-        let (head, shared) = (&self.head, turn.shared);
+        let (head, auth) = (&self.head, turn.shared.auth.read());
         let credentials = head.authorization.clone().and_then(|range| turn.input.rest().get(range));
-        if !head.is_probe && !shared.auth.admits(credentials) {
-            return Err(Refusal::Unauthorized { challenges: shared.auth.challenges() }.into());
+        if !head.is_probe && !auth.admits(credentials) {
+            return Err(Refusal::Unauthorized { challenges: auth.challenges() }.into());
         }
-        let bytes_max = shared.options.body_bytes_max;
+        let bytes_max = self.options.body_bytes_max;
         if matches!(head.framing, Framing::Length(length) if length > bytes_max) {
             return Err(Refusal::BodyTooLarge { bytes_max }.into());
         }
@@ -298,7 +306,8 @@ impl Connection {
             // OK because a socket of which nothing is unread yet takes a line.
             self.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        self.deadline = turn.now + shared.options.body_timeout;
+        self.deadline = turn.now + self.options.body_timeout;
+        self.lease = Lease::new(Arc::clone(&turn.shared.budget), self.options.buffered_bytes_max);
         self.body = turn.input.spare();
         self.state = match head.framing {
             Framing::Length(length) => State::Length(length),
