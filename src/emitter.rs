@@ -12,7 +12,8 @@ use crate::log::Log;
 use crate::push::{self, Converted, Head, Input, Pusher};
 use crate::queue;
 use crate::route::{self, Group, Route};
-use crate::server::{Pending, now_ns};
+use crate::server::Pending;
+use crate::system::now_ns;
 use crate::telemetry::Telemetry;
 use std::io;
 use std::sync::Arc;
@@ -133,7 +134,7 @@ mod tests {
         let telemetry = Arc::new(Telemetry::new());
         let (acknowledge, ack_timeout) = (Acknowledge::Written, Duration::from_secs(20));
         let options = queue::Options { bytes_max: 1 << 20, acknowledge, ack_timeout };
-        let (queue, receiver, _) = queue::channel(options, 1, Arc::clone(&telemetry));
+        let (queue, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let push = push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
         let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
         (Source::new(Links { push, queue, telemetry, log }), receiver)

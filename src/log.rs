@@ -1,13 +1,16 @@
 //! Events → one line each on standard error, as logfmt or as JSON.
 //!
 //! There is no global logger: a [`Log`] is made once and passed to who needs it. A line is written
-//! with one call, so lines of different threads never interleave. What cannot be written is lost:
-//! the process must go on when nobody reads its standard error.
+//! with one call, so lines of different threads never interleave. What cannot be written at once is
+//! lost, and counted: the process must go on when nobody reads its standard error.
 
 use crate::json::{self, Markup};
 use crate::live::Live;
+use crate::system;
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much is logged; each level includes the ones before it.
@@ -41,6 +44,8 @@ pub type Field<'a> = (&'static str, &'a dyn Display);
 #[derive(Debug)]
 pub struct Log {
     options: Live<Options>,
+    /// Events that were not written since the last one that was.
+    lost: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +57,7 @@ struct Options {
 impl Log {
     /// A log on standard error.
     pub fn new(level: Level, format: Format) -> Log {
-        Log { options: Live::new(Options { level, format }) }
+        Log { options: Live::new(Options { level, format }), lost: AtomicU64::new(0) }
     }
 
     /// Changes how much is written, and how it looks, from here on (SIGHUP).
@@ -91,10 +96,42 @@ impl Log {
             return;
         }
         let line = render(options.format, SystemTime::now(), level, message, fields);
-        if std::io::stderr().write_all(line.as_bytes()).is_err() {
+        let stderr = std::io::stderr();
+        if !system::takes_bytes(&stderr) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let told = match lost {
+            0 => String::new(),
+            _ => render(
+                options.format,
+                SystemTime::now(),
+                Level::Warn,
+                "nobody read standard error, events are lost",
+                &[("events", &lost)],
+            ),
+        };
+        if (&stderr).write_all(format!("{told}{line}").as_bytes()).is_err() {
             // OK because nobody reads standard error: there is no better place to say so.
         }
     }
+}
+
+/// Has every panic from here on logged as one event with its place, in the place of Rust's own
+/// message, which is no line of the log's format. The hook is the one global: panics have no other.
+pub fn take_panics(log: &Arc<Log>) {
+    let log = Arc::clone(log);
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let text = panic.payload().downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
+        let error = text.unwrap_or("not a text");
+        let message = "a thread panicked, which is a defect of pushline";
+        log.error(message, &[("thread", &thread), ("at", &place), ("error", &error)]);
+    }));
 }
 
 fn render(

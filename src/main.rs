@@ -1,9 +1,10 @@
-//! The binary: arguments → configuration → the application → exit status (0 fine, 1 a failure while
-//! running, 2 a wrong argument or configuration).
+//! The binary: arguments → configuration → the application, or one conversion → exit status (0
+//! fine, 1 a failure while running or a refused body, 2 a wrong argument or configuration).
 
 use pushline::app::{self, Outside};
 use pushline::cli::{self, Command};
 use pushline::config::{Config, Error};
+use pushline::convert;
 use pushline::log::Log;
 use pushline::supervisor::Supervisor;
 use std::io::{self, Write};
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
         Ok(Command::PrintConfig { config }) => {
             with_config(config, |config| print(&config.to_string()))
         }
+        Ok(Command::Convert { config, options }) => {
+            with_config(config, |config| convert(&config, &options))
+        }
+        Ok(Command::ConvertHelp) => print(cli::CONVERT_HELP),
         Ok(Command::Version) => print(concat!("pushline ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Help) => print(cli::HELP),
         Err(error) => refuse(&error.to_string()),
@@ -56,6 +61,27 @@ fn run(config: Config, file: Option<PathBuf>) -> ExitCode {
     }
 }
 
+fn convert(config: &Config, options: &convert::Options) -> ExitCode {
+    let settings = convert::Settings {
+        inputs: config.inputs(),
+        push: config.push(),
+        body_bytes_max: config.server.gate.body_bytes_max,
+    };
+    match convert::run(options, &settings, &mut io::stdout()) {
+        Ok(report) if report.is_complete() => ExitCode::SUCCESS,
+        Ok(report) => {
+            tell(&format!("{report}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            if !error.is_silent() {
+                tell(&format!("{error}\n"));
+            }
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
 fn print(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,8 +92,12 @@ fn print(text: &str) -> ExitCode {
 /// Every mistake is a line of its own.
 fn refuse(mistakes: &str) -> ExitCode {
     let lines: String = mistakes.lines().map(|line| format!("pushline: {line}\n")).collect();
+    tell(&lines);
+    ExitCode::from(2)
+}
+
+fn tell(lines: &str) {
     if io::stderr().write_all(lines.as_bytes()).is_err() {
         // OK because nobody reads standard error: the exit status tells.
     }
-    ExitCode::from(2)
 }

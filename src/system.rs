@@ -1,5 +1,5 @@
-//! Calls of the operating system that std lacks, each as one safe function. The only file that
-//! names rustix.
+//! Calls of the operating system that std lacks or says otherwise, each as one safe function. The
+//! only file that names rustix.
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
@@ -174,6 +174,13 @@ fn wait_any(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<Wait> {
     }
 }
 
+/// Whether `fd` takes bytes now: a pipe a line of up to 4 KiB, whole. True where the system does not
+/// know.
+pub fn takes_bytes(fd: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+    !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+}
+
 /// Whether nobody reads the other end of a pipe or a socket any more.
 pub fn has_lost_reader(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::empty())];
@@ -213,4 +220,10 @@ pub fn monotonic_us() -> u64 {
     let (seconds, nanos) = (now.tv_sec, now.tv_nsec);
     // OK because this clock begins at 0 and never goes back.
     u64::try_from(seconds).unwrap_or(0) * 1_000_000 + u64::try_from(nanos).unwrap_or(0) / 1000
+}
+
+/// The time of the system's clock, in nanoseconds since the Unix epoch; 0 where it stands before.
+pub fn now_ns() -> i64 {
+    let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@
 //! The watchdog must tell the truth, so a sign of life is given only when all of this holds:
 //! - a request over a private connection was answered: tiny_http hands requests on and a worker
 //!   takes them;
-//! - not all workers that may push are stuck: one is, when it has been at a single request for
+//! - not all workers are stuck: one is, when it has been at a single request for
 //!   longer than the supervisor's time, its waiting for the output not counted;
 //! - the main loop is alive, as the sign is its to pass on.
 //!
@@ -81,8 +81,7 @@ struct Watchdog {
 impl Watchdog {
     fn ask(&mut self, patience: Duration) -> Health {
         let stuck = self.examiner.stuck(self.lifeline.pulse(), Instant::now());
-        // One worker more than can push: with all but one stuck, no push is served any more.
-        if stuck > 0 && stuck + 1 >= self.lifeline.pulse().beats().len() {
+        if stuck > 0 && stuck >= self.lifeline.pulse().beats().len() {
             return Health::Stuck { workers: stuck };
         }
         match self.lifeline.ask(Some(patience)) {

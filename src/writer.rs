@@ -8,7 +8,7 @@
 
 use crate::limits::JOINED_BYTES_MAX;
 use crate::log::Log;
-use crate::queue::{Batch, Message, Receiver, Refusal, Reply, SendersGone};
+use crate::queue::{Batch, Message, Receiver, Refusal, Reply};
 use crate::sink::{Sink, Trouble};
 use crate::telemetry::Telemetry;
 use std::collections::hash_map::RandomState;
@@ -113,10 +113,8 @@ impl<R: Reply> Writer<R> {
                 None if is_closed => return Ok(()),
                 None => {
                     let patience = self.look_after_output()?;
-                    match self.receiver.receive(patience) {
-                        Ok(Some(message)) => self.take(message),
-                        Ok(None) => {}
-                        Err(SendersGone) => return Ok(()),
+                    if let Some(message) = self.receiver.receive(patience) {
+                        self.take(message);
                     }
                 }
             }
@@ -328,7 +326,7 @@ mod tests {
         let telemetry = Arc::new(Telemetry::new());
         let (acknowledge, ack_timeout) = (Acknowledge::Queued, Duration::from_secs(20));
         let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
-        let (sender, receiver, _) = queue::channel(options, 1, Arc::clone(&telemetry));
+        let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let (asked, was_asked) = mpsc::channel();
         let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
         let writer = spawn(receiver, Box::new(Stuck(asked)), telemetry, log, |_| {}).unwrap();

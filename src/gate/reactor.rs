@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 /// The pause after an `accept` that failed: descriptors or memory may come back.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Tokens: lanes have their index, then listeners, then the bell; connections have the rest, and none is
-/// ever used twice, so that what comes late for one never reaches another.
+/// Tokens: lanes have their index, then listeners, then the bell; connections have the rest, and
+/// none is ever used twice, so that what comes late for one never reaches another.
 const FIRST_LISTENER: u64 = 1 << 20;
 const BELL: u64 = 1 << 21;
 const FIRST_CONNECTION: u64 = 1 << 22;
@@ -257,7 +257,9 @@ impl Reactor {
                 self.lanes.abandon(lane);
             }
             self.shared.telemetry.connections_open.lower(1);
-            self.excess = self.excess.saturating_sub(1);
+            if !connection.is_leaving() {
+                self.excess = self.excess.saturating_sub(1);
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! Batches on their way to the writer, bounded in bytes, and the answers to their pushers (SPEC 3).
 //!
 //! Workers submit, one writer receives, in the order in which the batches were accepted. A batch is
-//! accepted when its bytes fit under the bound; then its pusher is answered at once, or when the
-//! writer has written it. Nobody waits for that: the [`Reply`] stands here until it is its turn, and
-//! a worker is free for the next push. One that stands here for `ack_timeout` is answered with 503
-//! by [`Warden`], and its batch is withdrawn: the writer passes over it, since its pusher will come
-//! again. While the output has been stuck for longer than `ack_timeout`, pushes are refused at once.
+//! accepted when its bytes fit under the bound, and waits outside until they do; then its pusher is
+//! answered at once, or when the writer has written it. No worker waits for any of that: the
+//! [`Reply`] stands here until it is its turn. One that stands here for `ack_timeout` is answered
+//! with 503 by [`Warden`], and its batch is withdrawn: the writer passes over it, since its pusher
+//! will come again. While the output has been stuck for longer than `ack_timeout`, pushes are refused
+//! at once. What waits outside is bounded like the queue itself.
 
 mod flow;
 mod refusal;
@@ -13,12 +14,11 @@ mod waiting;
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::telemetry::Telemetry;
-use crossbeam_channel::RecvTimeoutError;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use waiting::Waiting;
+use waiting::{Entered, Outside, Waiting};
 
 pub use flow::Flow;
 pub use refusal::Refusal;
@@ -118,13 +118,11 @@ pub enum Message {
 #[derive(Debug)]
 struct Shared<R> {
     flow: Arc<Flow>,
-    /// Workers that may wait for room.
-    workers_max: usize,
+    channel: crossbeam_channel::Sender<Message>,
     telemetry: Arc<Telemetry>,
     /// The latest end, once the queue is closed.
     close_deadline: OnceLock<Instant>,
     waiting: Mutex<Waiting<R>>,
-    has_room: Condvar,
     /// Tells the warden of new options.
     look_again: Condvar,
     spares: Mutex<Vec<Vec<u8>>>,
@@ -158,13 +156,12 @@ impl<R> Shared<R> {
 /// The way into the queue.
 #[derive(Debug)]
 pub struct Sender<R> {
-    channel: crossbeam_channel::Sender<Message>,
     shared: Arc<Shared<R>>,
 }
 
 impl<R> Clone for Sender<R> {
     fn clone(&self) -> Sender<R> {
-        Sender { channel: self.channel.clone(), shared: Arc::clone(&self.shared) }
+        Sender { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -177,26 +174,24 @@ pub struct Receiver<R> {
     replies: Vec<R>,
 }
 
-/// Makes a queue. Up to `workers_max` workers may wait for room in it; one more is refused at once.
+/// Makes a queue.
 pub fn channel<R: Reply>(
     options: Options,
-    workers_max: usize,
     telemetry: Arc<Telemetry>,
 ) -> (Sender<R>, Receiver<R>, Warden<R>) {
     // Unbounded in messages: what it may hold is bounded in bytes, before a batch is sent.
     let (sender, receiver) = crossbeam_channel::unbounded();
     let shared = Arc::new(Shared {
         flow: Arc::new(Flow::new(options)),
-        workers_max,
+        channel: sender,
         telemetry,
         close_deadline: OnceLock::new(),
         waiting: Mutex::default(),
-        has_room: Condvar::new(),
         look_again: Condvar::new(),
         spares: Mutex::default(),
         has_own: AtomicBool::new(false),
     });
-    let sender = Sender { channel: sender, shared: Arc::clone(&shared) };
+    let sender = Sender { shared: Arc::clone(&shared) };
     let warden = Warden { shared: Arc::clone(&shared) };
     (sender, Receiver { channel: receiver, shared, replies: Vec::new() }, warden)
 }
@@ -227,22 +222,23 @@ impl<R: Reply> Sender<R> {
             // OK because the first deadline holds.
         }
         self.shared.flow.close();
-        self.tell(Message::Close);
+        self.shared.refuse_outside(Refusal::ShuttingDown);
+        self.shared.tell(Message::Close);
     }
 
     /// Asks the writer to open its output anew.
     pub fn reopen(&self) {
-        self.tell(Message::Reopen);
+        self.shared.tell(Message::Reopen);
     }
 
     /// Takes these options from here on. A push keeps the acknowledgement and the time that it
     /// began with; whatever stands in the queue stays, though a lowered bound may be below it.
     pub fn replace(&self, options: Options) {
         self.shared.flow.options.replace(options);
-        // Under the lock: nobody is between the look at the old options and the wait.
-        let _waiting = self.shared.lock();
-        self.shared.has_room.notify_all();
+        // A raised bound makes room for what waits already.
+        let waiting = self.shared.lock();
         self.shared.look_again.notify_all();
+        self.shared.let_enter(waiting);
     }
 
     /// A buffer for lines.
@@ -267,30 +263,21 @@ impl<R: Reply> Sender<R> {
             shared.give_back([lines]);
             return reply.answer(Ok(()));
         }
-        let Options { acknowledge, ack_timeout, .. } = *shared.flow.options.read();
+        let Options { acknowledge, ack_timeout, bytes_max } = *shared.flow.options.read();
         let deadline = Instant::now() + ack_timeout;
-        let mut batch = Batch { origin: Origin::Push, lines, line_count, reply: None };
+        let batch = Batch { origin: Origin::Push, lines, line_count, reply: None };
         let cost = batch.cost();
-        let mut waiting = match reserve(shared, cost, deadline) {
-            Ok(waiting) => waiting,
-            Err(refusal) => {
-                shared.give_back([batch.lines]);
-                return reply.answer(Err(refusal));
-            }
-        };
-        let unanswered = match acknowledge {
-            Acknowledge::Queued => Some(reply),
-            Acknowledge::Written => {
-                batch.reply = Some((waiting.put(deadline, reply), deadline));
-                None
-            }
-        };
+        let outside = Outside { batch, reply, deadline, acknowledge };
+        let mut waiting = shared.lock();
+        if waiting.outside.is_empty() && waiting.has_room(cost, bytes_max) {
+            let entered = waiting.enter(outside);
+            drop(waiting);
+            return shared.send(entered);
+        }
+        let turned_away = waiting.wait(outside, bytes_max);
         drop(waiting);
-        shared.telemetry.queue_batches.raise(1);
-        shared.telemetry.queue_bytes.raise(cost as u64);
-        self.tell(Message::Batch(batch));
-        if let Some(reply) = unanswered {
-            reply.answer(Ok(()));
+        if let Some(outside) = turned_away {
+            shared.refuse_full(outside);
         }
     }
 
@@ -302,56 +289,59 @@ impl<R: Reply> Sender<R> {
             return false;
         }
         let batch = Batch { origin: Origin::Own, lines, line_count, reply: None };
-        self.channel.send(Message::Batch(batch)).is_ok()
+        shared.channel.send(Message::Batch(batch)).is_ok()
     }
+}
 
+impl<R: Reply> Shared<R> {
     fn tell(&self, message: Message) {
         if self.channel.send(message).is_err() {
             // OK because a writer that has ended has nothing left to be told, and a reply that
             // waits for it gets its answer from the warden.
         }
     }
-}
 
-/// Takes `cost` bytes of the queue, or waits for them. A batch that alone is larger than the queue
-/// may have an empty one. A worker must stay free for what is no push, so the last one does not
-/// wait.
-fn reserve<R>(
-    shared: &Shared<R>,
-    cost: usize,
-    deadline: Instant,
-) -> Result<MutexGuard<'_, Waiting<R>>, Refusal> {
-    let mut waiting = shared.lock();
-    loop {
-        // Read anew each time: a raised bound makes room for who is waiting already.
-        let bytes_max = shared.flow.options.read().bytes_max;
-        if waiting.bytes == 0 || waiting.bytes.saturating_add(cost) <= bytes_max {
-            break;
+    /// Sends what has entered on its way.
+    fn send(&self, (batch, reply): Entered<R>) {
+        self.telemetry.queue_batches.raise(1);
+        self.telemetry.queue_bytes.raise(batch.cost() as u64);
+        self.tell(Message::Batch(batch));
+        if let Some(reply) = reply {
+            reply.answer(Ok(()));
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || waiting.workers >= shared.workers_max {
-            return Err(Refusal::Full { bytes_max });
-        }
-        waiting.workers += 1;
-        waiting =
-            shared.has_room.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
-        waiting.workers -= 1;
     }
-    waiting.bytes = waiting.bytes.saturating_add(cost);
-    Ok(waiting)
+
+    /// Lets in what has room now.
+    fn let_enter<'q>(&'q self, mut waiting: MutexGuard<'q, Waiting<R>>) {
+        let bytes_max = self.flow.options.read().bytes_max;
+        while let Some(entered) = waiting.enter_next(bytes_max) {
+            drop(waiting);
+            self.send(entered);
+            waiting = self.lock();
+        }
+    }
+
+    /// There was no room in time, or no more can wait for it.
+    fn refuse_full(&self, outside: Outside<R>) {
+        let bytes_max = self.flow.options.read().bytes_max;
+        self.give_back([outside.batch.lines]);
+        outside.reply.answer(Err(Refusal::Full { bytes_max }));
+    }
+
+    /// Nothing that waits for room will have it.
+    fn refuse_outside(&self, refusal: Refusal) {
+        loop {
+            let Some(outside) = self.lock().take_outside() else { return };
+            outside.reply.answer(Err(refusal));
+        }
+    }
 }
 
 impl<R: Reply> Receiver<R> {
     /// The next message; none when `timeout` is over.
-    ///
-    /// # Errors
-    /// All senders are gone.
-    pub fn receive(&self, timeout: Duration) -> Result<Option<Message>, SendersGone> {
-        match self.channel.recv_timeout(timeout) {
-            Ok(message) => Ok(Some(message)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(SendersGone),
-        }
+    pub fn receive(&self, timeout: Duration) -> Option<Message> {
+        // OK because the other end never goes away: this one holds it too.
+        self.channel.recv_timeout(timeout).ok()
     }
 
     /// The next message, if one is waiting.
@@ -393,13 +383,13 @@ impl<R: Reply> Receiver<R> {
         self.refuse(batch, Refusal::TimedOut { after });
     }
 
-    fn let_go(&self, mut waiting: MutexGuard<'_, Waiting<R>>, batches: &[Batch]) {
+    fn let_go<'q>(&'q self, mut waiting: MutexGuard<'q, Waiting<R>>, batches: &[Batch]) {
         let cost: usize = batches.iter().map(Batch::cost).sum();
         waiting.bytes -= cost;
-        let is_waited_for = waiting.workers > 0;
-        drop(waiting);
-        if is_waited_for {
-            self.shared.has_room.notify_all();
+        if waiting.outside.is_empty() {
+            drop(waiting);
+        } else {
+            self.shared.let_enter(waiting);
         }
         let pushes = batches.iter().filter(|batch| batch.is_push()).count();
         if pushes < batches.len() {
@@ -426,12 +416,9 @@ impl<R: Reply> Receiver<R> {
     /// The output has ended for good: pushes are refused from here on.
     pub fn end(&self) {
         self.shared.flow.end();
+        self.shared.refuse_outside(Refusal::OutputEnded);
     }
 }
-
-/// Nobody is left to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendersGone;
 
 #[cfg(test)]
 mod tests;

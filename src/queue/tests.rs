@@ -15,10 +15,10 @@ impl Reply for Told {
     }
 }
 
-/// A queue with room for two waiting workers, and its warden at work.
+/// A queue, and its warden at work.
 fn queue(acknowledge: Acknowledge, ack_timeout: Duration) -> (Sender<Told>, Receiver<Told>) {
     let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
-    let (sender, receiver, warden) = channel(options, 2, Arc::new(Telemetry::new()));
+    let (sender, receiver, warden) = channel(options, Arc::new(Telemetry::new()));
     thread::spawn(|| warden.run());
     (sender, receiver)
 }
@@ -32,7 +32,7 @@ fn submit(sender: &Sender<Told>, lines: Vec<u8>) -> mpsc::Receiver<Result<(), Re
 
 fn next_batch(receiver: &Receiver<Told>) -> Batch {
     match receiver.receive(LONG) {
-        Ok(Some(Message::Batch(batch))) => batch,
+        Some(Message::Batch(batch)) => batch,
         other => panic!("{other:?}"),
     }
 }
@@ -99,22 +99,38 @@ fn the_queue_holds_so_many_bytes_and_no_more() {
 }
 
 #[test]
-fn a_worker_stays_free_while_others_wait_for_room() {
+fn what_has_no_room_yet_waits_outside_in_order_and_bounded() {
     let (sender, mut receiver) = queue(Acknowledge::Queued, LONG);
-    let wait = || {
-        let sender = sender.clone();
-        thread::spawn(move || submit(&sender, vec![b'x'; 4000]).recv())
-    };
-    assert_eq!(submit(&sender, vec![b'x'; 9000]).recv(), Ok(Ok(())));
-    let waiting = [wait(), wait()];
-    while receiver.shared.lock().workers < 2 {
-        thread::yield_now();
+    assert_eq!(submit(&sender, vec![0; 9000]).recv(), Ok(Ok(())));
+    // The last of these would fit into the queue, but others were before it.
+    let waiting = [(1, 6000), (2, 3000), (3, 10)].map(|(byte, len)| {
+        let outcome = submit(&sender, vec![byte; len]);
+        assert!(outcome.try_recv().is_err());
+        outcome
+    });
+    let full = Ok(Err(Refusal::Full { bytes_max: 10_000 }));
+    assert_eq!(submit(&sender, vec![4; 6000]).recv(), full, "as much waits as may");
+    for (byte, outcome) in (1..).zip(&waiting) {
+        receiver.acknowledge(&mut vec![next_batch(&receiver)]);
+        assert_eq!(outcome.recv(), Ok(Ok(())), "{byte}");
     }
-    let refused = submit(&sender, vec![b'x'; 4000]).recv();
-    assert_eq!(refused, Ok(Err(Refusal::Full { bytes_max: 10_000 })));
-    receiver.acknowledge(&mut vec![next_batch(&receiver)]);
-    for thread in waiting {
-        assert_eq!(thread.join().unwrap(), Ok(Ok(())));
+    assert_eq!(next_batch(&receiver).lines[0], 2);
+    assert_eq!(next_batch(&receiver).lines[0], 3);
+}
+
+#[test]
+fn what_waits_outside_is_told_when_the_queue_closes_or_ends() {
+    for (ends, want) in [(false, Refusal::ShuttingDown), (true, Refusal::OutputEnded)] {
+        let (sender, receiver) = queue(Acknowledge::Written, LONG);
+        let inside = submit(&sender, vec![0; 9000]);
+        let outside = submit(&sender, vec![1; 6000]);
+        if ends {
+            receiver.end()
+        } else {
+            sender.close(Instant::now() + LONG)
+        }
+        assert_eq!(outside.recv(), Ok(Err(want)));
+        assert!(inside.try_recv().is_err(), "it may be written");
     }
 }
 
@@ -122,14 +138,11 @@ fn a_worker_stays_free_while_others_wait_for_room() {
 fn a_raised_bound_lets_in_who_is_waiting_for_room() {
     let (sender, receiver) = queue(Acknowledge::Queued, LONG);
     assert_eq!(submit(&sender, vec![b'x'; 8000]).recv(), Ok(Ok(())));
-    let other = sender.clone();
-    let waiting = thread::spawn(move || submit(&other, vec![b'y'; 8000]).recv());
-    while receiver.shared.lock().workers == 0 {
-        thread::yield_now();
-    }
+    let waiting = submit(&sender, vec![b'y'; 8000]);
+    assert!(waiting.try_recv().is_err());
     let acknowledge = Acknowledge::Queued;
     sender.replace(Options { bytes_max: 20_000, acknowledge, ack_timeout: LONG });
-    assert_eq!(waiting.join().unwrap(), Ok(Ok(())));
+    assert_eq!(waiting.recv(), Ok(Ok(())));
     assert_eq!(next_batch(&receiver).lines.len(), 8000);
 }
 

@@ -9,7 +9,9 @@ use crate::status;
 use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a pusher is told of a defect.
+pub(super) const DEFECT: &str = "a defect of pushline, see its log";
 
 /// What a request is answered.
 pub(super) struct Answer {
@@ -33,20 +35,31 @@ impl Answer {
         Answer { status, content_type, body: format!("{line}\n"), headers: NOT_SNIFFED }
     }
 
-    /// The whole answer, so that it leaves in one write.
-    pub(super) fn render(&self, with_body: bool) -> String {
-        let Answer { status, content_type, body, headers } = self;
-        let mut text = String::with_capacity(256 + body.len());
+    /// The lines of a dry run.
+    pub(super) fn lines(lines: Vec<u8>) -> Answer {
+        match String::from_utf8(lines) {
+            Ok(body) => Answer { body, ..Answer::text(200, "") },
+            // The encoder writes UTF-8 and nothing else.
+            Err(_) => Answer::text(500, DEFECT),
+        }
+    }
+
+    /// The whole answer, so that it leaves in one write. The head is put before the body, in its
+    /// own memory: the lines of a dry run may be many.
+    pub(super) fn render(self, with_body: bool) -> String {
+        let Answer { status, content_type, mut body, headers } = self;
+        let mut head = String::with_capacity(256);
         // OK because writing to a String never fails.
-        write!(text, "HTTP/1.1 {status} {}\r\n{headers}", reason(*status)).ok();
+        write!(head, "HTTP/1.1 {status} {}\r\n{headers}", reason(status)).ok();
         if !content_type.is_empty() {
-            write!(text, "Content-Type: {content_type}\r\n").ok();
+            write!(head, "Content-Type: {content_type}\r\n").ok();
         }
-        write!(text, "Content-Length: {}\r\n\r\n", body.len()).ok();
-        if with_body {
-            text.push_str(body);
+        write!(head, "Content-Length: {}\r\n\r\n", body.len()).ok();
+        if !with_body || body.is_empty() {
+            return head;
         }
-        text
+        body.insert_str(0, &head);
+        body
     }
 }
 
@@ -156,10 +169,4 @@ pub(super) fn send(writer: &mut dyn Write, answer: &str) {
     if writer.write_all(answer.as_bytes()).and_then(|()| writer.flush()).is_err() {
         // OK because the gate ends only with the process.
     }
-}
-
-/// The time now, in nanoseconds since the Unix epoch.
-pub fn now_ns() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -17,12 +17,12 @@ use crate::log::Log;
 use crate::pulse::{Beat, Pulse};
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue;
-use crate::route::{self, Group, Route};
+use crate::route::{self, Delivery, Group, Route};
 use crate::sample::Quoted;
 use crate::status::{self, Status};
 use crate::system;
 use crate::telemetry::{Reason, Telemetry};
-use answer::{Accepted, Answer, send, unavailable};
+use answer::{Accepted, Answer, DEFECT, send, unavailable};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io;
@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
-pub use answer::{Pending, now_ns, reason};
+pub use answer::{Pending, reason};
 pub use lifeline::Lifeline;
 
 /// The header that carries the key of a private request.
@@ -191,6 +191,8 @@ impl Worker {
             if header(&request, KEY_HEADER) != Some(&self.key) {
                 continue;
             }
+            #[cfg(test)]
+            tests::fault_where_asked(request.url(), "/fault/worker");
             self.service.telemetry.workers_busy.raise(1);
             self.beat.work();
             let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(&mut request)));
@@ -203,7 +205,16 @@ impl Worker {
             self.service.telemetry.workers_busy.lower(1);
             let mut writer = request.into_writer();
             match outcome {
-                Outcome::Answer(answer) => send(&mut *writer, &answer.render(with_body)),
+                Outcome::Answer(answer) => {
+                    let text = answer.render(with_body);
+                    send(&mut *writer, &text);
+                    // The lines of a dry run stand in a buffer of the queue, which cuts it. To be cut
+                    // before it is dropped matters in itself: glibc keeps more of all that is freed
+                    // once it has seen a large piece freed at once.
+                    if text.capacity() > KEPT_BUFFER_BYTES_MAX {
+                        self.service.queue.give_back(text.into_bytes());
+                    }
+                }
                 Outcome::Accepted(mut accepted) => {
                     let lines = std::mem::take(&mut accepted.converted.lines);
                     let line_count = accepted.converted.line_count;
@@ -215,19 +226,23 @@ impl Worker {
         }
     }
 
-    /// After a panic: what was in hand may be half-done, so it is made anew.
+    /// After a panic, which its hook has logged: what was in hand may be half-done, so it is made
+    /// anew.
     fn recover(&mut self, method: &tiny_http::Method) -> Answer {
         self.service.telemetry.worker_panics.increment();
         if matches!(method, tiny_http::Method::Put | tiny_http::Method::Post) {
             self.service.telemetry.refused(Reason::Panic);
         }
-        self.service.log.error("a worker panicked, the request is answered with 500", &[]);
         self.pusher = Pusher::new(self.service.settings.read().push);
-        Answer::text(500, "a defect of pushline, see its log")
+        Answer::text(500, DEFECT)
     }
 
     fn serve(&mut self, request: &mut tiny_http::Request) -> Outcome {
         const ALLOW: &str = "Allow: DELETE, OPTIONS, POST, PUT\r\n";
+        #[cfg(test)]
+        tests::fault_where_asked(request.url(), "/fault/request");
+        #[cfg(test)]
+        tests::hang_where_asked(request.url(), "/fault/hang");
         let method = request.method().as_str();
         let settings = self.service.settings.read();
         let route = route::route(method, request.url().as_bytes(), &settings.endpoints);
@@ -249,7 +264,7 @@ impl Worker {
             Ok(Route::Status) => Answer {
                 status: 200,
                 content_type: status::REPORT_CONTENT_TYPE,
-                body: self.service.status.report(now_ns()),
+                body: self.service.status.report(system::now_ns()),
                 headers: status::REPORT_HEADERS,
             },
             Ok(Route::Healthy) => Answer::text(200, "healthy"),
@@ -260,7 +275,7 @@ impl Worker {
             Ok(Route::Page | Route::NotFound) => self.not_found(request),
             Err(error) => {
                 self.service.telemetry.refused(error.reason());
-                self.service.status.turned_away(400, &error, now_ns());
+                self.service.status.turned_away(400, &error, system::now_ns());
                 Answer::text(400, error)
             }
         };
@@ -283,7 +298,7 @@ impl Worker {
         if matches!(request.method(), tiny_http::Method::Post | tiny_http::Method::Put) {
             let url = Quoted(request.url().as_bytes());
             let error = format_args!("no input takes a push to {url}");
-            self.service.status.turned_away(404, &error, now_ns());
+            self.service.status.turned_away(404, &error, system::now_ns());
         }
         Answer::text(404, "not found")
     }
@@ -303,7 +318,7 @@ impl Worker {
             self.service.telemetry.refused(Reason::Internal);
             return Answer::text(400, format_args!("the body cannot be read: {error}")).into();
         }
-        let received_ns = now_ns();
+        let received_ns = system::now_ns();
         let head = Head {
             group: &group,
             content_type: header(request, "Content-Type"),
@@ -312,6 +327,10 @@ impl Worker {
         };
         let Service { telemetry, queue, log, status, .. } = &*self.service;
         match self.pusher.convert(options, head, &self.body, queue.spare()) {
+            // Nothing of it counts as pushed.
+            Ok(converted) if route::delivery(request.url().as_bytes()) == Delivery::DryRun => {
+                Answer::lines(converted.lines).into()
+            }
             Ok(converted) => {
                 let body_bytes = self.body.len();
                 Accepted { converted, body_bytes, settings, input, group, received_ns }.into()
@@ -331,4 +350,130 @@ impl Worker {
 fn header<'r>(request: &'r tiny_http::Request, name: &'static str) -> Option<&'r str> {
     let is_it = |header: &&tiny_http::Header| header.field.equiv(name);
     request.headers().iter().find(is_it).map(|header| header.value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alone;
+    use crate::pulse::Examiner;
+    use crate::queue::Acknowledge;
+    use std::io::{Read, Write};
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    /// Panics in a request for that path. No request is known to make a worker panic, so this is
+    /// the way to what is there for the unknown one.
+    pub(super) fn fault_where_asked(url: &str, path: &str) {
+        assert!(url != path, "a fault was asked for");
+    }
+
+    /// Never comes back from a request for that path.
+    pub(super) fn hang_where_asked(url: &str, path: &str) {
+        if url == path {
+            loop {
+                thread::park();
+            }
+        }
+    }
+
+    /// Workers, what they count, and word of their loss.
+    fn started(
+        workers: usize,
+    ) -> (Private, Lifeline, Arc<Telemetry>, mpsc::Receiver<&'static str>) {
+        let telemetry = Arc::new(Telemetry::new());
+        let log = Arc::new(Log::new(crate::log::Level::Error, crate::log::Format::Logfmt));
+        crate::log::take_panics(&log);
+        let options = queue::Options {
+            bytes_max: 1 << 20,
+            acknowledge: Acknowledge::Queued,
+            ack_timeout: Duration::from_secs(30),
+        };
+        let ends = queue::channel(options, Arc::clone(&telemetry));
+        let (queue, receiver, warden) = ends;
+        // They outlive the workers, which never end.
+        std::mem::forget((receiver, warden));
+        let push = push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
+        let setup = status::Setup {
+            started_ns: 1,
+            listen: Vec::new(),
+            target: String::new(),
+            workers,
+            telemetry: Arc::clone(&telemetry),
+            flow: queue.flow(),
+        };
+        let service = Service {
+            settings: Live::new(Settings::new(vec![Input::default()], push)),
+            queue,
+            telemetry: Arc::clone(&telemetry),
+            status: Arc::new(Status::new(setup, status::Facts::default())),
+            log,
+        };
+        let (lost, losses) = mpsc::channel();
+        let started = start(workers, service, move |what| lost.send(what).unwrap());
+        let (private, lifeline) = started.unwrap();
+        (private, lifeline, telemetry, losses)
+    }
+
+    fn ask(stream: &mut UnixStream, key: &str, request_line: &str, body: &str) -> String {
+        let length = body.len();
+        let head = format!("{request_line} HTTP/1.1\r\n{KEY_HEADER}: {key}\r\n");
+        let request = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = vec![0; 4096];
+        // OK because an answer leaves in one write, and is small.
+        let count = stream.read(&mut answer).unwrap();
+        String::from_utf8(answer[..count].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_panic_is_answered_with_500_counted_and_logged_once_and_its_worker_goes_on() {
+        const PANICS: u64 = 3;
+        let name = "server::tests::\
+                    a_panic_is_answered_with_500_counted_and_logged_once_and_its_worker_goes_on";
+        if let Some(stderr) = alone::stderr_of(name) {
+            let logged: Vec<_> =
+                stderr.lines().filter(|line| line.contains("a fault was asked for")).collect();
+            assert_eq!(logged.len() as u64, PANICS, "{stderr}");
+            for line in logged {
+                for part in
+                    ["level=error msg=\"a thread panicked", "thread=worker-0 at=src/server/mod.rs:"]
+                {
+                    assert!(line.contains(part), "{part} is not in {line}");
+                }
+            }
+            assert_eq!(stderr.matches("panicked").count() as u64, PANICS, "{stderr}");
+            return;
+        }
+        let (Private { mut streams, key }, _, telemetry, losses) = started(1);
+        let stream = &mut streams[0];
+        for count in 1..=PANICS {
+            let answer = ask(stream, &key, "POST /fault/request", "a_b 1\n");
+            assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
+            assert!(answer.ends_with("\r\n\r\na defect of pushline, see its log\n"), "{answer}");
+            assert_eq!(telemetry.worker_panics.get(), count);
+            let answer = ask(stream, &key, "POST /metrics/job/x", "a_b 1\n");
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            assert_eq!(telemetry.queue_batches.get(), count, "the push behind a panic");
+        }
+        assert_eq!(losses.try_recv(), Err(mpsc::TryRecvError::Empty));
+    }
+
+    #[test]
+    fn workers_that_hang_are_seen_once_all_of_them_do() {
+        let soon = Some(Duration::from_millis(100));
+        let now = Instant::now();
+        let (Private { mut streams, key }, mut lifeline, ..) = started(2);
+        let mut examiner = Examiner::new(lifeline.pulse(), Duration::ZERO, now);
+        for (hanging, stream) in streams.iter_mut().enumerate().take(3) {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while examiner.stuck(lifeline.pulse(), Instant::now()) < hanging {
+                assert!(Instant::now() < deadline, "{hanging} hang, and are not seen");
+                thread::yield_now();
+            }
+            assert_eq!(lifeline.ask(soon).is_ok(), hanging < 2, "{hanging} hang");
+            let request = format!("GET /fault/hang HTTP/1.1\r\n{KEY_HEADER}: {key}\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+        }
+    }
 }

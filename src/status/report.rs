@@ -142,7 +142,7 @@ mod tests {
         let telemetry = Arc::new(Telemetry::new());
         let options =
             queue::Options { bytes_max: 1 << 20, acknowledge: Acknowledge::Queued, ack_timeout };
-        let (sender, receiver, _) = queue::channel(options, 1, Arc::clone(&telemetry));
+        let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let setup = Setup {
             started_ns: 1_000_000_000,
             listen: vec!["127.0.0.1:9091".to_owned()],

@@ -19,7 +19,9 @@
 mod alone;
 mod cli;
 mod conversion;
+mod convert;
 mod delivery;
+mod dry_run;
 mod examples;
 mod formats;
 mod golden;

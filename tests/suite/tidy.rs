@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in tiers; a room may import only rooms of tiers before its own.
 const TIERS: [&[&str]; 12] = [
-    &["limits", "chunk", "json", "live"],
-    &["sample", "telemetry", "log", "system", "random", "pulse"],
+    &["limits", "chunk", "json", "live", "system", "alone"],
+    &["sample", "telemetry", "log", "random", "pulse"],
     &["exposition", "mapping", "route", "body"],
     &["line"],
     &["push"],
     &["queue"],
     &["sink"],
     &["writer", "status"],
-    &["server", "auth", "shutdown", "supervisor"],
+    &["server", "auth", "shutdown", "supervisor", "convert"],
     &["gate", "watchdog", "emitter"],
     &["config", "cli"],
     &["app"],

@@ -6,8 +6,8 @@ use super::super::lanes;
 use super::super::refusal::Refusal;
 use super::super::stream::Moved;
 use super::{After, Connection, KEPT_BYTES_MAX, Need, State, Step, Stop, Turn};
-use crate::limits::KIB;
-use crate::server::now_ns;
+use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
+use crate::system::now_ns;
 use std::time::Duration;
 
 /// How long a client may take nothing of its answer.
@@ -21,7 +21,11 @@ impl Connection {
     pub(in super::super) fn is_answered(&mut self, turn: &mut Turn<'_>) {
         self.lease.give_back();
         let must_end = turn.is_closing || *turn.excess > 0;
-        *turn.excess = turn.excess.saturating_sub(1);
+        if !self.has_memory_for_answer() {
+            self.answer = Vec::new();
+            let bytes_max = self.options.buffered_bytes_max;
+            return self.refuse(&Refusal::OutOfMemory { bytes_max }, turn);
+        }
         let persistence = if must_end { Persistence::Close } else { self.head.persistence };
         let line: &[u8] = match persistence {
             Persistence::KeepAlive => b"",
@@ -38,16 +42,41 @@ impl Connection {
         let status = status.and_then(|digits| digits.parse().ok()).unwrap_or_default();
         let elapsed = turn.now.saturating_duration_since(self.since);
         turn.shared.telemetry.answered(self.head.method.name(), status, elapsed);
-        self.after = if persistence == Persistence::Close { After::Close } else { After::Idle };
+        if persistence == Persistence::Close {
+            self.leave(After::Close, turn);
+        }
         self.begin_answer(turn);
     }
 
+    /// The connection ends behind its answer: one less of those that are too many.
+    fn leave(&mut self, after: After, turn: &mut Turn<'_>) {
+        if !self.is_leaving() {
+            *turn.excess = turn.excess.saturating_sub(1);
+        }
+        self.after = after;
+    }
+
+    /// Whether it ends behind its answer.
+    pub(in super::super) fn is_leaving(&self) -> bool {
+        self.after != After::Idle
+    }
+
+    /// What the workers say of themselves is small. The lines of a dry run may be as many as the
+    /// queue holds, and their client may be slow: more than an idle connection may keep is taken
+    /// from the budget of the bodies in hand.
+    fn has_memory_for_answer(&mut self) -> bool {
+        let length = self.answer.len();
+        let is_small = length <= KEPT_BODY_BYTES_MAX || !self.head.method.is_push();
+        is_small || self.lease.cover(length)
+    }
+
     /// Answers instead of a worker; the connection is closed behind that.
-    pub(in super::super) fn refuse(&mut self, refusal: &Refusal, turn: &Turn<'_>) {
+    pub(in super::super) fn refuse(&mut self, refusal: &Refusal, turn: &mut Turn<'_>) {
         let elapsed = turn.now.saturating_duration_since(self.since);
         // Until a head is read, the method is what the bytes begin with.
         let method = match self.state {
-            State::Head => Method::at_start(turn.input.rest()),
+            State::Head if self.received.is_empty() => Method::at_start(turn.input.rest()),
+            State::Head => Method::at_start(&self.received),
             _ => self.head.method,
         };
         let telemetry = &turn.shared.telemetry;
@@ -62,12 +91,15 @@ impl Connection {
         self.body = Vec::new();
         self.answer.clear();
         self.answer.extend_from_slice(refusal.render().as_bytes());
-        self.after = After::Linger;
+        self.leave(After::Linger, turn);
         self.begin_answer(turn);
     }
 
+    /// A client may take as long for its answer as for its body: slower, it would hold the memory
+    /// of a large one.
     fn begin_answer(&mut self, turn: &Turn<'_>) {
-        self.deadline = turn.now + WRITE_PATIENCE;
+        self.answer_ends = turn.now + self.options.body_timeout;
+        self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
         self.state = State::Answering(0);
     }
 
@@ -81,7 +113,7 @@ impl Connection {
             Some(rest) if !rest.is_empty() => match self.stream.write(rest)? {
                 Moved::Nothing => Ok(Step::Need(Need::Change)),
                 Moved::Bytes(count) => {
-                    self.deadline = turn.now + WRITE_PATIENCE;
+                    self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
                     self.state = State::Answering(written + count);
                     Ok(Step::Next)
                 }
@@ -93,6 +125,7 @@ impl Connection {
     fn end_answer(&mut self, turn: &mut Turn<'_>) -> Step {
         self.answer.clear();
         self.answer.shrink_to(KEPT_BYTES_MAX);
+        self.lease.give_back();
         // A connection that is closed with unread bytes is reset, and the client might never see
         // its answer.
         let is_all_read = turn.input.is_empty() && !self.is_readable;

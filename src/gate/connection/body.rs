@@ -25,7 +25,8 @@ impl Connection {
             return Ok(self.awaits_bytes());
         }
         let room = self.body.capacity() - at;
-        match self.stream.read(&mut self.body)? {
+        // Nobody may be there to read a refusal, but a broken connection is a push that was lost.
+        match self.stream.read(&mut self.body).map_err(|_| self.cut_short())? {
             Moved::Nothing => {
                 self.is_readable = false;
                 Ok(self.awaits_bytes())
@@ -61,7 +62,7 @@ impl Connection {
                 turn.input.consume(len);
             }
             Piece::Incomplete if chunked == Chunked::Done => return Ok(self.has_request(turn)),
-            Piece::Incomplete => match self.fill(turn)? {
+            Piece::Incomplete => match self.fill(turn).map_err(|_| self.cut_short())? {
                 Some(0) => return Err(self.cut_short()),
                 Some(_) => {}
                 None => return Ok(self.awaits_bytes()),

@@ -157,6 +157,8 @@ pub(super) struct Connection {
     body: Vec<u8>,
     lease: Lease,
     pub(super) answer: Vec<u8>,
+    /// When the client must have taken all of its answer.
+    answer_ends: Instant,
     after: After,
 }
 
@@ -177,6 +179,7 @@ impl Connection {
             lease: Lease::new(Arc::clone(&shared.budget), options.buffered_bytes_max),
             options,
             answer: Vec::new(),
+            answer_ends: now,
             after: After::Idle,
         }
     }

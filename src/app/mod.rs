@@ -7,9 +7,12 @@
 //! once all of them are known to be good: nothing that can fail stands behind the first of these
 //! steps. A request keeps, in each stage, the options that it came in with.
 
+mod ending;
+mod reload;
+
 use crate::auth::{self, Auth};
-use crate::config::{self, Change, Config};
-use crate::emitter::{self, Emitter};
+use crate::config::{self, Config};
+use crate::emitter::Emitter;
 use crate::gate::{self, Gate, Links, Listeners};
 use crate::live::Live;
 use crate::log::{self, Log};
@@ -119,69 +122,47 @@ impl fmt::Debug for Outside {
 /// # Errors
 /// Why it could not start, or why its end is no good one.
 pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
-    let Outside { load, supervisor, log } = outside;
-    let telemetry = Arc::new(Telemetry::new());
-    let (events, inbox) = mpsc::channel();
+    let log = &outside.log;
+    log::take_panics(log);
     if let Err(error) = system::raise_descriptor_limit() {
         log.warn("the limit of descriptors stays as it is", &[("error", &error)]);
     }
+    let telemetry = Arc::new(Telemetry::new());
+    let (events, inbox) = mpsc::channel();
+    // What a mistake of the operator can spoil comes first: then nothing has begun yet.
     let auth = Live::new(Auth::open(config.server.auth_file.as_deref()).map_err(Error::Auth)?);
-    let settings = Live::new(Settings::new(config.inputs(), config.push()));
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
-    let sink = sink::open(&config.output.target, config.output.durability, Arc::clone(&log))
-        .map_err(Error::Sink)?;
-    // One worker more than may wait for room in the queue: it answers probes while the others wait.
-    let workers = config.workers() + 1;
-    let (queue, receiver, warden) =
-        queue::channel(config.output.queue, workers - 1, Arc::clone(&telemetry));
-    thread::Builder::new()
-        .name("warden".to_owned())
-        .spawn(|| warden.run())
-        .map_err(Error::System)?;
-    let ended = events.clone();
-    let writer =
-        writer::spawn(receiver, sink, Arc::clone(&telemetry), Arc::clone(&log), move |_| {
-            tell(&ended, Event::WriterEnded);
-        })
-        .map_err(Error::System)?;
-    let lost = events.clone();
-    let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
-    let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
-    let setup = Setup {
-        started_ns: server::now_ns(),
-        listen: addresses.clone(),
-        target: config.output.target.to_string(),
-        workers,
-        telemetry: Arc::clone(&telemetry),
-        flow: queue.flow(),
-    };
-    let status = Arc::new(Status::new(setup, config.facts()));
+    let (queue, writer) = open_output(&config, log, &telemetry, &events)?;
+    let status = status(&config, &listeners, &telemetry, &queue);
+    let settings = Live::new(Settings::new(config.inputs(), config.push()));
     let service = Service {
         settings: settings.clone(),
         queue: queue.clone(),
         telemetry: Arc::clone(&telemetry),
         status: Arc::clone(&status),
-        log: Arc::clone(&log),
+        log: Arc::clone(log),
     };
-    let private = server::start(workers, service, on_lost.clone());
-    let (private, lifeline) = private.map_err(Error::System)?;
-    watch(&supervisor, lifeline, &log, events.clone()).map_err(Error::System)?;
-    let signalled = events.clone();
-    shutdown::listen(move |request| tell(&signalled, Event::Signal(request)))
-        .map_err(Error::System)?;
+    let lost = events.clone();
+    let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
+    let started = server::start(config.workers(), service, on_lost.clone());
+    let (private, lifeline) = started.map_err(Error::System)?;
+    watch(&outside.supervisor, lifeline, log, events.clone()).map_err(Error::System)?;
+    listen_to_signals(events.clone()).map_err(Error::System)?;
     let links = Links {
         private,
         auth: auth.clone(),
         telemetry: Arc::clone(&telemetry),
         status: Arc::clone(&status),
-        log: Arc::clone(&log),
+        log: Arc::clone(log),
     };
+    let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
     let gate = Gate::open(listeners, config.server.gate.clone(), links, on_lost);
     let gate = gate.map_err(Error::System)?;
     for address in &addresses {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
+    let Outside { load, supervisor, log } = outside;
     let mut running = Running {
         config,
         load,
@@ -203,6 +184,47 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
     running.wait()
 }
 
+fn listen_to_signals(events: Sender<Event>) -> io::Result<()> {
+    shutdown::listen(move |request| tell(&events, Event::Signal(request)))
+}
+
+/// The queue, and the writer behind it.
+fn open_output(
+    config: &Config,
+    log: &Arc<Log>,
+    telemetry: &Arc<Telemetry>,
+    events: &Sender<Event>,
+) -> Result<(queue::Sender<Pending>, JoinHandle<Outcome>), Error> {
+    let output = &config.output;
+    let sink = sink::open(&output.target, output.durability, Arc::clone(log));
+    let sink = sink.map_err(Error::Sink)?;
+    let (queue, receiver, warden) = queue::channel(output.queue, Arc::clone(telemetry));
+    let warden = thread::Builder::new().name("warden".to_owned()).spawn(|| warden.run());
+    warden.map_err(Error::System)?;
+    let ended = events.clone();
+    let on_end = move |_: &Outcome| tell(&ended, Event::WriterEnded);
+    let writer = writer::spawn(receiver, sink, Arc::clone(telemetry), Arc::clone(log), on_end);
+    Ok((queue, writer.map_err(Error::System)?))
+}
+
+/// What is shown of all of it.
+fn status(
+    config: &Config,
+    listeners: &Listeners,
+    telemetry: &Arc<Telemetry>,
+    queue: &queue::Sender<Pending>,
+) -> Arc<Status> {
+    let setup = Setup {
+        started_ns: system::now_ns(),
+        listen: listeners.addresses().map(str::to_owned).collect(),
+        target: config.output.target.to_string(),
+        workers: config.workers(),
+        telemetry: Arc::clone(telemetry),
+        flow: queue.flow(),
+    };
+    Arc::new(Status::new(setup, config.facts()))
+}
+
 /// Watches over the workers where a supervisor wants that.
 fn watch(
     supervisor: &Supervisor,
@@ -220,19 +242,6 @@ fn tell(events: &Sender<Event>, event: Event) {
     if events.send(event).is_err() {
         // OK because the main thread is ending already.
     }
-}
-
-/// Says what was taken, in one line, and what was not, in one each.
-fn tell_changes(log: &Log, changes: &[Change], credentials: &str) {
-    let (fixed, taken): (Vec<_>, Vec<_>) = changes.iter().partition(|one| one.needs_restart());
-    for Change { key, old, new } in fixed {
-        let fields: [log::Field<'_>; 3] = [("key", key), ("running", old), ("configured", new)];
-        log.warn("a changed key needs a restart and stays as it runs", &fields);
-    }
-    let taken: Vec<_> = taken.iter().map(|change| change.to_string()).collect();
-    let taken = if taken.is_empty() { "nothing".to_owned() } else { taken.join(", ") };
-    let fields: [log::Field<'_>; 2] = [("changed", &taken), ("credentials", &credentials)];
-    log.info("configuration and credentials read again", &fields);
 }
 
 /// Everything that has to be ended in order.
@@ -302,64 +311,6 @@ impl Running {
         }
     }
 
-    /// Opens the output anew, whatever the configuration says, then takes what can change of it,
-    /// and the credentials: all of that, or none where there is a mistake.
-    fn reload(&mut self) {
-        self.queue.reopen();
-        match self.read_again() {
-            Ok((config, auth)) => self.take(config, auth),
-            Err(mistakes) => {
-                for mistake in mistakes.lines() {
-                    self.log.error("the configuration stays as it was", &[("error", &mistake)]);
-                }
-            }
-        }
-    }
-
-    /// # Errors
-    /// Every mistake, one a line.
-    fn read_again(&self) -> Result<(Config, Auth), String> {
-        let config = (self.load)().map_err(|mistakes| mistakes.to_string())?;
-        let auth = Auth::open(config.server.auth_file.as_deref());
-        auth.map(|auth| (config, auth)).map_err(|error| error.to_string())
-    }
-
-    fn take(&mut self, new: Config, auth: Auth) {
-        let changes = self.config.changes(&new);
-        let credentials = if auth == *self.auth.read() { "unchanged" } else { "changed" };
-        let config = new.keeping_fixed(&self.config);
-        self.auth.replace(auth);
-        self.settings.replace(Settings::new(config.inputs(), config.push()));
-        self.queue.replace(config.output.queue);
-        self.gate.replace(config.server.gate.clone());
-        self.log.replace(config.log.level, config.log.format);
-        self.status.set_facts(config.facts());
-        let is_other_interval = config.telemetry != self.config.telemetry;
-        // As much as the old level or the new one lets through: its own change is told too.
-        let level = config.log.level.max(self.config.log.level);
-        tell_changes(&Log::new(level, config.log.format), &changes, credentials);
-        self.config = config;
-        if is_other_interval && let Err(error) = self.emit() {
-            self.log.error("own figures cannot be emitted", &[("error", &error)]);
-        }
-    }
-
-    /// Begins to emit own figures as the configuration says now.
-    fn emit(&mut self) -> io::Result<()> {
-        if let Some(emitter) = self.emitter.take() {
-            emitter.stop();
-        }
-        let links = emitter::Links {
-            push: self.config.push(),
-            queue: self.queue.clone(),
-            telemetry: Arc::clone(&self.telemetry),
-            log: Arc::clone(&self.log),
-        };
-        let interval = self.config.telemetry.emit_interval;
-        self.emitter = interval.map(|interval| Emitter::start(interval, links)).transpose()?;
-        Ok(())
-    }
-
     /// Nothing more can be written: what is in hand gets its answer, a push that was written its
     /// 200, and then the process ends.
     fn output_ended(mut self) -> Error {
@@ -371,82 +322,79 @@ impl Running {
             Ok(_) | Err(_) => Error::ThreadLost("the writer ended"),
         }
     }
+}
 
-    fn drain(self) -> Result<(), Error> {
-        self.status.drains();
-        let Running { config, log, telemetry, queue, writer, gate, inbox, mut supervisor, .. } =
-            self;
-        let (emitter, events) = (self.emitter, self.events);
-        let after = config.output.drain_timeout;
-        supervisor
-            .stopping(after + 2 * DRAIN_PATIENCE, "draining: no new pushes, writing the rest");
-        let deadline = Instant::now() + after;
-        log.info("draining", &[("at_most_s", &after.as_secs_f64())]);
-        if let Some(emitter) = emitter {
-            emitter.stop();
-        }
-        let gate_closed = thread::spawn(move || {
-            let cut_off = gate.close(deadline);
-            queue.close(deadline);
-            tell(&events, Event::Closed);
-            cut_off
-        });
-        let left = wait_for_writer(&inbox, &telemetry, &supervisor, deadline);
-        let batch_count = telemetry.queue_batches.get();
-        match left {
-            Left::Ended => {}
-            Left::Impatient => return Err(Error::Impatient),
-            Left::Hanging if batch_count > 0 => {
-                return Err(Error::Undrained { batch_count, after });
-            }
-            Left::Hanging => {
-                log.info("stopped, the output did not take our own figures", &[]);
-                return Ok(());
-            }
-        }
-        let cut_off = gate_closed.join().unwrap_or_default();
-        match writer.join() {
-            Ok(Outcome::Drained) => {
-                log.info("stopped", &[("connections_cut_off", &cut_off)]);
-                Ok(())
-            }
-            Ok(Outcome::Undrained { batch_count }) => Err(Error::Undrained { batch_count, after }),
-            Ok(Outcome::OutputEnded(error)) => Err(Error::OutputEnded(error)),
-            Err(_) => Err(Error::ThreadLost("the writer panicked")),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alone;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+
+    fn outside(
+        load: impl Fn() -> Result<Config, config::Error> + 'static,
+        log: Arc<Log>,
+    ) -> Outside {
+        let supervisor = Supervisor::read(|_| None, 1, Arc::clone(&log));
+        Outside { load: Box::new(load), supervisor, log }
     }
-}
 
-/// How the writer is left at the end.
-enum Left {
-    /// It has ended.
-    Ended,
-    /// It has not: it hangs in a write that never returns.
-    Hanging,
-    /// A second signal came.
-    Impatient,
-}
-
-/// Waits for the writer to end: until `deadline`, and a moment more, since its write may never
-/// return; no longer than that moment where only lines of our own are left.
-fn wait_for_writer(
-    inbox: &Receiver<Event>,
-    telemetry: &Telemetry,
-    supervisor: &Supervisor,
-    deadline: Instant,
-) -> Left {
-    let mut end = deadline + DRAIN_PATIENCE;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        match inbox.recv_timeout(left) {
-            Ok(Event::WriterEnded) => return Left::Ended,
-            Ok(Event::Signal(Request::Stop)) => return Left::Impatient,
-            Ok(Event::Closed) if telemetry.queue_batches.get() == 0 => {
-                end = end.min(Instant::now() + DRAIN_PATIENCE);
+    /// Sends a request on a connection of its own; the status line of its answer.
+    fn ask(socket: &Path, request_line: &str, body: &str) -> String {
+        let mut stream = loop {
+            match UnixStream::connect(socket) {
+                Ok(stream) => break stream,
+                // It is not open yet.
+                Err(_) => std::thread::yield_now(),
             }
-            Ok(Event::Watched(Health::Good)) => supervisor.alive(),
-            Ok(_) => {}
-            Err(_) => return Left::Hanging,
+        };
+        let length = body.len();
+        let head = format!("{request_line} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn the_loss_of_an_essential_thread_is_told_and_ends_the_process_in_order() {
+        let name = "app::tests::\
+                    the_loss_of_an_essential_thread_is_told_and_ends_the_process_in_order";
+        if let Some(stderr) = alone::stderr_of(name) {
+            let mut rest = stderr.as_str();
+            for part in [
+                "level=error msg=\"a thread panicked",
+                "msg=\"an essential thread is lost, ending\" thread=\"a worker panicked\"",
+                "msg=draining",
+                "msg=stopped",
+            ] {
+                let (_, behind) =
+                    rest.split_once(part).unwrap_or_else(|| panic!("no {part} in {stderr}"));
+                rest = behind;
+            }
+            return;
         }
+        let folder = std::env::temp_dir().join(format!("pushline-app-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (socket, file) = (folder.join("socket"), folder.join("lines"));
+        let environment = [
+            ("PUSHLINE_SERVER_LISTEN", format!("unix:{}", socket.display())),
+            ("PUSHLINE_OUTPUT_TARGET", format!("file:{}", file.display())),
+            ("PUSHLINE_OUTPUT_ACK", "queued".to_owned()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let load = move || Config::load(None, environment.clone().into_iter());
+        let config = load().unwrap();
+        let log = Arc::new(Log::new(log::Level::Info, log::Format::Logfmt));
+        let running = std::thread::spawn(move || run(config, outside(load, log)));
+        assert_eq!(ask(&socket, "POST /metrics/job/x", "a_b 1 9\n"), "HTTP/1.1 200 OK");
+        let status = ask(&socket, "GET /fault/worker", "");
+        assert_eq!(status, "HTTP/1.1 500 Internal Server Error");
+        let ended = running.join().unwrap();
+        assert!(matches!(ended, Err(Error::ThreadLost("a worker panicked"))), "{ended:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "a,job=x b=1 9000000\n");
+        assert!(!socket.exists(), "the gate is closed");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
