@@ -22,6 +22,7 @@ pub mod log;
 #[cfg(test)]
 mod random;
 pub mod sample;
+pub mod short;
 pub mod system;
 pub mod telemetry;
 

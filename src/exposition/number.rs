@@ -2,6 +2,7 @@
 
 use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::sample::Value;
+use crate::short::{SHORT_BYTES_MAX, ShortText};
 use std::ops::Range;
 
 /// Why a text is no number.
@@ -75,15 +76,108 @@ pub(super) fn plain(text: [u8; CHUNK_BYTES]) -> Option<Plain> {
 
 /// Zeros behind the point of the smallest number in plain notation, 0.0000001.
 const ZEROS_MAX: u32 = 6;
+/// Digits before the point of the largest number in plain notation, below 1e21.
+const PLAIN_DIGITS_MAX: usize = 21;
+
+/// A number with an exponent, and its canonical form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scientific {
+    pub(super) canonical: ShortText,
+    /// Bytes of the number.
+    pub(super) len: usize,
+}
+
+/// The number that `text` begins with as client libraries write large and small ones, before a
+/// blank or LF: `[ "-" ] digit [ "." digits ] "e" ( "+" | "-" ) digit digit`. None where a closer
+/// look is needed: with zeros at either end, with more than [`DIGITS_MAX`] digits, or where the
+/// canonical form has an exponent. For all others it has the same digits, and only the point moves.
+#[inline(never)]
+pub(super) fn scientific(text: [u8; SHORT_BYTES_MAX]) -> Option<Scientific> {
+    let is_negative = text[0] == b'-';
+    let unsigned = text.get(usize::from(is_negative)..)?;
+    let fraction = unsigned.get(2..)?;
+    let digits = Chunk::new(*fraction.first_chunk()?).within(b'0', b'9').bits();
+    let fraction_len = if unsigned.get(1) == Some(&b'.') { digits.trailing_ones() } else { 0 };
+    let fraction_len = fraction_len as usize;
+    let exponent_start = if fraction_len == 0 { 1 } else { fraction_len + 2 };
+    let [b'e' | b'E', sign, tens, ones, b'\n' | b' ' | b'\t', ..] =
+        unsigned.get(exponent_start..)?
+    else {
+        return None;
+    };
+    let is_canonical = matches!(unsigned, [b'1'..=b'9', ..])
+        && fraction_len < DIGITS_MAX
+        && (fraction_len == 0 || unsigned.get(exponent_start - 1) != Some(&b'0'));
+    if !is_canonical || !tens.is_ascii_digit() || !ones.is_ascii_digit() {
+        return None;
+    }
+    let power = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
+    let point = match sign {
+        b'+' if power < PLAIN_DIGITS_MAX => Point::Behind(power),
+        b'-' if (1..=ZEROS_MAX as usize + 1).contains(&power) => Point::Before(power),
+        _ => return None,
+    };
+    let canonical = moved(&text, fraction_len, point)?;
+    Some(Scientific { canonical, len: text.len() - unsigned.len() + exponent_start + 4 })
+}
+
+/// Where the point of a number stands, counted from its first digit.
+#[derive(Clone, Copy, Debug)]
+enum Point {
+    /// Behind so many digits more than the first.
+    Behind(usize),
+    /// So many digits before it.
+    Before(usize),
+}
+
+/// `[ "-" ] digit "." digits` with the point elsewhere. Digits move in blocks: what a block holds
+/// beyond them is zeros.
+#[inline(always)]
+fn moved(text: &[u8; SHORT_BYTES_MAX], fraction_len: usize, point: Point) -> Option<ShortText> {
+    const ZEROS: u128 = u128::from_le_bytes([b'0'; CHUNK_BYTES]);
+    let start = usize::from(text[0] == b'-');
+    let first = text.get(start)?;
+    let beyond = u128::MAX << (8 * fraction_len);
+    let fraction = u128::from_le_bytes(*text.get(start + 2..)?.first_chunk()?);
+    let fraction = fraction & !beyond | ZEROS & beyond;
+    let mut block = [b'0'; SHORT_BYTES_MAX];
+    let mut put = |at: usize, digits: u128| {
+        *block.get_mut(at..)?.first_chunk_mut()? = digits.to_le_bytes();
+        Some(())
+    };
+    let with_first = |digits: u128| digits << 8 | u128::from(*first);
+    const POINT: u128 = b'.' as u128;
+    let len = match point {
+        Point::Behind(count) => {
+            put(start, with_first(fraction))?;
+            if count < fraction_len {
+                put(start + 1 + count, fraction >> (8 * count) << 8 | POINT)?;
+                fraction_len + 2
+            } else {
+                count + 1
+            }
+        }
+        Point::Before(count) => {
+            put(start, ZEROS << 16 | POINT << 8 | u128::from(b'0'))?;
+            put(start + count + 1, with_first(fraction))?;
+            count + 2 + fraction_len
+        }
+    };
+    if start > 0 {
+        block[0] = b'-';
+    }
+    Some(ShortText::of_block(block, start + len))
+}
 
 /// Reads the value of a sample.
 #[inline]
-pub(super) fn value(text: &str) -> Result<Value<'_>, NumberError> {
+pub(super) fn value(text: &str) -> Result<Value, NumberError> {
     let Some(decimal) = Decimal::split(text.as_bytes()) else {
         return not_finite(text).map(Value::Number).ok_or(NumberError::Malformed);
     };
     match decimal.canonical().and_then(|place| text.get(place)) {
-        Some(canonical) => Ok(Value::Canonical(canonical)),
+        // OK because no more than so many digits, their sign, point and zeros are that short.
+        Some(canonical) => Ok(Value::Canonical(ShortText::new(canonical.as_bytes()))),
         None => double(text).map(Value::Number),
     }
 }
@@ -283,9 +377,68 @@ mod tests {
             ("1.00000000000000000000", "1"),
             ("0.500000000000000000000", "0.5"),
         ] {
-            assert_eq!(value(text), Ok(Value::Canonical(want)), "{text}");
+            let want_value = Value::Canonical(ShortText::new(want.as_bytes()));
+            assert_eq!(value(text), Ok(want_value), "{text}");
             // std prints the shortest digits in plain notation.
             assert_eq!(text.parse::<f64>().unwrap().to_string(), want);
+        }
+    }
+
+    #[test]
+    fn a_number_with_an_exponent_has_its_point_moved_or_is_looked_at_closer() {
+        let block = |text: &str| {
+            let mut block = [b'x'; SHORT_BYTES_MAX];
+            block[..text.len()].copy_from_slice(text.as_bytes());
+            block
+        };
+        for digits in ["1", "7.5", "1.25", "9.99999999999999", "1.02030405060708", "3.0000000001"] {
+            for exponent in
+                (-12..30).flat_map(|power| [format!("e{power:+03}"), format!("E{power:+03}")])
+            {
+                for sign in ["", "-"] {
+                    let text = format!("{sign}{digits}{exponent}");
+                    let number: f64 = text.parse().unwrap();
+                    let Some(Scientific { canonical, len }) =
+                        scientific(block(&format!("{text}\n")))
+                    else {
+                        let power: i32 = exponent[1..].parse().unwrap();
+                        assert!(!(-7..21).contains(&power) || exponent[1..] == *"-00", "{text}");
+                        continue;
+                    };
+                    assert_eq!(len, text.len());
+                    assert_eq!(
+                        std::str::from_utf8(canonical.as_bytes()).unwrap(),
+                        number.to_string()
+                    );
+                    let behind = scientific(block(&format!("{text} 17")));
+                    assert_eq!(behind, Some(Scientific { canonical, len }));
+                }
+            }
+        }
+        for text in [
+            "1e5\n",
+            "1e+5\n",
+            "1e005\n",
+            "0e+05\n",
+            "0.5e+05\n",
+            "1.50e+05\n",
+            "1.e+05\n",
+            "10e+05\n",
+            "+1e+05\n",
+            "1.123456789012345e+05\n",
+            "1e+051\n",
+            "1e+05x",
+            "1e+0x\n",
+            "e+05\n",
+            "-e+05\n",
+            "1.2.3e+05\n",
+            "1.x5e+05\n",
+            "1e*05\n",
+            "--1e+05\n",
+            "1e-00\n",
+            "1e+05\r\n",
+        ] {
+            assert_eq!(scientific(block(text)), None, "{text:?}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! The texts of bounds, which come again in every series of a family.
 
-use super::lines::{Lines, ShortText};
+use super::lines::Lines;
 use super::number;
+use crate::short::ShortText;
 
 const SLOTS: usize = 64;
 

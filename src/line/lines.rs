@@ -4,8 +4,10 @@
 //! So a piece is copied in blocks of fixed size, which are single instructions: what a block holds
 //! beyond the piece lands in room that the next piece overwrites.
 
+use crate::short::{SHORT_BYTES_MAX, ShortText};
+
 /// Bytes in a block.
-const BLOCK: usize = 32;
+const BLOCK: usize = SHORT_BYTES_MAX;
 /// What the room grows by at least, in bytes.
 const GROWTH_MIN: usize = 1024;
 
@@ -15,29 +17,6 @@ pub(super) struct Lines {
     /// The lines, and whatever is behind them.
     bytes: Vec<u8>,
     len: usize,
-}
-
-/// A text of at most 32 bytes that is written again and again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ShortText {
-    block: [u8; BLOCK],
-    len: usize,
-}
-
-impl ShortText {
-    /// A copy of `text`, which is not longer than it may be.
-    pub(super) fn new(text: &[u8]) -> ShortText {
-        let mut short = ShortText { block: [0; BLOCK], len: text.len().min(BLOCK) };
-        for (place, byte) in short.block.iter_mut().zip(text) {
-            *place = *byte;
-        }
-        short
-    }
-
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
 
 impl Lines {
@@ -105,8 +84,8 @@ impl Lines {
     #[inline(always)]
     pub(super) fn extend_short(&mut self, text: &ShortText) {
         if let Some(place) = self.room(BLOCK).first_chunk_mut() {
-            *place = text.block;
-            self.len += text.len;
+            *place = *text.block();
+            self.len += text.len();
         }
     }
 

@@ -18,9 +18,10 @@ mod number;
 
 use crate::mapping::{KINDS, Point};
 use crate::sample::{Label, Part, Value};
+use crate::short::ShortText;
 use bounds::Bounds;
 use head::{GroupValues, Head, Values};
-use lines::{Lines, ShortText};
+use lines::Lines;
 use std::fmt;
 
 /// The lines of one push would take more than they may.
@@ -105,8 +106,8 @@ impl Encoder {
             }
         };
         match point.value {
-            Value::Canonical(text) => self.lines.extend(text.as_bytes()),
-            Value::Number(number) => number::push_value(&mut self.lines, number),
+            Value::Canonical(text) => self.lines.extend_short(text),
+            Value::Number(number) => number::push_value(&mut self.lines, *number),
         }
         if !is_joined {
             self.line_count += 1;

@@ -87,7 +87,7 @@ pub struct Point<'m> {
     /// All its tags are those of the point before it, and so is the family.
     pub has_tags_of_last: bool,
     /// The value, finite.
-    pub value: Value<'m>,
+    pub value: &'m Value,
     /// Nanoseconds since the Unix epoch.
     pub timestamp_ns: i64,
 }
@@ -171,7 +171,7 @@ impl Mapper {
 impl Mapping<'_> {
     /// The point of a sample; none where line protocol cannot say it, which is counted.
     #[inline(always)]
-    pub fn map<'m>(&'m mut self, sample: &Sample<'m>) -> Option<Point<'m>> {
+    pub fn map<'m>(&'m mut self, sample: &'m Sample<'m>) -> Option<Point<'m>> {
         if let Some(reason) = self.reason_to_skip(sample) {
             *reason += 1;
             let over = self.run.take();
@@ -198,7 +198,7 @@ impl Mapping<'_> {
             kept,
             part: sample.part,
             has_tags_of_last,
-            value: sample.value,
+            value: &sample.value,
             timestamp_ns,
         })
     }

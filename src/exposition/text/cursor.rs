@@ -60,12 +60,6 @@ impl<'a> Cursor<'a> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    /// The next `len` bytes, which were looked at: whole characters of the body.
-    #[inline(always)]
-    pub(super) fn first(&self, len: usize) -> &'a str {
-        self.text.get(self.at..self.at + len).unwrap_or_default()
-    }
-
     /// Steps over one byte that was peeked at: ASCII, and not the LF beyond the end.
     #[inline]
     pub(super) fn advance(&mut self) {
@@ -102,8 +96,8 @@ impl<'a> Cursor<'a> {
 
     /// The next bytes; none where the body ends among them.
     #[inline]
-    pub(super) fn ahead(&self) -> Option<[u8; CHUNK_BYTES]> {
-        self.chunk(self.at)
+    pub(super) fn ahead<const N: usize>(&self) -> Option<[u8; N]> {
+        self.text.as_bytes().get(self.at..)?.first_chunk().copied()
     }
 
     #[inline]
@@ -210,7 +204,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn walk(&mut self, ends: impl Fn(Chunk) -> Places) {
         loop {
-            let Some(chunk) = self.chunk(self.at) else {
+            let Some(chunk) = self.ahead() else {
                 return self.walk_last(&ends);
             };
             if let Some(place) = ends(Chunk::new(chunk)).first() {
@@ -230,12 +224,6 @@ impl<'a> Cursor<'a> {
             *byte = *last;
         }
         self.at += ends(Chunk::new(chunk)).first().unwrap_or(CHUNK_BYTES);
-    }
-
-    /// The bytes from `at` on; none where the body ends among them.
-    #[inline]
-    fn chunk(&self, at: usize) -> Option<[u8; CHUNK_BYTES]> {
-        self.text.as_bytes().get(at..)?.first_chunk().copied()
     }
 }
 

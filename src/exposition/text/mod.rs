@@ -26,6 +26,7 @@ use super::number::{self, IntegerUnit, NumberError, TimestampError};
 use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
 use crate::sample::{Names, Part, Sample, Value};
+use crate::short::ShortText;
 use bounds::Bounds;
 use cursor::{Cursor, excerpt};
 use series::SeriesReader;
@@ -221,20 +222,25 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn value(&mut self) -> Result<Value<'a>, Error> {
+    fn value(&mut self) -> Result<Value, Error> {
         self.series.cursor.skip_blanks();
-        let start = self.series.cursor;
-        if let Some(plain) = start.ahead().and_then(number::plain) {
+        if let Some(text) = self.series.cursor.ahead()
+            && let Some(plain) = number::plain(text)
+        {
             self.series.cursor.skip(plain.len);
-            return Ok(Value::Canonical(start.first(plain.canonical_len)));
+            return Ok(Value::Canonical(ShortText::of_half(text, plain.canonical_len)));
         }
         self.other_value()
     }
 
     /// A value that needs a closer look.
     #[inline(never)]
-    fn other_value(&mut self) -> Result<Value<'a>, Error> {
+    fn other_value(&mut self) -> Result<Value, Error> {
         let start = self.series.cursor;
+        if let Some(scientific) = start.ahead().and_then(number::scientific) {
+            self.series.cursor.skip(scientific.len);
+            return Ok(Value::Canonical(scientific.canonical));
+        }
         match self.series.cursor.token() {
             "" => Err(start.unexpected("a value")),
             token => number::value(token)
