@@ -8,8 +8,10 @@ use crate::short::{SHORT_BYTES_MAX, ShortText};
 
 /// Bytes in a block.
 const BLOCK: usize = SHORT_BYTES_MAX;
+/// Bytes in a block of what is repeated, which is longer than a piece as a rule.
+const REPEATED_BLOCK: usize = 64;
 /// What the room grows by at least, in bytes.
-const GROWTH_MIN: usize = 1024;
+const GROWTH_MIN: usize = 4096;
 
 /// Lines, and room behind them.
 #[derive(Debug, Default)]
@@ -83,24 +85,25 @@ impl Lines {
     /// Appends a short text.
     #[inline(always)]
     pub(super) fn extend_short(&mut self, text: &ShortText) {
-        if let Some(place) = self.room(BLOCK).first_chunk_mut() {
-            *place = *text.block();
-            self.len += text.len();
-        }
+        let Some(place) = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) else {
+            return self.extend(text.as_bytes());
+        };
+        *place = *text.block();
+        self.len += text.len();
     }
 
-    /// Appends again what stands from `start` up to `end`.
+    /// Appends again the `len` bytes from `start` on.
     #[inline(always)]
-    pub(super) fn repeat(&mut self, start: usize, end: usize) {
-        let len = end.min(self.len).saturating_sub(start);
-        self.room(len + BLOCK);
-        for offset in (0..len).step_by(BLOCK) {
-            let from = self.bytes.get(start + offset..).and_then(<[u8]>::first_chunk).copied();
-            let place = self.bytes.get_mut(self.len + offset..).and_then(<[u8]>::first_chunk_mut);
-            if let (Some(block), Some(place)) = (from, place) {
-                let _: &mut [u8; BLOCK] = place;
-                *place = block;
-            }
+    pub(super) fn repeat(&mut self, start: usize, len: usize) {
+        if self.bytes.len() < self.len + len + REPEATED_BLOCK {
+            self.grow(len + REPEATED_BLOCK);
+        }
+        let mut copied = 0;
+        while copied < len {
+            // OK because what is repeated stands before the room, which takes all blocks.
+            let from = start + copied..start + copied + REPEATED_BLOCK;
+            self.bytes.copy_within(from, self.len + copied);
+            copied += REPEATED_BLOCK;
         }
         self.len += len;
     }
@@ -116,8 +119,8 @@ impl Lines {
 
     #[cold]
     fn grow(&mut self, len: usize) {
-        let growth = len.max(self.bytes.len() / 4).max(GROWTH_MIN);
-        self.bytes.resize(self.bytes.len() + growth, 0);
+        // A vector that grows takes more memory than it is asked for, so that it seldom moves.
+        self.bytes.resize(self.bytes.len() + len.max(GROWTH_MIN), 0);
     }
 }
 
@@ -152,7 +155,7 @@ mod tests {
                     lines.extend(piece);
                     want.extend_from_slice(piece);
                 }
-                lines.repeat(first / 2, first + second / 2);
+                lines.repeat(first / 2, first + second / 2 - first / 2);
                 want.extend_from_within(first / 2..first + second / 2);
                 lines.push(b'!');
                 want.push(b'!');

@@ -90,16 +90,8 @@ impl Encoder {
     #[inline(always)]
     pub fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
         let start = self.lines.len();
-        let open = self.open.take().filter(|open| open.may_take(point));
-        let is_joined = match open {
-            Some(open) if point.has_tags_of_last => {
-                self.reopen(open, point);
-                true
-            }
-            Some(open) => {
-                self.push_head(point);
-                self.join(open, start, point)
-            }
+        let is_joined = match self.open.take().filter(|open| open.may_take(point)) {
+            Some(open) => self.push_head_or_join(open, start, *point),
             None => {
                 self.push_head(point);
                 false
@@ -144,16 +136,20 @@ impl Encoder {
         })
     }
 
-    /// Joins a point to the open line if the head that was written for it, at `start`, has the
-    /// series of that line.
-    fn join(&mut self, open: OpenLine, start: usize, point: &Point<'_>) -> bool {
-        let head = &mut self.heads[point.kind()];
-        let series = self.lines.between(start, start + head.series_len);
-        if series != self.lines.between(open.start, open.start + open.series_len) {
-            return false;
+    /// Joins a point to the open line if it has the series of that line, else writes a head of its
+    /// own at `start`.
+    #[inline(never)]
+    fn push_head_or_join(&mut self, open: OpenLine, start: usize, point: Point<'_>) -> bool {
+        if !point.has_tags_of_last {
+            self.push_head(&point);
+            let head = &mut self.heads[point.kind()];
+            let series = self.lines.between(start, start + head.series_len);
+            if series != self.lines.between(open.start, open.start + open.series_len) {
+                return false;
+            }
+            head.forget();
         }
-        head.forget();
-        self.reopen(open, point);
+        self.reopen(open, &point);
         true
     }
 

@@ -25,6 +25,17 @@ pub enum Source {
     Bound,
 }
 
+impl Source {
+    /// A tag from there is unchanged where at least so many of the first labels are.
+    pub fn unchanged_from(self) -> usize {
+        match self {
+            Source::Group(_) => 0,
+            Source::Label(index) => index + 1,
+            Source::Bound => usize::MAX,
+        }
+    }
+}
+
 /// The tags of samples of one kind, and what they were arranged for: samples of a family stand
 /// together and mostly have the same label names, and then their tags need not be arranged again.
 #[derive(Debug, Default)]
@@ -54,21 +65,48 @@ impl Arrangement {
         self.family != 0
     }
 
-    /// Whether it is right for a sample of this kind, of which `kept` labels are those of the last
-    /// one. A label without a value is no tag: with one, nothing is.
+    /// Whether it has the labels of a sample of this kind, of which `kept` are those of the last
+    /// one. A label without a value is no tag: with one, nothing has them.
     #[inline(always)]
-    pub(super) fn holds(&self, family: u64, labels: &[Label<'_>], kept: usize) -> bool {
+    pub(super) fn holds(&self, labels: &[Label<'_>], kept: usize) -> bool {
         let mut start = match kept {
             0 => 0,
             count => self.ends.get(count - 1).copied().unwrap_or_default(),
         };
-        self.family == family
+        self.is_lasting()
             && self.ends.len() == labels.len()
             && self.ends.iter().zip(labels).skip(kept).all(|(end, label)| {
                 let name = self.label_names.get(start..*end);
                 start = *end;
                 name.is_some_and(|name| is_same(name, &label.name)) && !label.value.is_empty()
             })
+    }
+
+    /// Takes it over for a family, and tells whether it is right for that one too: keys that were
+    /// changed may have been changed for the field of the family before, and none of those that
+    /// stayed may be the field now.
+    pub(super) fn take_over(
+        &mut self,
+        names: &FamilyNames,
+        part: Part,
+        group: &[Label<'_>],
+        labels: &[Label<'_>],
+    ) -> bool {
+        if self.family == names.number {
+            return true;
+        }
+        let suffix = suffix(part);
+        let is_free = |entry: &Entry| {
+            let key = match entry.source {
+                Source::Group(index) => group.get(index).map(|label| &*label.name),
+                Source::Label(index) => labels.get(index).map(|label| &*label.name),
+                Source::Bound => bound_key(part),
+            };
+            key.is_some_and(|key| !names.is_field(key, suffix))
+        };
+        let is_right = self.renamed.is_empty() && self.order.iter().all(is_free);
+        self.family = names.number;
+        is_right
     }
 
     fn note(&mut self, family: u64, labels: &[Label<'_>]) {

@@ -178,10 +178,10 @@ impl Mapping<'_> {
             self.mapper.note_kept(over, sample.kept);
             return None;
         }
-        let (run, kept, has_tags_of_last) = match &mut self.run {
+        let (kind, kept, has_tags_of_last) = match &mut self.run {
             Some(run) if sample.is_alike && has_values(sample) => {
                 run.kept = run.kept.min(sample.kept);
-                (*run, sample.kept, run.is_plain && sample.kept == run.label_count)
+                (run.kind, sample.kept, run.is_plain && sample.kept == run.label_count)
             }
             _ => self.begin_run(sample),
         };
@@ -192,7 +192,7 @@ impl Mapping<'_> {
         let Mapper { names, arrangements, .. } = &*self.mapper;
         Some(Point {
             names,
-            arrangement: &arrangements[run.kind],
+            arrangement: &arrangements[kind],
             group: self.context.group,
             labels: sample.labels,
             kept,
@@ -215,10 +215,10 @@ impl Mapping<'_> {
         }
     }
 
-    /// Begins a run with a sample: the run, how many labels are those of the last sample of this
+    /// Begins a run with a sample: its kind, how many labels are those of the last sample of this
     /// kind, and whether all tags are those of the last point.
     #[inline(never)]
-    fn begin_run(&mut self, sample: &Sample<'_>) -> (Run, usize, bool) {
+    fn begin_run(&mut self, sample: &Sample<'_>) -> (usize, usize, bool) {
         let (kind, labels) = (kind(sample.part), sample.labels);
         let last = self.run.take();
         self.mapper.note_kept(last, sample.kept);
@@ -226,9 +226,12 @@ impl Mapping<'_> {
         names.set(sample.family, &self.context);
         let kept = std::mem::replace(&mut kept[kind], usize::MAX);
         let arrangement = &mut arrangements[kind];
-        if !arrangement.holds(names.number, labels, kept) {
+        let group = self.context.group;
+        let is_known = arrangement.holds(labels, kept)
+            && arrangement.take_over(names, sample.part, group, labels);
+        if !is_known {
             *last_number += 1;
-            arrangement.arrange(*last_number, names, sample.part, self.context.group, labels);
+            arrangement.arrange(*last_number, names, sample.part, group, labels);
         }
         let run = Run {
             kind,
@@ -247,7 +250,7 @@ impl Mapping<'_> {
                 && last.label_count == sample.kept
                 && run.label_count == sample.kept
         });
-        (run, kept, has_tags_of_last)
+        (kind, kept, has_tags_of_last)
     }
 }
 
@@ -296,10 +299,10 @@ impl<'m> Point<'m> {
         kind(self.part)
     }
 
-    /// Points of one kind with one number have the same measurement and field, and the same keys of
-    /// tags from the same sources: what was worked out for one holds for the next, but for the
-    /// values that [`changed`](Point::changed) tells. Never 0, and never used again by the same
-    /// mapper.
+    /// Points of one kind with one number have the same keys of tags from the same sources: what was
+    /// worked out for one holds for the next, but for the values that [`changed`](Point::changed)
+    /// tells, and for the names of another [`family`](Point::family). Never 0, and never used again
+    /// by the same mapper.
     #[inline(always)]
     pub fn number(&self) -> u64 {
         self.arrangement.number
@@ -324,6 +327,12 @@ impl<'m> Point<'m> {
             };
             Some(Tag { key, value, source })
         })
+    }
+
+    /// So many of the first labels are those of the last point of the same kind and number.
+    #[inline(always)]
+    pub fn kept(&self) -> usize {
+        self.kept
     }
 
     /// The value of the tag from that source, where it may differ from that of the last point of

@@ -25,6 +25,7 @@ use super::name;
 use super::number::{self, IntegerUnit, NumberError, TimestampError};
 use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
+use crate::chunk::is_same;
 use crate::sample::{Names, Part, Sample, Value};
 use crate::short::ShortText;
 use bounds::Bounds;
@@ -53,11 +54,8 @@ pub fn read<E: From<Error>>(
     mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut reader = Reader::new(body, dialect, names)?;
-    while !reader.series.cursor.is_at_end() {
-        match reader.series.cursor.peek() {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' if !reader.is_ended => reader.sample(&mut each)?,
-            _ => reader.line(&mut each)?,
-        }
+    while reader.find_sample()? {
+        reader.sample(&mut each)?;
     }
     Ok(())
 }
@@ -95,22 +93,29 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `blanks [ sample | comment ] blanks`, and the end of the line.
-    fn line<E: From<Error>>(
-        &mut self,
-        each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.series.cursor.skip_blanks();
+    /// Goes on to the next sample, over comments and blank lines; false at the end of the body.
+    #[inline(always)]
+    fn find_sample(&mut self) -> Result<bool, Error> {
         match self.series.cursor.peek() {
-            _ if self.series.cursor.is_at_line_end() => {}
-            _ if self.is_ended => {
-                return Err(self.series.cursor.error(ErrorKind::AfterEof).into());
-            }
-            b'#' => self.comment()?,
-            _ => return self.sample(each),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' if !self.is_ended => Ok(true),
+            _ => self.find_sample_behind_others(),
         }
-        self.series.cursor.next_line();
-        Ok(())
+    }
+
+    /// `*( blanks [ comment ] blanks line-end ) blanks`
+    #[inline(never)]
+    fn find_sample_behind_others(&mut self) -> Result<bool, Error> {
+        while !self.series.cursor.is_at_end() {
+            self.series.cursor.skip_blanks();
+            match self.series.cursor.peek() {
+                _ if self.series.cursor.is_at_line_end() => {}
+                _ if self.is_ended => return Err(self.series.cursor.error(ErrorKind::AfterEof)),
+                b'#' => self.comment()?,
+                _ => return Ok(true),
+            }
+            self.series.cursor.next_line();
+        }
+        Ok(false)
     }
 
     /// `"#" blanks "TYPE" blank type`, `"#" blanks "EOF"` or any other comment.
@@ -145,7 +150,7 @@ impl<'a> Reader<'a> {
         }
         if start.peek() == b'"' {
             name::check_metric(&family, self.series.names()).map_err(|kind| start.error(kind))?;
-        } else if name::metric_name_len(family.as_bytes()) != family.len() {
+        } else if start.moved_to(start.at()).metric_name().len() != family.len() {
             return Err(start.unexpected("a metric name"));
         }
         let Some(kind) = Kind::of_word(word.as_bytes()) else {
@@ -212,7 +217,7 @@ impl<'a> Reader<'a> {
     fn bound(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
         let labels = self.series.labels();
         let mut indexed = labels.iter().enumerate().rev();
-        let Some((index, label)) = indexed.find(|(_, label)| label.name == name) else {
+        let Some((index, label)) = indexed.find(|(_, label)| is_same(&label.name, name)) else {
             return Ok(None);
         };
         let bound = self.bounds.read(&label.value);
@@ -223,7 +228,9 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     fn value(&mut self) -> Result<Value, Error> {
-        self.series.cursor.skip_blanks();
+        if self.series.cursor.peek() == b' ' {
+            self.series.cursor.advance();
+        }
         if let Some(text) = self.series.cursor.ahead()
             && let Some(plain) = number::plain(text)
         {
@@ -236,6 +243,7 @@ impl<'a> Reader<'a> {
     /// A value that needs a closer look.
     #[inline(never)]
     fn other_value(&mut self) -> Result<Value, Error> {
+        self.series.cursor.skip_blanks();
         let start = self.series.cursor;
         if let Some(scientific) = start.ahead().and_then(number::scientific) {
             self.series.cursor.skip(scientific.len);

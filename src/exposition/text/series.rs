@@ -180,27 +180,30 @@ impl<'a> SeriesReader<'a> {
         let last_kept = kept.checked_sub(1).and_then(|index| self.places.get(index));
         // Where the last pair ends in the series before.
         let mut old_end = last_kept.map_or(0, |place| place.end);
-        self.cursor.skip(old_end);
+        // A copy, which no call can change behind the back of the compiler, stays in registers.
+        let mut cursor = self.cursor;
+        cursor.skip(old_end);
         let mut known_names = kept;
         while let (Some(place), Some(label)) =
             (self.places.get_mut(known_names), self.labels.get_mut(known_names))
         {
             let gap = place.value - old_end;
-            if self.cursor.same_as(old_start + old_end, gap) < gap {
+            if cursor.same_as(old_start + old_end, gap) < gap {
                 break;
             }
-            let moved_by = (self.cursor.at() - start).wrapping_sub(old_end);
+            let moved_by = (cursor.at() - start).wrapping_sub(old_end);
             old_end = place.end;
             place.start = place.start.wrapping_add(moved_by);
             place.value = place.value.wrapping_add(moved_by);
-            self.cursor.skip(gap - 1);
-            match self.cursor.plain_quoted() {
+            cursor.skip(gap - 1);
+            match cursor.plain_quoted() {
                 Some(plain) => label.value = Cow::Borrowed(plain),
-                None => label.value = escaped_quoted(&mut self.cursor)?,
+                None => (label.value, cursor) = escaped_quoted(cursor)?,
             }
-            place.end = self.cursor.at() - start;
+            place.end = cursor.at() - start;
             known_names += 1;
         }
+        self.cursor = cursor;
         let have_same_names = known_names == self.labels.len();
         self.places.truncate(known_names);
         self.labels.truncate(known_names);
@@ -307,15 +310,19 @@ impl<'a> SeriesReader<'a> {
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Error> {
         match self.cursor.plain_quoted() {
             Some(plain) => Ok(Cow::Borrowed(plain)),
-            None => escaped_quoted(&mut self.cursor),
+            None => {
+                let (text, behind) = escaped_quoted(self.cursor)?;
+                self.cursor = behind;
+                Ok(text)
+            }
         }
     }
 }
 
-/// A quoted text with escapes.
+/// A quoted text with escapes, and the place behind it.
 #[cold]
-fn escaped_quoted<'a>(cursor: &mut Cursor<'_>) -> Result<Cow<'a, str>, Error> {
-    let opening = *cursor;
+fn escaped_quoted<'a>(opening: Cursor<'a>) -> Result<(Cow<'a, str>, Cursor<'a>), Error> {
+    let mut cursor = opening;
     cursor.advance();
     let mut text = String::new();
     loop {
@@ -325,9 +332,9 @@ fn escaped_quoted<'a>(cursor: &mut Cursor<'_>) -> Result<Cow<'a, str>, Error> {
         match cursor.peek() {
             b'"' => {
                 cursor.advance();
-                return Ok(Cow::Owned(text));
+                return Ok((Cow::Owned(text), cursor));
             }
-            b'\\' => text.push(escape(cursor)?),
+            b'\\' => text.push(escape(&mut cursor)?),
             _ => return Err(opening.unclosed()),
         }
     }
