@@ -3,7 +3,8 @@
 //!
 //! Fields are read one by one over sub-slices that bound each nested message; no message is built.
 //! As fields may come in any order, a family is walked twice (name and type, then its metrics), and
-//! a metric twice (labels and time, then its value).
+//! the value of a metric is read when its labels and its time are known. Labels that are, byte by
+//! byte, those of the metric before are not read again.
 
 mod histogram;
 mod wire;
@@ -11,6 +12,7 @@ mod wire;
 use super::error::{Error, ErrorKind};
 use super::name;
 use super::native::Native;
+use crate::chunk;
 use crate::sample::{Label, Names, Part, Sample, Value};
 use histogram::{HistogramHead, bucket};
 use std::borrow::Cow;
@@ -80,9 +82,11 @@ struct Family<'b> {
     names: Names,
 }
 
-/// What a metric says besides its value.
-struct Head {
+/// What a metric says besides its value, and where its value stands.
+struct Head<'b> {
     timestamp_ns: Option<i64>,
+    /// Its value, where it comes in one piece.
+    value: Option<Message<'b>>,
     /// How many of its first labels are those of the metric before.
     kept: usize,
     /// All its labels have the names of those.
@@ -93,11 +97,28 @@ struct Head {
 #[derive(Default)]
 struct Scratch<'b> {
     labels: Vec<Label<'b>>,
+    /// The message of each label.
+    label_bytes: Vec<&'b [u8]>,
     /// How many of the first labels are those of the last sample.
     kept: usize,
     /// What the last sample was, where it had the same family and the same names of labels.
     last_part: Option<Discriminant<Part>>,
     native: Native,
+}
+
+/// What a label has in common with the one at its place in the metric before.
+enum Likeness {
+    Same,
+    SameName,
+    None,
+}
+
+/// A metric whose labels are known.
+#[derive(Clone, Copy)]
+struct Metric<'b> {
+    message: Message<'b>,
+    /// Its value, where it comes in one piece.
+    value: Option<Message<'b>>,
 }
 
 /// Either the sample's receiver has had enough, or the message is wrong.
@@ -150,8 +171,9 @@ impl<'b> Family<'b> {
         scratch: &mut Scratch<'b>,
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
-        let Scratch { labels, kept, last_part, native } = scratch;
-        let head = self.head(message, labels).map_err(|error| self.at(error))?;
+        let head = self.head(message, scratch).map_err(|error| self.at(error))?;
+        let Scratch { labels, kept, last_part, native, .. } = scratch;
+        let value = Metric { message, value: head.value };
         let (family, timestamp_ns) = (self.name, head.timestamp_ns);
         // A metric may have no sample.
         *kept = head.kept.min(*kept);
@@ -167,59 +189,80 @@ impl<'b> Family<'b> {
         };
         match self.kind {
             Kind::Counter | Kind::Gauge | Kind::Untyped => {
-                let value = self.simple(message).map_err(|error| self.at(error))?;
+                let value = self.simple(value).map_err(|error| self.at(error))?;
                 emit(Part::Whole, value)
             }
-            Kind::Summary => self.summary(message, &mut emit),
-            Kind::Histogram => self.histogram(message, native, &mut emit),
+            Kind::Summary => self.summary(value, &mut emit),
+            Kind::Histogram => self.histogram(value, native, &mut emit),
         }
     }
 
     /// Labels and time; checks that the value is the one that the family's type asks for. The
     /// labels of the metric before are replaced.
-    fn head(&self, message: Message<'b>, labels: &mut Vec<Label<'b>>) -> Result<Head, Error> {
+    fn head(&self, message: Message<'b>, scratch: &mut Scratch<'b>) -> Result<Head<'b>, Error> {
         let (mut label_count, mut kept, mut has_same_names) = (0, 0, true);
         let mut timestamp_ns = None;
-        let mut has_value = false;
+        let (mut value, mut value_count) = (None, 0);
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => {
-                    let label = self.label(field.message()?)?;
-                    match labels.get_mut(label_count) {
-                        Some(before) if *before == label => {
-                            kept += usize::from(kept == label_count)
-                        }
-                        Some(before) => {
-                            has_same_names &= before.name == label.name;
-                            *before = label;
-                        }
-                        None => {
-                            has_same_names = false;
-                            labels.push(label);
-                        }
+                    match self.take_label(field.message()?, label_count, scratch)? {
+                        Likeness::Same => kept += usize::from(kept == label_count),
+                        Likeness::SameName => {}
+                        Likeness::None => has_same_names = false,
                     }
                     label_count += 1;
                 }
-                6 => {
-                    let millis = field.varint()?.cast_signed();
-                    let found = millis.to_string().into_bytes();
-                    let range = || Error::new(field.start, ErrorKind::TimestampRange { found });
-                    timestamp_ns = Some(millis.checked_mul(1_000_000).ok_or_else(range)?);
+                6 => timestamp_ns = Some(timestamp(field)?),
+                number if number == self.kind.field() => {
+                    value = field.message().ok();
+                    value_count += 1;
                 }
-                number if number == self.kind.field() => has_value = true,
                 2..=5 | 7 => return Err(Error::new(field.start, ErrorKind::ValueOfOtherType)),
                 _ => {}
             }
         }
-        has_same_names &= labels.len() == label_count;
-        labels.truncate(label_count);
-        name::check_unique(labels).map_err(|kind| Error::new(message.start, kind))?;
-        if has_value {
-            Ok(Head { timestamp_ns, kept, has_same_names })
-        } else {
-            Err(Error::new(message.start, ErrorKind::NoValue))
+        let Scratch { labels, label_bytes, .. } = scratch;
+        if labels.len() != label_count || !has_same_names {
+            has_same_names = false;
+            labels.truncate(label_count);
+            label_bytes.truncate(label_count);
+            name::check_unique(labels).map_err(|kind| Error::new(message.start, kind))?;
         }
+        if value_count == 0 {
+            return Err(Error::new(message.start, ErrorKind::NoValue));
+        }
+        let value = value.filter(|_| value_count == 1);
+        Ok(Head { timestamp_ns, value, kept, has_same_names })
+    }
+
+    /// Puts a label in its place; what it has in common with the one that was there.
+    #[inline(always)]
+    fn take_label(
+        &self,
+        message: Message<'b>,
+        index: usize,
+        scratch: &mut Scratch<'b>,
+    ) -> Result<Likeness, Error> {
+        let Scratch { labels, label_bytes, .. } = scratch;
+        let (Some(before), Some(bytes)) = (labels.get_mut(index), label_bytes.get_mut(index))
+        else {
+            labels.push(self.label(message)?);
+            label_bytes.push(message.bytes);
+            return Ok(Likeness::None);
+        };
+        if chunk::is_same_bytes(bytes, message.bytes) {
+            return Ok(Likeness::Same);
+        }
+        let label = self.label(message)?;
+        *bytes = message.bytes;
+        let last = std::mem::replace(before, label);
+        Ok(match before.name == last.name {
+            true if before.value == last.value => Likeness::Same,
+            true => Likeness::SameName,
+            false => Likeness::None,
+        })
     }
 
     /// `LabelPair`: name = 1, value = 2.
@@ -240,10 +283,17 @@ impl<'b> Family<'b> {
     /// Calls `take` with each field of the value; a value that comes in pieces is one value.
     fn value_fields<E: From<Error>>(
         &self,
-        metric: Message<'b>,
+        metric: Metric<'b>,
         mut take: impl FnMut(Field<'b>) -> Outcome<E>,
     ) -> Outcome<E> {
-        let mut fields = Fields::new(metric);
+        if let Some(message) = metric.value {
+            let mut inner = Fields::new(message);
+            while let Some(field) = inner.next().map_err(|error| self.at(error))? {
+                take(field)?;
+            }
+            return Ok(());
+        }
+        let mut fields = Fields::new(metric.message);
         while let Some(field) = fields.next().map_err(|error| self.at(error))? {
             if field.number == self.kind.field() {
                 let message = field.message().map_err(|error| self.at(error))?;
@@ -257,7 +307,7 @@ impl<'b> Family<'b> {
     }
 
     /// `Counter`, `Gauge`, `Untyped`: value = 1.
-    fn simple(&self, metric: Message<'b>) -> Result<f64, Error> {
+    fn simple(&self, metric: Metric<'b>) -> Result<f64, Error> {
         let mut value = 0.0;
         self.value_fields(metric, |field| {
             if field.number == 1 {
@@ -271,7 +321,7 @@ impl<'b> Family<'b> {
     /// `Summary`: sample_count = 1, sample_sum = 2, quantile = 3 { quantile = 1, value = 2 }.
     fn summary<E: From<Error>>(
         &self,
-        metric: Message<'b>,
+        metric: Metric<'b>,
         emit: &mut impl FnMut(Part, f64) -> Outcome<E>,
     ) -> Outcome<E> {
         let (mut sum, mut count) = (None, None);
@@ -293,7 +343,7 @@ impl<'b> Family<'b> {
     /// `Histogram`: see the numbers in [`HistogramHead::take`].
     fn histogram<E: From<Error>>(
         &self,
-        metric: Message<'b>,
+        metric: Metric<'b>,
         native: &mut Native,
         emit: &mut impl FnMut(Part, f64) -> Outcome<E>,
     ) -> Outcome<E> {
@@ -321,13 +371,22 @@ impl<'b> Family<'b> {
                 .map_err(|stop| match stop {
                     Stop::Receiver(error) => error,
                     Stop::Native(what) => {
-                        self.at(Error::new(metric.start, ErrorKind::Native { what })).into()
+                        self.at(Error::new(metric.message.start, ErrorKind::Native { what })).into()
                     }
                 })?;
             emit(Part::Bucket(f64::INFINITY), head.count(counts).unwrap_or(total))?;
         }
         emit_sum_and_count(head.sum, head.count(counts), emit)
     }
+}
+
+/// `timestamp_ms`, in nanoseconds.
+fn timestamp(field: Field<'_>) -> Result<i64, Error> {
+    let millis = field.varint()?.cast_signed();
+    millis.checked_mul(1_000_000).ok_or_else(|| {
+        let found = millis.to_string().into_bytes();
+        Error::new(field.start, ErrorKind::TimestampRange { found })
+    })
 }
 
 /// What ends the buckets of a native histogram.
