@@ -142,13 +142,14 @@ impl Encoder {
     fn push_head_or_join(&mut self, open: OpenLine, start: usize, point: Point<'_>) -> bool {
         if !point.has_tags_of_last {
             self.push_head(&point);
-            let head = &mut self.heads[point.kind()];
-            let series = self.lines.between(start, start + head.series_len);
+            let series_end = start + self.heads[point.kind()].series_len;
+            let series = self.lines.between(start, series_end);
             if series != self.lines.between(open.start, open.start + open.series_len) {
                 return false;
             }
-            head.forget();
         }
+        // The head of this point is not among the lines: none may be copied from it.
+        self.heads[point.kind()].forget();
         self.reopen(open, &point);
         true
     }

@@ -174,6 +174,31 @@ fn every_prefix_of_every_push_gives_an_answer() {
 }
 
 #[test]
+fn a_count_behind_one_that_joined_its_sum_has_its_own_tags() {
+    // No head is written for a count that joins, so the last one for a count was another series'.
+    let body = "# TYPE s_x summary\ns_x_count{a=\"1\",b=\"1\"} 1\ns_x_sum{a=\"2\",b=\"2\"} 2\n\
+                s_x_count{a=\"2\",b=\"2\"} 3\ns_x_count{a=\"2\",b=\"3\"} 4\n";
+    let case = vectors::Case {
+        name: "joined".to_owned(),
+        method: "POST".to_owned(),
+        path: b"/metrics/job/j".to_vec(),
+        headers: Vec::new(),
+        body: body.as_bytes().to_vec(),
+        options: serde_json::json!({}),
+        status: 200,
+        lines: Vec::new(),
+        is_ordered: false,
+        response_headers: Vec::new(),
+    };
+    let (_, _, output) = push(&case, &case.body);
+    let want = format!(
+        "s,a=1,b=1,job=j x_count=1 {NOW}\ns,a=2,b=2,job=j x_sum=2,x_count=3 {NOW}\n\
+         s,a=2,b=3,job=j x_count=4 {NOW}\n"
+    );
+    assert_eq!(String::from_utf8(output).unwrap(), want);
+}
+
+#[test]
 fn a_small_body_under_long_url_labels_cannot_fill_the_memory() {
     let case = vectors::Case {
         name: "amplification".to_owned(),
