@@ -5,6 +5,10 @@ use super::text::Dialect;
 use super::*;
 use crate::random::Random;
 
+/// Bodies of similar lines; the suite converts them whole.
+#[path = "../../tests/suite/similar.rs"]
+mod similar;
+
 /// The bodies of the golden vectors that are not compressed, each with its format and names.
 fn golden() -> Vec<(Vec<u8>, Format, Names)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -438,4 +442,20 @@ fn a_sample_with_very_many_labels_is_read_in_bounded_time() {
     let body = format!("a{{{}}} 1\n", labels.join(","));
     let samples = read_all(body.as_bytes(), Format::Text, Names::Legacy).unwrap();
     assert_eq!(samples[0].labels.len(), 200_000);
+}
+
+#[test]
+fn the_text_reader_agrees_with_its_twin_on_similar_lines() {
+    let mut accepted = 0;
+    for case in 1..=4_000_u64 {
+        let mut random = Random::new(case.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let mut lines = similar::exposition(&mut random);
+        similar::damage(&mut random, &mut lines);
+        let body = lines.concat();
+        for format in [Format::Text, Format::OpenMetrics] {
+            assert_twins(&body, format, Names::Utf8);
+        }
+        accepted += usize::from(read_all(&body, Format::Text, Names::Utf8).is_ok());
+    }
+    assert!(accepted > 2_000, "only {accepted} were accepted");
 }

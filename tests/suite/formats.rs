@@ -79,7 +79,19 @@ fn family(random: &mut Random, names: Names, number: usize) -> Family {
             .to_owned(),
     };
     let kind = [0, 1, 2, 3, 4, 5][random.below(6) as usize];
-    let metrics = (0..random.below(4)).map(|_| metric(random, names, kind)).collect();
+    let mut metrics: Vec<Metric> = Vec::new();
+    for _ in 0..random.below(6) {
+        let mut next = metric(random, names, kind);
+        // Most metrics differ from the one before in one label.
+        if let Some(last) = metrics.last().filter(|_| random.below(3) > 0) {
+            next.labels = last.labels.clone();
+            let at = random.below(4) as usize;
+            if let Some((_, value)) = next.labels.get_mut(at) {
+                *value = random.one_of(&["", "x", "y z", "日本"]).to_owned();
+            }
+        }
+        metrics.push(next);
+    }
     Family { name: format!("{stem}{number}"), kind, metrics }
 }
 

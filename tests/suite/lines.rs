@@ -85,7 +85,7 @@ fn try_read_line(line: &str) -> Result<Vec<Field>, String> {
 }
 
 /// Splits at `separator` where no backslash stands before it.
-fn split(text: &str, separator: char) -> Vec<&str> {
+pub(crate) fn split(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut before = ' ';

@@ -16,6 +16,7 @@
     reason = "in a test a panic is the verdict, and a figure that is printed is its result"
 )]
 
+mod alone;
 mod cli;
 mod conversion;
 mod delivery;
@@ -27,5 +28,8 @@ mod http;
 mod lines;
 mod load;
 mod process;
+#[path = "../../src/random.rs"]
+mod random;
+mod similar;
 mod tidy;
 mod vectors;

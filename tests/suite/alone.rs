@@ -1,0 +1,286 @@
+//! Pushes of many similar lines against a plain way: each line converted as if it stood alone.
+//!
+//! A fast path takes over what two lines in a row have in common: names, labels, the arrangement
+//! of tags, whole heads. The plain way has nothing to take over: each line is a push of its own,
+//! behind the comments that came before it and in a [`Pusher`] that has seen nothing else. Both
+//! must give the same lines, byte for byte, the same counts, and for a bad line the same message.
+//!
+//! ```text
+//! DIFFERENTIAL_CASES=5000000 cargo test --release --test suite alone
+//! ```
+
+use crate::lines;
+use crate::random::Random;
+use crate::similar::{self, Lines};
+use pushline::exposition;
+use pushline::mapping::{Measurement, Skipped, Timestamps};
+use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
+use pushline::route::{self, Group, Route};
+use pushline::sample::{Format, Names, Part};
+
+const NOW: i64 = 1_764_000_000_123_456_789;
+/// How many bodies a normal run compares.
+const CASES: u64 = 8_000;
+const OPTIONS: Options = Options { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 };
+
+/// What a push is besides its body.
+#[derive(Debug)]
+struct Setting {
+    input: Input,
+    group: Group,
+    format: Format,
+}
+
+impl Setting {
+    fn pick(random: &mut Random) -> Setting {
+        const PATHS: [&[u8]; 5] = [
+            b"/metrics/job/web",
+            b"/metrics/job/a%20b/zone/eu",
+            b"/metrics/job/j/cpu/x%2Cy/le/9",
+            b"/metrics/job/j/device//mode/idle",
+            b"/metrics/job/j/a/1/b/2/time/3/count/4",
+        ];
+        let mut input = Input::default();
+        input.mapping.measurement = match random.below(5) {
+            0 => Measurement::CutAndKeep,
+            1 => Measurement::Job,
+            2 => Measurement::Fixed("fixed name".to_owned()),
+            _ => Measurement::Cut,
+        };
+        input.mapping.timestamps = [Timestamps::Honor, Timestamps::Ignore][random.below(4) / 3];
+        input.endpoint.names = [Names::Legacy, Names::Utf8][random.below(2)];
+        let endpoints = [input.endpoint.clone()];
+        let path = PATHS[random.below(PATHS.len())];
+        let Ok(Route::Push { group, .. }) = route::route("POST", path, &endpoints) else {
+            panic!("{} is no push", path.escape_ascii())
+        };
+        let format = [Format::Text, Format::OpenMetrics][random.below(3) / 2];
+        Setting { input, group, format }
+    }
+
+    fn convert(&self, pusher: &mut Pusher, body: &[u8]) -> Result<Converted, Error> {
+        let content_type = match self.format {
+            Format::Text => None,
+            Format::OpenMetrics => Some("application/openmetrics-text"),
+            Format::Protobuf => Some("application/vnd.google.protobuf"),
+        };
+        let head =
+            Head { group: &self.group, content_type, content_encoding: None, received_ns: NOW };
+        pusher.convert(&self.input, head, body, Vec::new())
+    }
+}
+
+/// What comes of a body, in whichever way.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    /// The lines; in the plain way, those before a mistake too.
+    lines: String,
+    line_count: u32,
+    sample_count: u64,
+    skipped: Skipped,
+    error: Option<String>,
+}
+
+impl Outcome {
+    fn of(converted: Result<Converted, Error>) -> Outcome {
+        match converted {
+            Ok(Converted { lines, line_count, sample_count, skipped, .. }) => {
+                let lines = String::from_utf8(lines).unwrap();
+                Outcome { lines, line_count, sample_count, skipped, error: None }
+            }
+            Err(error) => Outcome { error: Some(error.to_string()), ..Outcome::default() },
+        }
+    }
+}
+
+/// A field that came of one line, and what it was.
+struct Field {
+    family: String,
+    part: Part,
+    /// Measurement and tags.
+    head: String,
+    /// Key and value.
+    field: String,
+    time: i64,
+}
+
+/// Converts each line alone, and joins what stands next to each other as SPEC 2.2 says. Besides
+/// the outcome it tells how many lines were read before a mistake.
+fn plainly(setting: &Setting, body: &[u8]) -> (Outcome, usize) {
+    let mut outcome = Outcome::default();
+    let mut fields = Vec::new();
+    let mut comments: Vec<u8> = Vec::new();
+    let mut read = 0;
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        let alone = [&comments, line].concat();
+        match setting.convert(&mut Pusher::new(OPTIONS), &alone) {
+            Ok(converted) => {
+                outcome.sample_count += converted.sample_count;
+                outcome.skipped.not_finite += converted.skipped.not_finite;
+                outcome.skipped.bound_nan += converted.skipped.bound_nan;
+                fields.extend(field(setting, &alone, &converted.lines));
+            }
+            Err(error) => {
+                outcome.error = Some(moved_to_line(&error.to_string(), read + 1));
+                break;
+            }
+        }
+        // An empty line takes the place of a first line that is no comment: a mark of byte order
+        // is one in the first line only.
+        comments.extend_from_slice(if is_comment(line) { line } else { b"\n" });
+        read += 1;
+    }
+    (outcome.lines, outcome.line_count) = joined(&fields);
+    (outcome, read)
+}
+
+fn is_comment(line: &[u8]) -> bool {
+    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+    line.trim_ascii_start().starts_with(b"#")
+}
+
+/// The same message for a mistake that stands in another line.
+fn moved_to_line(message: &str, number: usize) -> String {
+    let place = message.strip_prefix("line ").and_then(|rest| rest.split_once(", "));
+    let (_, rest) = place.unwrap_or_else(|| panic!("no line in {message:?}"));
+    format!("line {number}, {rest}")
+}
+
+/// The field of a body with one sample; none where that has no line.
+fn field(setting: &Setting, body: &[u8], written: &[u8]) -> Option<Field> {
+    let mut samples = Vec::new();
+    exposition::read(body, setting.format, setting.input.endpoint.names, |sample| {
+        samples.push((sample.family.to_owned(), sample.part));
+        Ok::<_, exposition::Error>(())
+    })
+    .unwrap();
+    let fields = lines::read(written);
+    assert!(samples.len() <= 1 && fields.len() <= samples.len(), "{}", body.escape_ascii());
+    let ((family, part), found) = samples.into_iter().zip(fields).next()?;
+    let [head, field] = lines::split(&found.text, ' ')[..] else { panic!("{}", found.text) };
+    Some(Field { family, part, head: head.to_owned(), field: field.to_owned(), time: found.time })
+}
+
+/// The lines, and how many: `_sum` and `_count` of one series that follow each other share one.
+/// What has no line does not stand between them.
+fn joined(fields: &[Field]) -> (String, u32) {
+    let (mut lines, mut line_count) = (String::new(), 0);
+    let mut rest = fields;
+    while let [first, behind @ ..] = rest {
+        let Field { head, field, time, .. } = first;
+        rest = behind;
+        line_count += 1;
+        match behind {
+            [second, behind @ ..] if are_pair(first, second) => {
+                lines.push_str(&format!("{head} {field},{} {time}\n", second.field));
+                rest = behind;
+            }
+            _ => lines.push_str(&format!("{head} {field} {time}\n")),
+        }
+    }
+    (lines, line_count)
+}
+
+fn are_pair(first: &Field, second: &Field) -> bool {
+    let are_parts =
+        matches!((first.part, second.part), (Part::Sum, Part::Count) | (Part::Count, Part::Sum));
+    are_parts
+        && first.family == second.family
+        && first.head == second.head
+        && first.time == second.time
+}
+
+/// Both ways: none where they agree, else what each found.
+fn difference(setting: &Setting, pusher: &mut Pusher, body: &[u8]) -> Option<String> {
+    let fast = Outcome::of(setting.convert(pusher, body));
+    if std::str::from_utf8(body).is_err() {
+        // The body is looked at as a whole before any of its lines.
+        return fast.error.is_none().then(|| "a body that is not UTF-8 was taken".to_owned());
+    }
+    let (mut plain, read) = plainly(setting, body);
+    if plain.error.is_some() {
+        let before: Vec<u8> =
+            body.split_inclusive(|byte| *byte == b'\n').take(read).flatten().copied().collect();
+        if let Some(difference) = difference(setting, pusher, &before) {
+            return Some(difference);
+        }
+        plain = Outcome { error: plain.error, ..Outcome::default() };
+    }
+    (fast != plain).then(|| format!("together {fast:#?}\nalone {plain:#?}"))
+}
+
+/// Takes away what does not matter to a difference: the least that still differs in a pusher that
+/// has seen nothing before, where that shows it.
+fn least(setting: &Setting, mut lines: Lines) -> Lines {
+    let differs =
+        |lines: &Lines| difference(setting, &mut Pusher::new(OPTIONS), &lines.concat()).is_some();
+    let mut at = 0;
+    while at < lines.len() {
+        let mut fewer = lines.clone();
+        fewer.remove(at);
+        if differs(&fewer) {
+            lines = fewer;
+        } else {
+            at += 1;
+        }
+    }
+    lines
+}
+
+/// What a run compared, so that it is known to have compared something.
+#[derive(Debug, Default)]
+struct Tally {
+    accepted: u64,
+    refused: u64,
+    lines: u64,
+    joined: u64,
+    skipped: u64,
+}
+
+impl Tally {
+    fn count(&mut self, outcome: &Outcome) {
+        self.refused += u64::from(outcome.error.is_some());
+        self.accepted += u64::from(outcome.error.is_none());
+        self.lines += u64::from(outcome.line_count);
+        let skipped = outcome.skipped.not_finite + outcome.skipped.bound_nan;
+        self.skipped += skipped;
+        self.joined += outcome.sample_count - skipped - u64::from(outcome.line_count);
+    }
+}
+
+fn case_count() -> u64 {
+    match std::env::var("DIFFERENTIAL_CASES") {
+        Ok(count) => count.parse().unwrap(),
+        Err(_) => CASES,
+    }
+}
+
+#[test]
+fn similar_lines_become_what_each_becomes_alone() {
+    let case_count = case_count();
+    let mut tally = Tally::default();
+    // One worker converts all of them, as it would.
+    let mut pusher = Pusher::new(OPTIONS);
+    for case in 1..=case_count {
+        let mut random = Random::new(case.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let setting = Setting::pick(&mut random);
+        let mut lines = similar::exposition(&mut random);
+        similar::damage(&mut random, &mut lines);
+        let body = lines.concat();
+        if let Some(found) = difference(&setting, &mut pusher, &body) {
+            let least = least(&setting, lines).concat();
+            let least_found = difference(&setting, &mut Pusher::new(OPTIONS), &least);
+            panic!(
+                "case {case}: {setting:?}\n{}\n{}\nof\n{}\n{found}",
+                String::from_utf8_lossy(&least),
+                least_found.unwrap_or_default(),
+                String::from_utf8_lossy(&body),
+            );
+        }
+        tally.count(&Outcome::of(setting.convert(&mut pusher, &body)));
+    }
+    println!("{case_count} bodies: {tally:?}");
+    let Tally { accepted, refused, lines, joined, skipped } = tally;
+    assert!(accepted > case_count / 2 && refused > case_count / 10);
+    assert!(lines > 5 * case_count && joined > case_count / 3 && skipped > case_count);
+}
