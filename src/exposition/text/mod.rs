@@ -26,7 +26,7 @@ use super::number::{self, IntegerUnit, NumberError, TimestampError};
 use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
 use crate::chunk::is_same;
-use crate::sample::{Names, Part, Sample, Value};
+use crate::sample::{Format, Names, Part, Sample, Value};
 use crate::short::ShortText;
 use bounds::Bounds;
 use cursor::{Cursor, excerpt};
@@ -41,6 +41,17 @@ pub enum Dialect {
     Text,
     /// OpenMetrics 1.0: seconds; only blank lines may follow `# EOF`.
     OpenMetrics,
+}
+
+impl Dialect {
+    /// The dialect of a format, if it is one of text.
+    pub fn of(format: Format) -> Option<Dialect> {
+        match format {
+            Format::Text => Some(Dialect::Text),
+            Format::OpenMetrics => Some(Dialect::OpenMetrics),
+            Format::Protobuf => None,
+        }
+    }
 }
 
 /// Reads `body` and hands each sample to `each`, in the order of the body.
@@ -68,6 +79,8 @@ struct Reader<'a> {
     /// The name of the last sample, and what it means.
     name: Cow<'a, str>,
     resolved: Resolved,
+    /// The part of that name that names the family.
+    family: Cow<'a, str>,
     bounds: Bounds,
     /// Reads the labels of exemplars.
     exemplar: SeriesReader<'a>,
@@ -87,6 +100,7 @@ impl<'a> Reader<'a> {
             types: Types::default(),
             name: Cow::Borrowed(""),
             resolved: Resolved { role: Role::Whole, family_len: 0 },
+            family: Cow::Borrowed(""),
             bounds: Bounds::default(),
             exemplar: SeriesReader::new(cursor, names),
             is_ended: false,
@@ -123,6 +137,10 @@ impl<'a> Reader<'a> {
         self.series.cursor.advance();
         self.series.cursor.skip_blanks();
         match self.series.cursor.peek() {
+            b'T' if self.series.cursor.ahead() == Some(*b"TYPE ") => {
+                self.series.cursor.skip("TYPE ".len());
+                self.type_line()
+            }
             b'T' if self.series.cursor.token() == "TYPE" => self.type_line(),
             b'E' if self.series.cursor.token() == "EOF" => {
                 self.series.cursor.skip_blanks();
@@ -138,9 +156,17 @@ impl<'a> Reader<'a> {
     fn type_line(&mut self) -> Result<(), Error> {
         self.series.cursor.skip_blanks();
         let start = self.series.cursor;
+        let mut is_name = true;
         let family = match start.peek() {
             b'"' => self.series.quoted()?,
-            _ => self.series.cursor.token().into(),
+            _ => {
+                let name = self.series.cursor.metric_name();
+                is_name = matches!(self.series.cursor.peek(), b' ' | b'\t');
+                if !is_name {
+                    self.series.cursor.token();
+                }
+                Cow::Borrowed(name)
+            }
         };
         self.series.cursor.skip_blanks();
         let word_start = self.series.cursor;
@@ -150,7 +176,7 @@ impl<'a> Reader<'a> {
         }
         if start.peek() == b'"' {
             name::check_metric(&family, self.series.names()).map_err(|kind| start.error(kind))?;
-        } else if start.moved_to(start.at()).metric_name().len() != family.len() {
+        } else if !is_name {
             return Err(start.unexpected("a metric name"));
         }
         let Some(kind) = Kind::of_word(word.as_bytes()) else {
@@ -171,6 +197,12 @@ impl<'a> Reader<'a> {
         let is_alike = series.name.is_none() && series.pairs.have_same_names;
         if let Some(name) = series.name {
             self.resolved = self.types.resolve(&name);
+            let len = self.resolved.family_len;
+            // OK because the name of a part begins with that of its family.
+            self.family = match &name {
+                Cow::Borrowed(name) => Cow::Borrowed(name.get(..len).unwrap_or(name)),
+                Cow::Owned(name) => Cow::Owned(name.get(..len).unwrap_or(name).to_owned()),
+            };
             self.name = name;
         }
         let part = self.part()?;
@@ -184,8 +216,7 @@ impl<'a> Reader<'a> {
         let (labels, kept) = (self.series.labels(), series.pairs.kept);
         let family = match part {
             Part::Whole => self.name.as_ref(),
-            // OK because a part's name begins with its family's.
-            _ => self.name.get(..self.resolved.family_len).unwrap_or(&self.name),
+            _ => self.family.as_ref(),
         };
         each(&Sample { family, part, labels, kept, is_alike, value, timestamp_ns })
     }
@@ -214,16 +245,23 @@ impl<'a> Reader<'a> {
     }
 
     /// The number in the label `name`; none where there is no such label.
+    #[inline(always)]
     fn bound(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
         let labels = self.series.labels();
         let mut indexed = labels.iter().enumerate().rev();
         let Some((index, label)) = indexed.find(|(_, label)| is_same(&label.name, name)) else {
             return Ok(None);
         };
-        let bound = self.bounds.read(&label.value);
-        bound.map(Some).map_err(|error| {
-            self.series.pair_at(index).error(number_kind(error, name, &label.value))
-        })
+        match self.bounds.read(&label.value) {
+            Ok(bound) => Ok(Some(bound)),
+            Err(error) => Err(self.wrong_bound(index, error, name)),
+        }
+    }
+
+    #[cold]
+    fn wrong_bound(&self, index: usize, error: NumberError, name: &'static str) -> Error {
+        let text = self.series.labels().get(index).map_or("", |label| &label.value);
+        self.series.pair_at(index).error(number_kind(error, name, text))
     }
 
     #[inline(always)]
