@@ -17,6 +17,7 @@
 
 // What every room may use.
 pub mod chunk;
+pub mod cycle;
 pub mod limits;
 pub mod log;
 #[cfg(test)]

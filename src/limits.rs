@@ -40,6 +40,10 @@ pub const REPLAY_BYTES: usize = 8 * MIB;
 /// Small batches are joined up to so many bytes before one write.
 pub const JOINED_BYTES_MAX: usize = 256 * KIB;
 
+/// Bounds of buckets and quantiles that a reader, or a writer, knows at once: more than the buckets
+/// of a few histograms.
+pub const CYCLE_ENTRIES_MAX: usize = 64;
+
 /// Bytes of foreign input that an error message quotes at most.
 pub const QUOTED_BYTES_MAX: usize = 40;
 

@@ -57,10 +57,10 @@ pub(super) struct Head {
     field_len: usize,
 }
 
-/// A tag in a head.
+/// A tag in a head whose value may change.
 #[derive(Clone, Copy, Debug)]
 struct Tag {
-    /// Bytes between what stands before, a value or the measurement, and its value.
+    /// Bytes between what stands before, such a value or the measurement, and its value.
     gap: usize,
     /// Bytes of its value.
     value: usize,
@@ -151,9 +151,12 @@ impl Head {
             lines.push(b'=');
             let (gap, value_start) = (lines.len() - gap_start, lines.len());
             values.push(lines, tag.value);
-            gap_start = lines.len();
-            let (value, source) = (gap_start - value_start, tag.source);
-            self.tags.push(Tag { gap, value, unchanged_from: source.unchanged_from(), source });
+            let (value, source) = (lines.len() - value_start, tag.source);
+            // A tag of the URL never changes, and so is part of the next gap.
+            if source.unchanged_from() > 0 {
+                gap_start = lines.len();
+                self.tags.push(Tag { gap, value, unchanged_from: source.unchanged_from(), source });
+            }
         }
         self.push_field(lines, start, point);
     }

@@ -90,21 +90,17 @@ impl Encoder {
     #[inline(always)]
     pub fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
         let start = self.lines.len();
-        let is_joined = match self.open.take().filter(|open| open.may_take(point)) {
-            Some(open) => self.push_head_or_join(open, start, *point),
-            None => {
-                self.push_head(point);
-                false
-            }
-        };
+        let may_share = matches!(point.part, Part::Sum | Part::Count);
+        let is_joined = may_share && self.joins(start, *point);
+        if !may_share {
+            self.push_head(point);
+        }
         match point.value {
             Value::Canonical(text) => self.lines.extend_short(text),
             Value::Number(number) => number::push_value(&mut self.lines, *number),
         }
-        if !is_joined {
-            self.line_count += 1;
-            self.open = self.open_line(start, point);
-        }
+        self.line_count += u32::from(!is_joined);
+        self.open = (may_share && !is_joined).then(|| self.open_line(start, *point));
         self.push_time(point.timestamp_ns);
         if self.lines.len() > self.bytes_max {
             return Err(TooLong { bytes_max: self.bytes_max });
@@ -124,22 +120,26 @@ impl Encoder {
     }
 
     /// The line that begins at `start` and ends here, where its timestamp will be.
-    #[inline(always)]
-    fn open_line(&self, start: usize, point: &Point<'_>) -> Option<OpenLine> {
-        matches!(point.part, Part::Sum | Part::Count).then(|| OpenLine {
+    #[inline(never)]
+    fn open_line(&self, start: usize, point: Point<'_>) -> OpenLine {
+        OpenLine {
             start,
             series_len: self.heads[point.kind()].series_len,
             field_end: self.lines.len(),
             family: point.family(),
             part: point.part,
             timestamp_ns: point.timestamp_ns,
-        })
+        }
     }
 
-    /// Joins a point to the open line if it has the series of that line, else writes a head of its
-    /// own at `start`.
+    /// Joins a sum or a count to the open line if it is the other one of the same series and time;
+    /// false, and a head of its own is written at `start`, if it is not.
     #[inline(never)]
-    fn push_head_or_join(&mut self, open: OpenLine, start: usize, point: Point<'_>) -> bool {
+    fn joins(&mut self, start: usize, point: Point<'_>) -> bool {
+        let Some(open) = self.open.take().filter(|open| open.may_take(&point)) else {
+            self.push_head(&point);
+            return false;
+        };
         if !point.has_tags_of_last {
             self.push_head(&point);
             let series_end = start + self.heads[point.kind()].series_len;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The rooms in tiers; a room may import only rooms of tiers before its own.
 const TIERS: [&[&str]; 12] = [
     &["limits", "chunk", "short"],
-    &["sample", "telemetry", "log", "system", "random"],
+    &["sample", "cycle", "telemetry", "log", "system", "random"],
     &["exposition", "mapping", "route", "body"],
     &["line"],
     &["push"],

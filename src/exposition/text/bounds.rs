@@ -1,47 +1,32 @@
 //! The bounds of buckets and quantiles, which come again in every series of a family.
 
 use super::super::number::{self, NumberError};
+use crate::cycle::Cycle;
 
-const SLOTS: usize = 64;
 /// A longer text is read anew each time.
 const TEXT_BYTES_MAX: usize = 8;
 
 /// Reads bounds, and knows the short ones that it read before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Bounds {
-    slots: [Slot; SLOTS],
-}
-
-/// A bound; a length of 0 is nobody's.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    len: usize,
-    key: u64,
-    number: f64,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds { slots: [Slot::default(); SLOTS] }
-    }
+    /// By their length and their [`key`].
+    known: Cycle<(usize, u64), f64>,
 }
 
 impl Bounds {
     /// Reads a decimal float, `NaN` or an infinity.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(&mut self, text: &str) -> Result<f64, NumberError> {
         let len = text.len();
         if len == 0 || len > TEXT_BYTES_MAX {
             return number::float(text);
         }
-        let key = key(text.as_bytes());
-        // The upper bits of the product depend on all bits of the key.
-        let slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % SLOTS;
-        match self.slots[slot] {
-            known if known.key == key && known.len == len => Ok(known.number),
-            _ => {
+        let key = (len, key(text.as_bytes()));
+        match self.known.get(key) {
+            Some(number) => Ok(*number),
+            None => {
                 let number = number::float(text)?;
-                self.slots[slot] = Slot { len, key, number };
+                self.known.insert(key, number);
                 Ok(number)
             }
         }
