@@ -44,6 +44,9 @@ fn specials(chunk: Chunk) -> Places {
 /// `=` and space are escaped.
 #[inline]
 pub(super) fn push_tag_value(out: &mut Lines, value: &str) {
+    if out.extend_fit(value.as_bytes(), specials) {
+        return;
+    }
     if chunk::has(value.as_bytes(), specials) {
         push_special_tag_value(out, value);
     } else {

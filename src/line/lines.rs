@@ -4,12 +4,13 @@
 //! So a piece is copied in blocks of fixed size, which are single instructions: what a block holds
 //! beyond the piece lands in room that the next piece overwrites.
 
+use crate::chunk::{self, CHUNK_BYTES, Chunk, Places};
 use crate::short::{SHORT_BYTES_MAX, ShortText};
 
 /// Bytes in a block.
 const BLOCK: usize = SHORT_BYTES_MAX;
 /// Bytes in a block of what is repeated, which is longer than a piece as a rule.
-const REPEATED_BLOCK: usize = 64;
+const REPEATED_BLOCK: usize = 128;
 /// What the room grows by at least, in bytes.
 const GROWTH_MIN: usize = 4096;
 
@@ -98,14 +99,30 @@ impl Lines {
         if self.bytes.len() < self.len + len + REPEATED_BLOCK {
             self.grow(len + REPEATED_BLOCK);
         }
-        let mut copied = 0;
-        while copied < len {
-            // OK because what is repeated stands before the room, which takes all blocks.
-            let from = start + copied..start + copied + REPEATED_BLOCK;
-            self.bytes.copy_within(from, self.len + copied);
-            copied += REPEATED_BLOCK;
+        // OK because what is repeated stands before the room, which takes all blocks.
+        if len <= REPEATED_BLOCK / 2 {
+            self.bytes.copy_within(start..start + REPEATED_BLOCK / 2, self.len);
+        } else {
+            let mut copied = 0;
+            while copied < len {
+                let from = start + copied..start + copied + REPEATED_BLOCK;
+                self.bytes.copy_within(from, self.len + copied);
+                copied += REPEATED_BLOCK;
+            }
         }
         self.len += len;
+    }
+
+    /// Appends a piece of 4 to 32 bytes if no byte of it is unfit; false, and nothing is appended,
+    /// for any other. Both ends are looked at and copied while they are in registers.
+    #[inline(always)]
+    pub(super) fn extend_fit(&mut self, piece: &[u8], unfit: impl Fn(Chunk) -> Places) -> bool {
+        let room = self.room(BLOCK);
+        let is_copied = copy_fit_ends::<16>(room, piece, &unfit)
+            || copy_fit_ends::<8>(room, piece, &unfit)
+            || copy_fit_ends::<4>(room, piece, &unfit);
+        self.len += if is_copied { piece.len() } else { 0 };
+        is_copied
     }
 
     /// The room behind the lines, at least `len` bytes.
@@ -138,6 +155,23 @@ fn copy_ends<const N: usize>(room: &mut [u8], piece: &[u8]) -> bool {
         *place = *last;
     }
     true
+}
+
+/// The same where no byte is unfit.
+#[inline(always)]
+fn copy_fit_ends<const N: usize>(
+    room: &mut [u8],
+    piece: &[u8],
+    unfit: &impl Fn(Chunk) -> Places,
+) -> bool {
+    let (Some(first), Some(last)) = (piece.first_chunk::<N>(), piece.last_chunk::<N>()) else {
+        return false;
+    };
+    let is_unfit = match N {
+        CHUNK_BYTES => chunk::has(first, unfit) || chunk::has(last, unfit),
+        _ => chunk::has(piece, unfit),
+    };
+    piece.len() <= 2 * N && !is_unfit && copy_ends::<N>(room, piece)
 }
 
 #[cfg(test)]

@@ -188,7 +188,9 @@ impl<'a> SeriesReader<'a> {
             (self.places.get_mut(known_names), self.labels.get_mut(known_names))
         {
             let gap = place.value - old_end;
-            if cursor.same_as(old_start + old_end, gap) < gap {
+            // The gap before the first value that differs has been compared as a rule.
+            let is_compared = known_names == kept && place.value <= same;
+            if !is_compared && cursor.same_as(old_start + old_end, gap) < gap {
                 break;
             }
             let moved_by = (cursor.at() - start).wrapping_sub(old_end);
