@@ -40,6 +40,9 @@ pub const REPLAY_BYTES: usize = 8 * MIB;
 /// Small batches are joined up to so many bytes before one write.
 pub const JOINED_BYTES_MAX: usize = 256 * KIB;
 
+/// Labels of a sample whose memory a reader keeps between two pushes: far more than samples have.
+pub const KEPT_LABELS_MAX: usize = 1024;
+
 /// Bounds of buckets and quantiles that a reader, or a writer, knows at once: more than the buckets
 /// of a few histograms.
 pub const CYCLE_ENTRIES_MAX: usize = 64;

@@ -101,6 +101,8 @@ impl std::error::Error for Error {}
 pub struct Pusher {
     options: Options,
     decoder: Decoder,
+    text: text::Room,
+    protobuf: protobuf::Room,
     mapper: Mapper,
     encoder: Encoder,
 }
@@ -139,8 +141,8 @@ impl Writer<'_> {
 impl Pusher {
     /// A pusher with these bounds.
     pub fn new(options: Options) -> Pusher {
-        let (decoder, mapper, encoder) = Default::default();
-        Pusher { options, decoder, mapper, encoder }
+        let (decoder, text, protobuf, mapper, encoder) = Default::default();
+        Pusher { options, decoder, text, protobuf, mapper, encoder }
     }
 
     /// Converts one whole push. `sent` is the body as sent, `buffer` an old one to write into.
@@ -182,8 +184,8 @@ impl Pusher {
         // Two closures, so that each has one caller and is made one piece with it.
         let names = input.endpoint.names;
         let outcome = match Dialect::of(format) {
-            Some(dialect) => text::read(body, dialect, names, |sample| writer.write(sample)),
-            None => protobuf::read(body, names, |sample| writer.write(sample)),
+            Some(dialect) => self.text.read(body, dialect, names, |sample| writer.write(sample)),
+            None => self.protobuf.read(body, names, |sample| writer.write(sample)),
         };
         let Writer { mapping, encoder, sample_count } = writer;
         // Taken out in either case: the lines of a refused push must not stay.

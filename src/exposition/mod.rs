@@ -9,6 +9,7 @@ mod name;
 mod native;
 mod number;
 pub mod protobuf;
+mod room;
 pub mod text;
 mod types;
 

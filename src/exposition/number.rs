@@ -91,7 +91,7 @@ pub(super) struct Scientific {
 /// blank or LF: `[ "-" ] digit [ "." digits ] "e" ( "+" | "-" ) digit digit`. None where a closer
 /// look is needed: with zeros at either end, with more than [`DIGITS_MAX`] digits, or where the
 /// canonical form has an exponent. For all others it has the same digits, and only the point moves.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn scientific(text: [u8; SHORT_BYTES_MAX]) -> Option<Scientific> {
     let is_negative = text[0] == b'-';
     let unsigned = text.get(usize::from(is_negative)..)?;

@@ -113,7 +113,7 @@ impl Head {
         let (mut at, mut copied) = (self.start + self.measurement_len, self.start);
         if !has_same_names {
             copied = at;
-            self.push_measurement(lines, *point);
+            self.push_measurement(lines, point.measurement(), point.family());
         }
         for tag in &mut self.tags {
             at += tag.gap;
@@ -134,7 +134,7 @@ impl Head {
             self.series_len = lines.len() - start - self.field_len;
         } else {
             lines.repeat(copied, series_end - copied);
-            self.push_field(lines, start, *point);
+            self.push_field(lines, start, (point.field(), point.suffix()));
         }
     }
 
@@ -142,7 +142,7 @@ impl Head {
     fn push_new(&mut self, lines: &mut Lines, point: Point<'_>, mut values: Values<'_>) {
         let start = lines.len();
         self.number = point.number();
-        self.push_measurement(lines, point);
+        self.push_measurement(lines, point.measurement(), point.family());
         self.tags.clear();
         let mut gap_start = lines.len();
         for tag in point.tags() {
@@ -158,31 +158,31 @@ impl Head {
                 self.tags.push(Tag { gap, value, unchanged_from: source.unchanged_from(), source });
             }
         }
-        self.push_field(lines, start, point);
+        self.push_field(lines, start, (point.field(), point.suffix()));
     }
 
-    /// Begins a head with the names of a point.
+    /// Begins a head of that family.
     #[inline(never)]
-    fn push_measurement(&mut self, lines: &mut Lines, point: Point<'_>) {
+    fn push_measurement(&mut self, lines: &mut Lines, measurement: &str, family: u64) {
         let start = lines.len();
-        push_measurement(lines, point.measurement());
+        push_measurement(lines, measurement);
         self.measurement_len = lines.len() - start;
-        self.family = point.family();
+        self.family = family;
     }
 
-    /// Ends a head that began at `start`.
+    /// Ends a head that began at `start` with a field and its suffix.
     #[inline(never)]
-    fn push_field(&mut self, lines: &mut Lines, start: usize, point: Point<'_>) {
+    fn push_field(&mut self, lines: &mut Lines, start: usize, field: (&str, &str)) {
         self.series_len = lines.len() - start;
         lines.push(b' ');
-        push_field_key(lines, &point);
+        push_field_key(lines, field);
         self.field_len = lines.len() - start - self.series_len;
     }
 }
 
-/// `field "="`
-pub(super) fn push_field_key(lines: &mut Lines, point: &Point<'_>) {
-    push_key(lines, point.field());
-    lines.extend(point.suffix().as_bytes());
+/// `field suffix "="`
+pub(super) fn push_field_key(lines: &mut Lines, (field, suffix): (&str, &str)) {
+    push_key(lines, field);
+    lines.extend(suffix.as_bytes());
     lines.push(b'=');
 }

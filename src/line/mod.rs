@@ -158,7 +158,7 @@ impl Encoder {
     fn reopen(&mut self, open: OpenLine, point: &Point<'_>) {
         self.lines.truncate(open.field_end);
         self.lines.push(b',');
-        head::push_field_key(&mut self.lines, point);
+        head::push_field_key(&mut self.lines, (point.field(), point.suffix()));
     }
 
     /// `blank timestamp LF`

@@ -299,10 +299,10 @@ impl<'m> Point<'m> {
         kind(self.part)
     }
 
-    /// Points of one kind with one number have the same keys of tags from the same sources: what was
-    /// worked out for one holds for the next, but for the values that [`changed`](Point::changed)
-    /// tells, and for the names of another [`family`](Point::family). Never 0, and never used again
-    /// by the same mapper.
+    /// Points of one kind with one number have the same keys of tags from the same sources: what
+    /// was worked out for one holds for the next, but for the values that
+    /// [`changed`](Point::changed) tells, and for the names of another [`family`](Point::family).
+    /// Never 0, and never used again by the same mapper.
     #[inline(always)]
     pub fn number(&self) -> u64 {
         self.arrangement.number

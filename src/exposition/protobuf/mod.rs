@@ -12,6 +12,7 @@ mod wire;
 use super::error::{Error, ErrorKind};
 use super::name;
 use super::native::Native;
+use super::room::emptied;
 use crate::chunk;
 use crate::sample::{Label, Names, Part, Sample, Value};
 use histogram::{HistogramHead, bucket};
@@ -27,16 +28,48 @@ use wire::{Field, Fields, Message};
 pub fn read<E: From<Error>>(
     body: &[u8],
     names: Names,
-    mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut messages = Fields::new(Message { bytes: body, start: 0 });
-    let mut scratch = Scratch::default();
-    while !messages.is_at_end() {
-        let message = messages.length_delimited()?;
-        let family = Family::read(message, names)?;
-        family.samples(&mut scratch, &mut each)?;
+    Room::default().read(body, names, each)
+}
+
+/// The memory of a reader, which serves one body after the other.
+#[derive(Debug, Default)]
+pub struct Room {
+    labels: Vec<Label<'static>>,
+    label_bytes: Vec<&'static [u8]>,
+}
+
+impl Room {
+    /// As [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    #[inline(always)]
+    pub fn read<E: From<Error>>(
+        &mut self,
+        body: &[u8],
+        names: Names,
+        mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut messages = Fields::new(Message { bytes: body, start: 0 });
+        let Room { labels, label_bytes } = std::mem::take(self);
+        let mut scratch = Scratch {
+            labels: emptied(labels),
+            label_bytes: emptied(label_bytes),
+            kept: 0,
+            last_part: None,
+            native: Native::default(),
+        };
+        while !messages.is_at_end() {
+            let message = messages.length_delimited()?;
+            let family = Family::read(message, names)?;
+            family.samples(&mut scratch, &mut each)?;
+        }
+        let Scratch { labels, label_bytes, .. } = scratch;
+        *self = Room { labels: emptied(labels), label_bytes: emptied(label_bytes) };
+        Ok(())
     }
-    Ok(())
 }
 
 /// `MetricType`
@@ -94,7 +127,6 @@ struct Head<'b> {
 }
 
 /// What is used again for each metric.
-#[derive(Default)]
 struct Scratch<'b> {
     labels: Vec<Label<'b>>,
     /// The message of each label.
@@ -248,36 +280,50 @@ impl<'b> Family<'b> {
         let Scratch { labels, label_bytes, .. } = scratch;
         let (Some(before), Some(bytes)) = (labels.get_mut(index), label_bytes.get_mut(index))
         else {
-            labels.push(self.label(message)?);
+            let (label, _) = self.label(message, "")?;
+            labels.push(label);
             label_bytes.push(message.bytes);
             return Ok(Likeness::None);
         };
         if chunk::is_same_bytes(bytes, message.bytes) {
             return Ok(Likeness::Same);
         }
-        let label = self.label(message)?;
+        let known_name = match before.name {
+            Cow::Borrowed(name) => name,
+            Cow::Owned(_) => "",
+        };
+        let (label, has_known_name) = self.label(message, known_name)?;
         *bytes = message.bytes;
         let last = std::mem::replace(before, label);
-        Ok(match before.name == last.name {
+        Ok(match has_known_name {
             true if before.value == last.value => Likeness::Same,
             true => Likeness::SameName,
             false => Likeness::None,
         })
     }
 
-    /// `LabelPair`: name = 1, value = 2.
-    fn label(&self, message: Message<'b>) -> Result<Label<'b>, Error> {
+    /// `LabelPair`: name = 1, value = 2; and whether its name is the known one, which need not be
+    /// checked again.
+    fn label(&self, message: Message<'b>, known_name: &'b str) -> Result<(Label<'b>, bool), Error> {
         let (mut name, mut value) = ("", "");
+        let mut has_known_name = false;
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
             match field.number {
-                1 => name = field.text()?,
+                1 => {
+                    let bytes = field.message()?.bytes;
+                    has_known_name =
+                        !bytes.is_empty() && chunk::is_same_bytes(bytes, known_name.as_bytes());
+                    name = if has_known_name { known_name } else { field.text()? };
+                }
                 2 => value = field.text()?,
                 _ => {}
             }
         }
-        name::check_label(name, self.names).map_err(|kind| Error::new(message.start, kind))?;
-        Ok(Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) })
+        if !has_known_name {
+            name::check_label(name, self.names).map_err(|kind| Error::new(message.start, kind))?;
+        }
+        Ok((Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) }, has_known_name))
     }
 
     /// Calls `take` with each field of the value; a value that comes in pieces is one value.

@@ -30,7 +30,7 @@ use crate::sample::{Format, Names, Part, Sample, Value};
 use crate::short::ShortText;
 use bounds::Bounds;
 use cursor::{Cursor, excerpt};
-use series::SeriesReader;
+use series::{SeriesReader, SeriesRoom};
 use std::borrow::Cow;
 
 /// Which of the two formats a body is in: they differ in what an integer timestamp counts and in
@@ -62,13 +62,36 @@ pub fn read<E: From<Error>>(
     body: &[u8],
     dialect: Dialect,
     names: Names,
-    mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = Reader::new(body, dialect, names)?;
-    while reader.find_sample()? {
-        reader.sample(&mut each)?;
+    Room::default().read(body, dialect, names, each)
+}
+
+/// The memory of a reader, which serves one body after the other.
+#[derive(Debug, Default)]
+pub struct Room(SeriesRoom);
+
+impl Room {
+    /// As [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    #[inline(always)]
+    pub fn read<E: From<Error>>(
+        &mut self,
+        body: &[u8],
+        dialect: Dialect,
+        names: Names,
+        mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut reader = Reader::new(body, dialect, names)?;
+        reader.series.move_in(&mut self.0);
+        while reader.find_sample()? {
+            reader.sample(&mut each)?;
+        }
+        self.0 = reader.series.move_out();
+        Ok(())
     }
-    Ok(())
 }
 
 /// Where the reader is, and what the comments before that mean for the lines behind it.

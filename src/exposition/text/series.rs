@@ -16,6 +16,7 @@
 //! same.
 
 use super::super::name;
+use super::super::room::emptied;
 use super::super::{Error, ErrorKind};
 use super::cursor::Cursor;
 use crate::sample::{Label, Names};
@@ -49,6 +50,13 @@ pub(super) struct SeriesReader<'a> {
     last: Last,
 }
 
+/// The memory of a reader of series.
+#[derive(Debug, Default)]
+pub(super) struct SeriesRoom {
+    labels: Vec<Label<'static>>,
+    places: Vec<Place>,
+}
+
 /// Where a pair stands: offsets from the first of its pairs.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -75,6 +83,17 @@ impl<'a> SeriesReader<'a> {
     pub(super) fn new(cursor: Cursor<'a>, names: Names) -> SeriesReader<'a> {
         let (labels, places) = (Vec::new(), Vec::new());
         SeriesReader { cursor, names, labels, places, last: Last::default() }
+    }
+
+    /// Uses memory again.
+    pub(super) fn move_in(&mut self, room: &mut SeriesRoom) {
+        let SeriesRoom { labels, places } = std::mem::take(room);
+        (self.labels, self.places) = (emptied(labels), emptied(places));
+    }
+
+    /// The memory that was used.
+    pub(super) fn move_out(self) -> SeriesRoom {
+        SeriesRoom { labels: emptied(self.labels), places: emptied(self.places) }
     }
 
     /// Which names are allowed where they are quoted.
