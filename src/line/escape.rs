@@ -42,7 +42,7 @@ fn specials(chunk: Chunk) -> Places {
 /// The value of a tag (SPEC 2.3): control characters become a space; a backslash before `,`, `=`,
 /// space, `"`, `\` or the end becomes `/`, since consumers would take it for an escape; then `,`,
 /// `=` and space are escaped.
-#[inline]
+#[inline(always)]
 pub(super) fn push_tag_value(out: &mut Lines, value: &str) {
     if out.extend_fit(value.as_bytes(), specials) {
         return;

@@ -183,7 +183,8 @@ impl Mapping<'_> {
                 run.kept = run.kept.min(sample.kept);
                 (run.kind, sample.kept, run.is_plain && sample.kept == run.label_count)
             }
-            _ => self.begin_run(sample),
+            // By parts, so that a sample that needs none stays in registers.
+            _ => self.begin_run(sample.family, sample.part, sample.labels, sample.kept),
         };
         let timestamp_ns = match (self.context.options.timestamps, sample.timestamp_ns) {
             (Timestamps::Honor, Some(own)) if own > 0 => own,
@@ -218,27 +219,33 @@ impl Mapping<'_> {
     /// Begins a run with a sample: its kind, how many labels are those of the last sample of this
     /// kind, and whether all tags are those of the last point.
     #[inline(never)]
-    fn begin_run(&mut self, sample: &Sample<'_>) -> (usize, usize, bool) {
-        let (kind, labels) = (kind(sample.part), sample.labels);
+    fn begin_run(
+        &mut self,
+        family: &str,
+        part: Part,
+        labels: &[Label<'_>],
+        kept_of_last: usize,
+    ) -> (usize, usize, bool) {
+        let kind = kind(part);
         let last = self.run.take();
-        self.mapper.note_kept(last, sample.kept);
+        self.mapper.note_kept(last, kept_of_last);
         let Mapper { names, arrangements, kept, last_number } = &mut *self.mapper;
-        names.set(sample.family, &self.context);
+        names.set(family, &self.context);
         let kept = std::mem::replace(&mut kept[kind], usize::MAX);
         let arrangement = &mut arrangements[kind];
         let group = self.context.group;
-        let is_known = arrangement.holds(labels, kept)
-            && arrangement.take_over(names, sample.part, group, labels);
+        let is_known =
+            arrangement.holds(labels, kept) && arrangement.take_over(names, part, group, labels);
         if !is_known {
             *last_number += 1;
-            arrangement.arrange(*last_number, names, sample.part, group, labels);
+            arrangement.arrange(*last_number, names, part, group, labels);
         }
         let run = Run {
             kind,
             family: names.number,
             kept: usize::MAX,
             label_count: labels.len(),
-            is_plain: bound_key(sample.part).is_none() && arrangement.renamed.is_empty(),
+            is_plain: bound_key(part).is_none() && arrangement.renamed.is_empty(),
         };
         if arrangement.is_lasting() {
             self.run = Some(run);
@@ -247,8 +254,8 @@ impl Mapping<'_> {
             run.is_plain
                 && last.is_plain
                 && last.family == run.family
-                && last.label_count == sample.kept
-                && run.label_count == sample.kept
+                && last.label_count == kept_of_last
+                && run.label_count == kept_of_last
         });
         (kind, kept, has_tags_of_last)
     }

@@ -7,16 +7,15 @@
 //! byte, those of the metric before are not read again.
 
 mod histogram;
+mod labels;
 mod wire;
 
 use super::error::{Error, ErrorKind};
 use super::name;
 use super::native::Native;
-use super::room::emptied;
-use crate::chunk;
-use crate::sample::{Label, Names, Part, Sample, Value};
+use crate::sample::{Names, Part, Sample, Value};
 use histogram::{HistogramHead, bucket};
-use std::borrow::Cow;
+use labels::{Labels, Likeness};
 use std::mem::Discriminant;
 use wire::{Field, Fields, Message};
 
@@ -35,10 +34,7 @@ pub fn read<E: From<Error>>(
 
 /// The memory of a reader, which serves one body after the other.
 #[derive(Debug, Default)]
-pub struct Room {
-    labels: Vec<Label<'static>>,
-    label_bytes: Vec<&'static [u8]>,
-}
+pub struct Room(Labels<'static>);
 
 impl Room {
     /// As [`read`].
@@ -53,21 +49,15 @@ impl Room {
         mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut messages = Fields::new(Message { bytes: body, start: 0 });
-        let Room { labels, label_bytes } = std::mem::take(self);
-        let mut scratch = Scratch {
-            labels: emptied(labels),
-            label_bytes: emptied(label_bytes),
-            kept: 0,
-            last_part: None,
-            native: Native::default(),
-        };
+        let labels = std::mem::take(&mut self.0).emptied();
+        let native = Native::default();
+        let mut scratch = Scratch { labels, kept: 0, last_part: None, native };
         while !messages.is_at_end() {
             let message = messages.length_delimited()?;
             let family = Family::read(message, names)?;
             family.samples(&mut scratch, &mut each)?;
         }
-        let Scratch { labels, label_bytes, .. } = scratch;
-        *self = Room { labels: emptied(labels), label_bytes: emptied(label_bytes) };
+        self.0 = scratch.labels.emptied();
         Ok(())
     }
 }
@@ -128,21 +118,12 @@ struct Head<'b> {
 
 /// What is used again for each metric.
 struct Scratch<'b> {
-    labels: Vec<Label<'b>>,
-    /// The message of each label.
-    label_bytes: Vec<&'b [u8]>,
+    labels: Labels<'b>,
     /// How many of the first labels are those of the last sample.
     kept: usize,
     /// What the last sample was, where it had the same family and the same names of labels.
     last_part: Option<Discriminant<Part>>,
     native: Native,
-}
-
-/// What a label has in common with the one at its place in the metric before.
-enum Likeness {
-    Same,
-    SameName,
-    None,
 }
 
 /// A metric whose labels are known.
@@ -203,8 +184,9 @@ impl<'b> Family<'b> {
         scratch: &mut Scratch<'b>,
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
-        let head = self.head(message, scratch).map_err(|error| self.at(error))?;
-        let Scratch { labels, kept, last_part, native, .. } = scratch;
+        let head = self.head(message, &mut scratch.labels).map_err(|error| self.at(error))?;
+        let Scratch { labels, kept, last_part, native } = scratch;
+        let labels = labels.as_slice();
         let value = Metric { message, value: head.value };
         let (family, timestamp_ns) = (self.name, head.timestamp_ns);
         // A metric may have no sample.
@@ -231,7 +213,7 @@ impl<'b> Family<'b> {
 
     /// Labels and time; checks that the value is the one that the family's type asks for. The
     /// labels of the metric before are replaced.
-    fn head(&self, message: Message<'b>, scratch: &mut Scratch<'b>) -> Result<Head<'b>, Error> {
+    fn head(&self, message: Message<'b>, labels: &mut Labels<'b>) -> Result<Head<'b>, Error> {
         let (mut label_count, mut kept, mut has_same_names) = (0, 0, true);
         let mut timestamp_ns = None;
         let (mut value, mut value_count) = (None, 0);
@@ -239,7 +221,7 @@ impl<'b> Family<'b> {
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => {
-                    match self.take_label(field.message()?, label_count, scratch)? {
+                    match labels.take(field.message()?, label_count, self.names)? {
                         Likeness::Same => kept += usize::from(kept == label_count),
                         Likeness::SameName => {}
                         Likeness::None => has_same_names = false,
@@ -255,75 +237,17 @@ impl<'b> Family<'b> {
                 _ => {}
             }
         }
-        let Scratch { labels, label_bytes, .. } = scratch;
-        if labels.len() != label_count || !has_same_names {
+        if labels.as_slice().len() != label_count || !has_same_names {
             has_same_names = false;
             labels.truncate(label_count);
-            label_bytes.truncate(label_count);
-            name::check_unique(labels).map_err(|kind| Error::new(message.start, kind))?;
+            name::check_unique(labels.as_slice())
+                .map_err(|kind| Error::new(message.start, kind))?;
         }
         if value_count == 0 {
             return Err(Error::new(message.start, ErrorKind::NoValue));
         }
         let value = value.filter(|_| value_count == 1);
         Ok(Head { timestamp_ns, value, kept, has_same_names })
-    }
-
-    /// Puts a label in its place; what it has in common with the one that was there.
-    #[inline(always)]
-    fn take_label(
-        &self,
-        message: Message<'b>,
-        index: usize,
-        scratch: &mut Scratch<'b>,
-    ) -> Result<Likeness, Error> {
-        let Scratch { labels, label_bytes, .. } = scratch;
-        let (Some(before), Some(bytes)) = (labels.get_mut(index), label_bytes.get_mut(index))
-        else {
-            let (label, _) = self.label(message, "")?;
-            labels.push(label);
-            label_bytes.push(message.bytes);
-            return Ok(Likeness::None);
-        };
-        if chunk::is_same_bytes(bytes, message.bytes) {
-            return Ok(Likeness::Same);
-        }
-        let known_name = match before.name {
-            Cow::Borrowed(name) => name,
-            Cow::Owned(_) => "",
-        };
-        let (label, has_known_name) = self.label(message, known_name)?;
-        *bytes = message.bytes;
-        let last = std::mem::replace(before, label);
-        Ok(match has_known_name {
-            true if before.value == last.value => Likeness::Same,
-            true => Likeness::SameName,
-            false => Likeness::None,
-        })
-    }
-
-    /// `LabelPair`: name = 1, value = 2; and whether its name is the known one, which need not be
-    /// checked again.
-    fn label(&self, message: Message<'b>, known_name: &'b str) -> Result<(Label<'b>, bool), Error> {
-        let (mut name, mut value) = ("", "");
-        let mut has_known_name = false;
-        let mut fields = Fields::new(message);
-        while let Some(field) = fields.next()? {
-            match field.number {
-                1 => {
-                    let bytes = field.message()?.bytes;
-                    has_known_name =
-                        !bytes.is_empty() && chunk::is_same_bytes(bytes, known_name.as_bytes());
-                    name = if has_known_name { known_name } else { field.text()? };
-                }
-                2 => value = field.text()?,
-                _ => {}
-            }
-        }
-        if !has_known_name {
-            name::check_label(name, self.names).map_err(|kind| Error::new(message.start, kind))?;
-        }
-        Ok((Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) }, has_known_name))
     }
 
     /// Calls `take` with each field of the value; a value that comes in pieces is one value.
