@@ -88,85 +88,84 @@ pub(super) struct Scientific {
 }
 
 /// The number that `text` begins with as client libraries write large and small ones, before a
-/// blank or LF: `[ "-" ] digit [ "." digits ] "e" ( "+" | "-" ) digit digit`. None where a closer
-/// look is needed: with zeros at either end, with more than [`DIGITS_MAX`] digits, or where the
-/// canonical form has an exponent. For all others it has the same digits, and only the point moves.
+/// blank or LF: `digit [ "." digits ] "e" ( "+" | "-" ) digit digit`. None where a closer look is
+/// needed: with a sign, with zeros at either end, with more than [`DIGITS_MAX`] digits, or where
+/// the canonical form has an exponent. For all others it has the same digits, and only the point
+/// moves.
 #[inline]
 pub(super) fn scientific(text: [u8; SHORT_BYTES_MAX]) -> Option<Scientific> {
-    let is_negative = text[0] == b'-';
-    let unsigned = text.get(usize::from(is_negative)..)?;
-    let fraction = unsigned.get(2..)?;
+    let [first @ b'1'..=b'9', point, fraction @ ..] = &text else { return None };
     let digits = Chunk::new(*fraction.first_chunk()?).within(b'0', b'9').bits();
-    let fraction_len = if unsigned.get(1) == Some(&b'.') { digits.trailing_ones() } else { 0 };
-    let fraction_len = fraction_len as usize;
+    let fraction_len = if *point == b'.' { digits.trailing_ones() as usize } else { 0 };
     let exponent_start = if fraction_len == 0 { 1 } else { fraction_len + 2 };
-    let [b'e' | b'E', sign, tens, ones, b'\n' | b' ' | b'\t', ..] =
-        unsigned.get(exponent_start..)?
+    let exponent = text.get(exponent_start..)?.first_chunk()?;
+    let [b'e' | b'E', sign, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\n' | b' ' | b'\t'] =
+        exponent
     else {
         return None;
     };
-    let is_canonical = matches!(unsigned, [b'1'..=b'9', ..])
-        && fraction_len < DIGITS_MAX
-        && (fraction_len == 0 || unsigned.get(exponent_start - 1) != Some(&b'0'));
-    if !is_canonical || !tens.is_ascii_digit() || !ones.is_ascii_digit() {
+    let has_zeros = fraction_len > 0 && text.get(exponent_start - 1) == Some(&b'0');
+    if fraction_len >= DIGITS_MAX || has_zeros {
         return None;
     }
     let power = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
-    let point = match sign {
-        b'+' if power < PLAIN_DIGITS_MAX => Point::Behind(power),
-        b'-' if (1..=ZEROS_MAX as usize + 1).contains(&power) => Point::Before(power),
-        _ => return None,
+    let fraction = u128::from_le_bytes(*fraction.first_chunk()?);
+    let digits = Digits { first: *first, fraction, fraction_len };
+    let canonical = match sign {
+        b'+' if power < PLAIN_DIGITS_MAX => digits.with_point_behind(power),
+        b'-' if (1..=ZEROS_MAX as usize + 1).contains(&power) => digits.with_point_before(power),
+        _ => None,
     };
-    let canonical = moved(&text, fraction_len, point)?;
-    Some(Scientific { canonical, len: text.len() - unsigned.len() + exponent_start + 4 })
+    Some(Scientific { canonical: canonical?, len: exponent_start + exponent.len() - 1 })
 }
 
-/// Where the point of a number stands, counted from its first digit.
-#[derive(Clone, Copy, Debug)]
-enum Point {
-    /// Behind so many digits more than the first.
-    Behind(usize),
-    /// So many digits before it.
-    Before(usize),
+/// `digit "." digits`, and whatever stands behind them. Digits move in blocks: what a block holds
+/// beyond them becomes zeros.
+struct Digits {
+    first: u8,
+    fraction: u128,
+    fraction_len: usize,
 }
 
-/// `[ "-" ] digit "." digits` with the point elsewhere. Digits move in blocks: what a block holds
-/// beyond them is zeros.
-#[inline(always)]
-fn moved(text: &[u8; SHORT_BYTES_MAX], fraction_len: usize, point: Point) -> Option<ShortText> {
+impl Digits {
     const ZEROS: u128 = u128::from_le_bytes([b'0'; CHUNK_BYTES]);
-    let start = usize::from(text[0] == b'-');
-    let first = text.get(start)?;
-    let beyond = u128::MAX << (8 * fraction_len);
-    let fraction = u128::from_le_bytes(*text.get(start + 2..)?.first_chunk()?);
-    let fraction = fraction & !beyond | ZEROS & beyond;
-    let mut block = [b'0'; SHORT_BYTES_MAX];
-    let mut put = |at: usize, digits: u128| {
-        *block.get_mut(at..)?.first_chunk_mut()? = digits.to_le_bytes();
-        Some(())
-    };
-    let with_first = |digits: u128| digits << 8 | u128::from(*first);
     const POINT: u128 = b'.' as u128;
-    let len = match point {
-        Point::Behind(count) => {
-            put(start, with_first(fraction))?;
-            if count < fraction_len {
-                put(start + 1 + count, fraction >> (8 * count) << 8 | POINT)?;
-                fraction_len + 2
-            } else {
-                count + 1
-            }
-        }
-        Point::Before(count) => {
-            put(start, ZEROS << 16 | POINT << 8 | u128::from(b'0'))?;
-            put(start + count + 1, with_first(fraction))?;
-            count + 2 + fraction_len
-        }
-    };
-    if start > 0 {
-        block[0] = b'-';
+
+    /// The digits behind the first one, and zeros.
+    #[inline(always)]
+    fn fraction(&self) -> u128 {
+        let beyond = u128::MAX << (8 * self.fraction_len);
+        self.fraction & !beyond | Digits::ZEROS & beyond
     }
-    Some(ShortText::of_block(block, start + len))
+
+    /// All digits, and zeros.
+    #[inline(always)]
+    fn all(&self) -> u128 {
+        self.fraction() << 8 | u128::from(self.first)
+    }
+
+    /// The number with the point behind `count` digits more than the first.
+    #[inline(always)]
+    fn with_point_behind(&self, count: usize) -> Option<ShortText> {
+        let mut block = [b'0'; SHORT_BYTES_MAX];
+        *block.first_chunk_mut()? = self.all().to_le_bytes();
+        if count >= self.fraction_len {
+            return Some(ShortText::of_block(block, count + 1));
+        }
+        let behind = self.fraction() >> (8 * count) << 8 | Digits::POINT;
+        *block.get_mut(1 + count..)?.first_chunk_mut()? = behind.to_le_bytes();
+        Some(ShortText::of_block(block, self.fraction_len + 2))
+    }
+
+    /// The number with the point `count` digits before the first.
+    #[inline(always)]
+    fn with_point_before(&self, count: usize) -> Option<ShortText> {
+        let mut block = [b'0'; SHORT_BYTES_MAX];
+        let zeros = Digits::ZEROS << 16 | Digits::POINT << 8 | u128::from(b'0');
+        *block.first_chunk_mut()? = zeros.to_le_bytes();
+        *block.get_mut(1 + count..)?.first_chunk_mut()? = self.all().to_le_bytes();
+        Some(ShortText::of_block(block, count + 2 + self.fraction_len))
+    }
 }
 
 /// Reads the value of a sample.
@@ -396,8 +395,8 @@ mod tests {
             ["1", "7.5", "1.25", "9.99999999999999", "1.02030405060708", "3.0000000001"];
         for (digits, power) in DIGITS.iter().flat_map(|digits| (-12..30).map(move |p| (digits, p)))
         {
-            for (sign, letter) in [("", "e"), ("-", "e"), ("", "E"), ("-", "E")] {
-                let text = format!("{sign}{digits}{letter}{power:+03}");
+            for letter in ["e", "E"] {
+                let text = format!("{digits}{letter}{power:+03}");
                 let found = scientific(block(&format!("{text}\n")));
                 assert_eq!(found.is_some(), (-7..21).contains(&power), "{text}");
                 let Some(Scientific { canonical, len }) = found else { continue };
@@ -422,6 +421,7 @@ mod tests {
             "1e+05x",
             "1e+0x\n",
             "e+05\n",
+            "-1e+05\n",
             "-e+05\n",
             "1.2.3e+05\n",
             "1.x5e+05\n",

@@ -16,7 +16,11 @@ pub(super) fn push_measurement(out: &mut Lines, name: &str) {
 /// `,`, space and one more byte are escaped.
 fn push_escaped(out: &mut Lines, text: &str, more: u8) {
     let bytes = text.as_bytes();
-    if !chunk::has(bytes, |chunk| chunk.equal(b',') | chunk.equal(b' ') | chunk.equal(more)) {
+    let unfit = |chunk: Chunk| chunk.equal(b',') | chunk.equal(b' ') | chunk.equal(more);
+    if out.extend_fit(bytes, unfit) {
+        return;
+    }
+    if !chunk::has(bytes, unfit) {
         return out.extend(bytes);
     }
     for byte in bytes {

@@ -195,10 +195,11 @@ impl<'a> SeriesReader<'a> {
     #[inline(always)]
     fn pairs_after(&mut self, same: usize) -> Result<Pairs, Error> {
         let (old_start, start) = (self.last.pairs, self.cursor.at());
-        let kept = self.places.iter().take_while(|place| place.end <= same).count();
-        let last_kept = kept.checked_sub(1).and_then(|index| self.places.get(index));
-        // Where the last pair ends in the series before.
-        let mut old_end = last_kept.map_or(0, |place| place.end);
+        // Looked for from behind: mostly the last pair differs, or the one before.
+        let mut indexed = self.places.iter().enumerate().rev();
+        let last_kept = indexed.find(|(_, place)| place.end <= same);
+        // How many are kept, and where the last of them ends in the series before.
+        let (kept, mut old_end) = last_kept.map_or((0, 0), |(index, place)| (index + 1, place.end));
         // A copy, which no call can change behind the back of the compiler, stays in registers.
         let mut cursor = self.cursor;
         cursor.skip(old_end);
