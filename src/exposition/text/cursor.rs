@@ -28,6 +28,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The place `at` of the same body, between two characters.
+    #[inline(always)]
     pub(super) fn moved_to(&self, at: usize) -> Cursor<'a> {
         Cursor { at, ..*self }
     }
@@ -135,20 +136,14 @@ impl<'a> Cursor<'a> {
         self.walk(|chunk| chunk.equal(b'"') | chunk.equal(b'\\') | chunk.equal(b'\n'));
     }
 
-    /// Takes a quoted text without escapes, whose opening quote is here; none, and nothing taken,
+    /// The quoted text without escapes whose opening quote is here, and the place behind it; none
     /// where it is another.
     #[inline(always)]
-    pub(super) fn plain_quoted(&mut self) -> Option<&'a str> {
-        let opening = *self;
-        self.advance();
-        self.skip_plain();
-        let plain = self.since(opening.at + 1);
-        if self.peek() != b'"' {
-            *self = opening;
-            return None;
-        }
-        self.advance();
-        Some(plain)
+    pub(super) fn plain_quoted(&self) -> Option<(&'a str, usize)> {
+        let start = self.at + 1;
+        let mut end = self.moved_to(start);
+        end.skip_plain();
+        (end.peek() == b'"').then(|| (end.since(start), end.at + 1))
     }
 
     /// Takes everything up to the next blank or the end of the line.

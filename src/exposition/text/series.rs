@@ -200,9 +200,9 @@ impl<'a> SeriesReader<'a> {
         let last_kept = indexed.find(|(_, place)| place.end <= same);
         // How many are kept, and where the last of them ends in the series before.
         let (kept, mut old_end) = last_kept.map_or((0, 0), |(index, place)| (index + 1, place.end));
-        // A copy, which no call can change behind the back of the compiler, stays in registers.
-        let mut cursor = self.cursor;
-        cursor.skip(old_end);
+        // A place apart, which no call can change behind the compiler's back, stays in a register.
+        let body = self.cursor;
+        let mut at = start + old_end;
         let mut known_names = kept;
         while let (Some(place), Some(label)) =
             (self.places.get_mut(known_names), self.labels.get_mut(known_names))
@@ -210,22 +210,22 @@ impl<'a> SeriesReader<'a> {
             let gap = place.value - old_end;
             // The gap before the first value that differs has been compared as a rule.
             let is_compared = known_names == kept && place.value <= same;
-            if !is_compared && cursor.same_as(old_start + old_end, gap) < gap {
+            if !is_compared && body.moved_to(at).same_as(old_start + old_end, gap) < gap {
                 break;
             }
-            let moved_by = (cursor.at() - start).wrapping_sub(old_end);
+            let moved_by = (at - start).wrapping_sub(old_end);
             old_end = place.end;
             place.start = place.start.wrapping_add(moved_by);
             place.value = place.value.wrapping_add(moved_by);
-            cursor.skip(gap - 1);
-            match cursor.plain_quoted() {
-                Some(plain) => label.value = Cow::Borrowed(plain),
-                None => (label.value, cursor) = escaped_quoted(cursor)?,
-            }
-            place.end = cursor.at() - start;
+            let opening = body.moved_to(at + gap - 1);
+            (label.value, at) = match opening.plain_quoted() {
+                Some((plain, behind)) => (Cow::Borrowed(plain), behind),
+                None => escaped_quoted(opening)?,
+            };
+            place.end = at - start;
             known_names += 1;
         }
-        self.cursor = cursor;
+        self.cursor = body.moved_to(at);
         let have_same_names = known_names == self.labels.len();
         self.places.truncate(known_names);
         self.labels.truncate(known_names);
@@ -330,20 +330,18 @@ impl<'a> SeriesReader<'a> {
     /// A quoted text, whose opening quote is here; owned only if it has escapes.
     #[inline(always)]
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Error> {
-        match self.cursor.plain_quoted() {
-            Some(plain) => Ok(Cow::Borrowed(plain)),
-            None => {
-                let (text, behind) = escaped_quoted(self.cursor)?;
-                self.cursor = behind;
-                Ok(text)
-            }
-        }
+        let (text, behind) = match self.cursor.plain_quoted() {
+            Some((plain, behind)) => (Cow::Borrowed(plain), behind),
+            None => escaped_quoted(self.cursor)?,
+        };
+        self.cursor = self.cursor.moved_to(behind);
+        Ok(text)
     }
 }
 
 /// A quoted text with escapes, and the place behind it.
 #[cold]
-fn escaped_quoted<'a>(opening: Cursor<'a>) -> Result<(Cow<'a, str>, Cursor<'a>), Error> {
+fn escaped_quoted<'a>(opening: Cursor<'a>) -> Result<(Cow<'a, str>, usize), Error> {
     let mut cursor = opening;
     cursor.advance();
     let mut text = String::new();
@@ -354,7 +352,7 @@ fn escaped_quoted<'a>(opening: Cursor<'a>) -> Result<(Cow<'a, str>, Cursor<'a>),
         match cursor.peek() {
             b'"' => {
                 cursor.advance();
-                return Ok((Cow::Owned(text), cursor));
+                return Ok((Cow::Owned(text), cursor.at()));
             }
             b'\\' => text.push(escape(&mut cursor)?),
             _ => return Err(opening.unclosed()),
