@@ -145,6 +145,10 @@ enum Suffix {
 impl Suffix {
     /// The family's name and the suffix, where `name` is named like a part.
     fn split(name: &str) -> Option<(&str, Suffix)> {
+        // No other suffix ends in these, and most names do not.
+        if !matches!(name.as_bytes(), [.., b't' | b'm']) {
+            return None;
+        }
         let suffix_start = name.bytes().rposition(|byte| byte == b'_')?;
         let (family, suffix) = name.split_at_checked(suffix_start)?;
         let suffix = match suffix {

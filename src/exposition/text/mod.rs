@@ -289,13 +289,14 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     fn value(&mut self) -> Result<Value, Error> {
-        if self.series.cursor.peek() == b' ' {
-            self.series.cursor.advance();
+        let mut start = self.series.cursor;
+        if start.peek() == b' ' {
+            start.advance();
         }
-        if let Some(text) = self.series.cursor.ahead()
+        if let Some(text) = start.ahead()
             && let Some(plain) = number::plain(text)
         {
-            self.series.cursor.skip(plain.len);
+            self.series.cursor = start.moved_to(start.at() + plain.len);
             return Ok(Value::Canonical(ShortText::of_half(text, plain.canonical_len)));
         }
         self.other_value()
