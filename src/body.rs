@@ -13,6 +13,7 @@ use crate::limits::{KEPT_BUFFER_BYTES_MAX, KIB};
 use crate::sample::{Format, Quoted};
 use crate::telemetry::Reason;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 
@@ -149,7 +150,7 @@ pub fn format(content_type: Option<&str>) -> Result<Format, Error> {
             [("proto", "io.prometheus.client.MetricFamily"), ("encoding", "delimited")]
         {
             if name.eq_ignore_ascii_case(known) && value != allowed {
-                return Err(Error::Parameter { name: known, found: value, allowed });
+                return Err(Error::Parameter { name: known, found: value.into_owned(), allowed });
             }
         }
     }
@@ -163,9 +164,9 @@ struct Parameters<'a> {
 }
 
 impl<'a> Iterator for Parameters<'a> {
-    type Item = (&'a str, String);
+    type Item = (&'a str, Cow<'a, str>);
 
-    fn next(&mut self) -> Option<(&'a str, String)> {
+    fn next(&mut self) -> Option<(&'a str, Cow<'a, str>)> {
         while !self.rest.is_empty() {
             let name_end = self.rest.find(['=', ';']).unwrap_or(self.rest.len());
             let (name, rest) = self.rest.split_at_checked(name_end)?;
@@ -178,11 +179,11 @@ impl<'a> Iterator for Parameters<'a> {
             if let Some(quoted) = value.strip_prefix('"') {
                 let (value, rest) = unquote(quoted);
                 self.rest = split_at(rest, ';').1;
-                return Some((name, value));
+                return Some((name, Cow::Owned(value)));
             }
             let (value, rest) = split_at(value, ';');
             self.rest = rest;
-            return Some((name, value.trim_matches([' ', '\t']).to_owned()));
+            return Some((name, Cow::Borrowed(value.trim_matches([' ', '\t']))));
         }
         None
     }

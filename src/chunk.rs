@@ -137,7 +137,13 @@ pub fn has(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> bool {
 #[inline]
 #[must_use]
 pub fn is_same(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
+    is_same_bytes(one.as_bytes(), other.as_bytes())
+}
+
+/// The same of bytes.
+#[inline]
+#[must_use]
+pub fn is_same_bytes(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }

@@ -20,6 +20,7 @@
 #[cfg(test)]
 mod alone;
 pub mod chunk;
+pub mod cycle;
 pub mod json;
 pub mod limits;
 pub mod live;
@@ -28,6 +29,7 @@ pub mod pulse;
 #[cfg(test)]
 mod random;
 pub mod sample;
+pub mod short;
 pub mod system;
 pub mod telemetry;
 

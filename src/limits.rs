@@ -45,6 +45,12 @@ pub const JOINED_BYTES_MAX: usize = 256 * KIB;
 pub const RULES_MAX: usize = 256;
 /// Bytes of one text in them: a pattern takes at most as many steps for each character of a name.
 pub const RULE_BYTES_MAX: usize = 256;
+/// Labels of a sample whose memory a reader keeps between two pushes: far more than samples have.
+pub const KEPT_LABELS_MAX: usize = 1024;
+
+/// Bounds of buckets and quantiles that a reader, or a writer, knows at once: more than the buckets
+/// of a few histograms.
+pub const CYCLE_ENTRIES_MAX: usize = 64;
 
 /// Bytes of foreign input that an error message quotes at most.
 pub const QUOTED_BYTES_MAX: usize = 40;

@@ -4,11 +4,12 @@
 //! into the worker's own buffer, and only a whole, valid push leaves it.
 
 use crate::body::{self, Coding, Decoder};
-use crate::exposition;
+use crate::exposition::text::Dialect;
+use crate::exposition::{self, protobuf, text};
 use crate::line::{Encoder, TooLong};
-use crate::mapping::{self, Context, Mapper, Skipped};
+use crate::mapping::{self, Context, Mapper, Mapping, Skipped};
 use crate::route::{self, Group};
-use crate::sample::Format;
+use crate::sample::{Format, Sample};
 use crate::telemetry::Reason;
 use std::fmt;
 
@@ -117,6 +118,8 @@ impl std::error::Error for Error {}
 pub struct Pusher {
     options: Options,
     decoder: Decoder,
+    text: text::Room,
+    protobuf: protobuf::Room,
     mapper: Mapper,
     encoder: Encoder,
 }
@@ -133,11 +136,30 @@ impl From<exposition::Error> for Stop {
     }
 }
 
+/// The stages behind the reader of one push.
+struct Writer<'p> {
+    mapping: Mapping<'p>,
+    encoder: &'p mut Encoder,
+    sample_count: u64,
+}
+
+impl Writer<'_> {
+    /// Writes what line protocol can say of a sample.
+    #[inline(always)]
+    fn write(&mut self, sample: &Sample<'_>) -> Result<(), Stop> {
+        self.sample_count += 1;
+        match self.mapping.map(sample) {
+            Some(point) => self.encoder.push(&point).map_err(Stop::TooLong),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Pusher {
     /// A pusher with these bounds.
     pub fn new(options: Options) -> Pusher {
-        let (decoder, mapper, encoder) = Default::default();
-        Pusher { options, decoder, mapper, encoder }
+        let (decoder, text, protobuf, mapper, encoder) = Default::default();
+        Pusher { options, decoder, text, protobuf, mapper, encoder }
     }
 
     /// Holds the pushes from here on to these bounds.
@@ -172,7 +194,7 @@ impl Pusher {
         let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
         let Options { decoded_bytes_max, lines_bytes_max } = self.options;
         let body = self.decoder.decode(coding, sent, decoded_bytes_max).map_err(Error::Body)?;
-        let mut mapping = self.mapper.begin(Context {
+        let mapping = self.mapper.begin(Context {
             options: &input.mapping,
             job: head.group.job(),
             group: head.group.labels(),
@@ -180,14 +202,14 @@ impl Pusher {
         });
         let encoder = &mut self.encoder;
         encoder.begin(buffer, lines_bytes_max, head.group.labels());
-        let mut sample_count = 0;
-        let outcome = exposition::read(body, format, input.endpoint.names, |sample| {
-            sample_count += 1;
-            match mapping.map(sample) {
-                Some(point) => encoder.push(&point).map_err(Stop::TooLong),
-                None => Ok(()),
-            }
-        });
+        let mut writer = Writer { mapping, encoder, sample_count: 0 };
+        // Two closures, so that each has one caller and is made one piece with it.
+        let names = input.endpoint.names;
+        let outcome = match Dialect::of(format) {
+            Some(dialect) => self.text.read(body, dialect, names, |sample| writer.write(sample)),
+            None => self.protobuf.read(body, names, |sample| writer.write(sample)),
+        };
+        let Writer { mapping, encoder, sample_count } = writer;
         // Taken out in either case: the lines of a refused push must not stay.
         let (lines, line_count) = encoder.finish();
         outcome.map_err(|stop| match stop {

@@ -9,6 +9,7 @@ mod name;
 mod native;
 mod number;
 pub mod protobuf;
+mod room;
 pub mod text;
 mod types;
 
@@ -31,9 +32,8 @@ pub fn read<E: From<Error>>(
     names: Names,
     each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    match format {
-        Format::Text => text::read(body, text::Dialect::Text, names, each),
-        Format::OpenMetrics => text::read(body, text::Dialect::OpenMetrics, names, each),
-        Format::Protobuf => protobuf::read(body, names, each),
+    match text::Dialect::of(format) {
+        Some(dialect) => text::read(body, dialect, names, each),
+        None => protobuf::read(body, names, each),
     }
 }

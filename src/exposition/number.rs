@@ -2,6 +2,7 @@
 
 use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::sample::Value;
+use crate::short::{SHORT_BYTES_MAX, ShortText};
 use std::ops::Range;
 
 /// Why a text is no number.
@@ -75,15 +76,107 @@ pub(super) fn plain(text: [u8; CHUNK_BYTES]) -> Option<Plain> {
 
 /// Zeros behind the point of the smallest number in plain notation, 0.0000001.
 const ZEROS_MAX: u32 = 6;
+/// Digits before the point of the largest number in plain notation, below 1e21.
+const PLAIN_DIGITS_MAX: usize = 21;
+
+/// A number with an exponent, and its canonical form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scientific {
+    pub(super) canonical: ShortText,
+    /// Bytes of the number.
+    pub(super) len: usize,
+}
+
+/// The number that `text` begins with as client libraries write large and small ones, before a
+/// blank or LF: `digit [ "." digits ] "e" ( "+" | "-" ) digit digit`. None where a closer look is
+/// needed: with a sign, with zeros at either end, with more than [`DIGITS_MAX`] digits, or where
+/// the canonical form has an exponent. For all others it has the same digits, and only the point
+/// moves.
+#[inline]
+pub(super) fn scientific(text: [u8; SHORT_BYTES_MAX]) -> Option<Scientific> {
+    let [first @ b'1'..=b'9', point, fraction @ ..] = &text else { return None };
+    let digits = Chunk::new(*fraction.first_chunk()?).within(b'0', b'9').bits();
+    let fraction_len = if *point == b'.' { digits.trailing_ones() as usize } else { 0 };
+    let exponent_start = if fraction_len == 0 { 1 } else { fraction_len + 2 };
+    let exponent = text.get(exponent_start..)?.first_chunk()?;
+    let [b'e' | b'E', sign, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\n' | b' ' | b'\t'] =
+        exponent
+    else {
+        return None;
+    };
+    let has_zeros = fraction_len > 0 && text.get(exponent_start - 1) == Some(&b'0');
+    if fraction_len >= DIGITS_MAX || has_zeros {
+        return None;
+    }
+    let power = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
+    let fraction = u128::from_le_bytes(*fraction.first_chunk()?);
+    let digits = Digits { first: *first, fraction, fraction_len };
+    let canonical = match sign {
+        b'+' if power < PLAIN_DIGITS_MAX => digits.with_point_behind(power),
+        b'-' if (1..=ZEROS_MAX as usize + 1).contains(&power) => digits.with_point_before(power),
+        _ => None,
+    };
+    Some(Scientific { canonical: canonical?, len: exponent_start + exponent.len() - 1 })
+}
+
+/// `digit "." digits`, and whatever stands behind them. Digits move in blocks: what a block holds
+/// beyond them becomes zeros.
+struct Digits {
+    first: u8,
+    fraction: u128,
+    fraction_len: usize,
+}
+
+impl Digits {
+    const ZEROS: u128 = u128::from_le_bytes([b'0'; CHUNK_BYTES]);
+    const POINT: u128 = b'.' as u128;
+
+    /// The digits behind the first one, and zeros.
+    #[inline(always)]
+    fn fraction(&self) -> u128 {
+        let beyond = u128::MAX << (8 * self.fraction_len);
+        self.fraction & !beyond | Digits::ZEROS & beyond
+    }
+
+    /// All digits, and zeros.
+    #[inline(always)]
+    fn all(&self) -> u128 {
+        self.fraction() << 8 | u128::from(self.first)
+    }
+
+    /// The number with the point behind `count` digits more than the first.
+    #[inline(always)]
+    fn with_point_behind(&self, count: usize) -> Option<ShortText> {
+        let mut block = [b'0'; SHORT_BYTES_MAX];
+        *block.first_chunk_mut()? = self.all().to_le_bytes();
+        if count >= self.fraction_len {
+            return Some(ShortText::of_block(block, count + 1));
+        }
+        let behind = self.fraction() >> (8 * count) << 8 | Digits::POINT;
+        *block.get_mut(1 + count..)?.first_chunk_mut()? = behind.to_le_bytes();
+        Some(ShortText::of_block(block, self.fraction_len + 2))
+    }
+
+    /// The number with the point `count` digits before the first.
+    #[inline(always)]
+    fn with_point_before(&self, count: usize) -> Option<ShortText> {
+        let mut block = [b'0'; SHORT_BYTES_MAX];
+        let zeros = Digits::ZEROS << 16 | Digits::POINT << 8 | u128::from(b'0');
+        *block.first_chunk_mut()? = zeros.to_le_bytes();
+        *block.get_mut(1 + count..)?.first_chunk_mut()? = self.all().to_le_bytes();
+        Some(ShortText::of_block(block, count + 2 + self.fraction_len))
+    }
+}
 
 /// Reads the value of a sample.
 #[inline]
-pub(super) fn value(text: &str) -> Result<Value<'_>, NumberError> {
+pub(super) fn value(text: &str) -> Result<Value, NumberError> {
     let Some(decimal) = Decimal::split(text.as_bytes()) else {
         return not_finite(text).map(Value::Number).ok_or(NumberError::Malformed);
     };
     match decimal.canonical().and_then(|place| text.get(place)) {
-        Some(canonical) => Ok(Value::Canonical(canonical)),
+        // OK because no more than so many digits, their sign, point and zeros are that short.
+        Some(canonical) => Ok(Value::Canonical(ShortText::new(canonical.as_bytes()))),
         None => double(text).map(Value::Number),
     }
 }
@@ -283,9 +376,61 @@ mod tests {
             ("1.00000000000000000000", "1"),
             ("0.500000000000000000000", "0.5"),
         ] {
-            assert_eq!(value(text), Ok(Value::Canonical(want)), "{text}");
+            let want_value = Value::Canonical(ShortText::new(want.as_bytes()));
+            assert_eq!(value(text), Ok(want_value), "{text}");
             // std prints the shortest digits in plain notation.
             assert_eq!(text.parse::<f64>().unwrap().to_string(), want);
+        }
+    }
+
+    fn block(text: &str) -> [u8; SHORT_BYTES_MAX] {
+        let mut block = [b'x'; SHORT_BYTES_MAX];
+        block[..text.len()].copy_from_slice(text.as_bytes());
+        block
+    }
+
+    #[test]
+    fn a_number_with_an_exponent_has_its_point_moved_or_is_looked_at_closer() {
+        const DIGITS: [&str; 6] =
+            ["1", "7.5", "1.25", "9.99999999999999", "1.02030405060708", "3.0000000001"];
+        for (digits, power) in DIGITS.iter().flat_map(|digits| (-12..30).map(move |p| (digits, p)))
+        {
+            for letter in ["e", "E"] {
+                let text = format!("{digits}{letter}{power:+03}");
+                let found = scientific(block(&format!("{text}\n")));
+                assert_eq!(found.is_some(), (-7..21).contains(&power), "{text}");
+                let Some(Scientific { canonical, len }) = found else { continue };
+                assert_eq!(len, text.len());
+                let canonical = std::str::from_utf8(canonical.as_bytes()).unwrap();
+                assert_eq!(canonical, text.parse::<f64>().unwrap().to_string());
+                assert_eq!(scientific(block(&format!("{text} 17"))), found);
+            }
+        }
+        for text in [
+            "1e5\n",
+            "1e+5\n",
+            "1e005\n",
+            "0e+05\n",
+            "0.5e+05\n",
+            "1.50e+05\n",
+            "1.e+05\n",
+            "10e+05\n",
+            "+1e+05\n",
+            "1.123456789012345e+05\n",
+            "1e+051\n",
+            "1e+05x",
+            "1e+0x\n",
+            "e+05\n",
+            "-1e+05\n",
+            "-e+05\n",
+            "1.2.3e+05\n",
+            "1.x5e+05\n",
+            "1e*05\n",
+            "--1e+05\n",
+            "1e-00\n",
+            "1e+05\r\n",
+        ] {
+            assert_eq!(scientific(block(text)), None, "{text:?}");
         }
     }
 

@@ -145,13 +145,18 @@ enum Suffix {
 impl Suffix {
     /// The family's name and the suffix, where `name` is named like a part.
     fn split(name: &str) -> Option<(&str, Suffix)> {
-        let (family, suffix) = name.rsplit_once('_')?;
+        // No other suffix ends in these, and most names do not.
+        if !matches!(name.as_bytes(), [.., b't' | b'm']) {
+            return None;
+        }
+        let suffix_start = name.bytes().rposition(|byte| byte == b'_')?;
+        let (family, suffix) = name.split_at_checked(suffix_start)?;
         let suffix = match suffix {
-            "bucket" => Suffix::Bucket,
-            "sum" => Suffix::Sum,
-            "count" => Suffix::Count,
-            "gsum" => Suffix::Gsum,
-            "gcount" => Suffix::Gcount,
+            "_bucket" => Suffix::Bucket,
+            "_sum" => Suffix::Sum,
+            "_count" => Suffix::Count,
+            "_gsum" => Suffix::Gsum,
+            "_gcount" => Suffix::Gcount,
             _ => return None,
         };
         Some((family, suffix))

@@ -16,7 +16,11 @@ pub(super) fn push_measurement(out: &mut Lines, name: &str) {
 /// `,`, space and one more byte are escaped.
 fn push_escaped(out: &mut Lines, text: &str, more: u8) {
     let bytes = text.as_bytes();
-    if !chunk::has(bytes, |chunk| chunk.equal(b',') | chunk.equal(b' ') | chunk.equal(more)) {
+    let unfit = |chunk: Chunk| chunk.equal(b',') | chunk.equal(b' ') | chunk.equal(more);
+    if out.extend_fit(bytes, unfit) {
+        return;
+    }
+    if !chunk::has(bytes, unfit) {
         return out.extend(bytes);
     }
     for byte in bytes {
@@ -42,8 +46,11 @@ fn specials(chunk: Chunk) -> Places {
 /// The value of a tag (SPEC 2.3): control characters become a space; a backslash before `,`, `=`,
 /// space, `"`, `\` or the end becomes `/`, since consumers would take it for an escape; then `,`,
 /// `=` and space are escaped.
-#[inline]
+#[inline(always)]
 pub(super) fn push_tag_value(out: &mut Lines, value: &str) {
+    if out.extend_fit(value.as_bytes(), specials) {
+        return;
+    }
     if chunk::has(value.as_bytes(), specials) {
         push_special_tag_value(out, value);
     } else {

@@ -44,8 +44,12 @@ impl GroupValues {
 pub(super) struct Head {
     /// The number of what it has in common with others; 0 for no head.
     number: u64,
+    /// Whose names it has.
+    family: u64,
     /// Where it begins.
     start: usize,
+    /// Bytes of the measurement.
+    measurement_len: usize,
     tags: Vec<Tag>,
     /// Bytes of measurement and tags.
     pub(super) series_len: usize,
@@ -53,13 +57,15 @@ pub(super) struct Head {
     field_len: usize,
 }
 
-/// A tag in a head.
+/// A tag in a head whose value may change.
 #[derive(Clone, Copy, Debug)]
 struct Tag {
-    /// Bytes between the value before and this one.
+    /// Bytes between what stands before, such a value or the measurement, and its value.
     gap: usize,
     /// Bytes of its value.
     value: usize,
+    /// It has that value as long as so many labels are kept.
+    unchanged_from: usize,
     source: Source,
 }
 
@@ -93,8 +99,7 @@ impl Head {
         if self.number == point.number() {
             self.push_changed(lines, point, values);
         } else {
-            self.push_new(lines, point, values);
-            self.number = point.number();
+            self.push_new(lines, *point, values);
         }
         self.start = start;
     }
@@ -102,13 +107,21 @@ impl Head {
     #[inline(always)]
     fn push_changed(&mut self, lines: &mut Lines, point: &Point<'_>, mut values: Values<'_>) {
         let start = lines.len();
+        let has_same_names = self.family == point.family();
+        let series_end = self.start + self.series_len;
         // Where the walk over the earlier head stands, and how far it is copied.
-        let (mut at, mut copied) = (self.start, self.start);
+        let (mut at, mut copied) = (self.start + self.measurement_len, self.start);
+        if !has_same_names {
+            copied = at;
+            self.push_measurement(lines, point.measurement(), point.family());
+        }
         for tag in &mut self.tags {
             at += tag.gap;
             let end = at + tag.value;
-            if let Some(value) = point.changed(tag.source) {
-                lines.repeat(copied, at);
+            if point.kept() < tag.unchanged_from
+                && let Some(value) = point.changed(tag.source)
+            {
+                lines.repeat(copied, at - copied);
                 copied = end;
                 let value_start = lines.len();
                 values.push(lines, value);
@@ -116,35 +129,60 @@ impl Head {
             }
             at = end;
         }
-        lines.repeat(copied, self.start + self.series_len + self.field_len);
-        self.series_len = lines.len() - start - self.field_len;
+        if has_same_names {
+            lines.repeat(copied, series_end + self.field_len - copied);
+            self.series_len = lines.len() - start - self.field_len;
+        } else {
+            lines.repeat(copied, series_end - copied);
+            self.push_field(lines, start, (point.field(), point.suffix()));
+        }
     }
 
     #[inline(never)]
-    fn push_new(&mut self, lines: &mut Lines, point: &Point<'_>, mut values: Values<'_>) {
+    fn push_new(&mut self, lines: &mut Lines, point: Point<'_>, mut values: Values<'_>) {
         let start = lines.len();
+        self.number = point.number();
+        self.push_measurement(lines, point.measurement(), point.family());
         self.tags.clear();
-        let mut gap_start = start;
-        push_measurement(lines, point.measurement());
+        let mut gap_start = lines.len();
         for tag in point.tags() {
             lines.push(b',');
             push_key(lines, tag.key);
             lines.push(b'=');
             let (gap, value_start) = (lines.len() - gap_start, lines.len());
             values.push(lines, tag.value);
-            gap_start = lines.len();
-            self.tags.push(Tag { gap, value: gap_start - value_start, source: tag.source });
+            let (value, source) = (lines.len() - value_start, tag.source);
+            // A tag of the URL never changes, and so is part of the next gap.
+            if source.unchanged_from() > 0 {
+                gap_start = lines.len();
+                self.tags.push(Tag { gap, value, unchanged_from: source.unchanged_from(), source });
+            }
         }
+        self.push_field(lines, start, (point.field(), point.suffix()));
+    }
+
+    /// Begins a head of that family.
+    #[inline(never)]
+    fn push_measurement(&mut self, lines: &mut Lines, measurement: &str, family: u64) {
+        let start = lines.len();
+        push_measurement(lines, measurement);
+        self.measurement_len = lines.len() - start;
+        self.family = family;
+    }
+
+    /// Ends a head that began at `start` with a field and its suffix.
+    #[inline(never)]
+    fn push_field(&mut self, lines: &mut Lines, start: usize, field: (&str, &str)) {
         self.series_len = lines.len() - start;
         lines.push(b' ');
-        push_field_key(lines, point);
+        push_field_key(lines, field);
         self.field_len = lines.len() - start - self.series_len;
     }
 }
 
-/// `field "="`
-pub(super) fn push_field_key(lines: &mut Lines, point: &Point<'_>) {
-    push_key(lines, point.field());
-    lines.extend(point.suffix().as_bytes());
+/// `field suffix "="`
+pub(super) fn push_field_key(lines: &mut Lines, (field, suffix): (&str, &str)) {
+    push_key(lines, field);
+    lines.extend(suffix.as_bytes());
     lines.push(b'=');
 }

@@ -4,10 +4,15 @@
 //! So a piece is copied in blocks of fixed size, which are single instructions: what a block holds
 //! beyond the piece lands in room that the next piece overwrites.
 
+use crate::chunk::{self, CHUNK_BYTES, Chunk, Places};
+use crate::short::{SHORT_BYTES_MAX, ShortText};
+
 /// Bytes in a block.
-const BLOCK: usize = 32;
+const BLOCK: usize = SHORT_BYTES_MAX;
+/// Bytes in a block of what is repeated, which is longer than a piece as a rule.
+const REPEATED_BLOCK: usize = 128;
 /// What the room grows by at least, in bytes.
-const GROWTH_MIN: usize = 1024;
+const GROWTH_MIN: usize = 4096;
 
 /// Lines, and room behind them.
 #[derive(Debug, Default)]
@@ -15,29 +20,6 @@ pub(super) struct Lines {
     /// The lines, and whatever is behind them.
     bytes: Vec<u8>,
     len: usize,
-}
-
-/// A text of at most 32 bytes that is written again and again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ShortText {
-    block: [u8; BLOCK],
-    len: usize,
-}
-
-impl ShortText {
-    /// A copy of `text`, which is not longer than it may be.
-    pub(super) fn new(text: &[u8]) -> ShortText {
-        let mut short = ShortText { block: [0; BLOCK], len: text.len().min(BLOCK) };
-        for (place, byte) in short.block.iter_mut().zip(text) {
-            *place = *byte;
-        }
-        short
-    }
-
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
 
 impl Lines {
@@ -104,26 +86,43 @@ impl Lines {
     /// Appends a short text.
     #[inline(always)]
     pub(super) fn extend_short(&mut self, text: &ShortText) {
-        if let Some(place) = self.room(BLOCK).first_chunk_mut() {
-            *place = text.block;
-            self.len += text.len;
-        }
+        let Some(place) = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) else {
+            return self.extend(text.as_bytes());
+        };
+        *place = *text.block();
+        self.len += text.len();
     }
 
-    /// Appends again what stands from `start` up to `end`.
+    /// Appends again the `len` bytes from `start` on.
     #[inline(always)]
-    pub(super) fn repeat(&mut self, start: usize, end: usize) {
-        let len = end.min(self.len).saturating_sub(start);
-        self.room(len + BLOCK);
-        for offset in (0..len).step_by(BLOCK) {
-            let from = self.bytes.get(start + offset..).and_then(<[u8]>::first_chunk).copied();
-            let place = self.bytes.get_mut(self.len + offset..).and_then(<[u8]>::first_chunk_mut);
-            if let (Some(block), Some(place)) = (from, place) {
-                let _: &mut [u8; BLOCK] = place;
-                *place = block;
+    pub(super) fn repeat(&mut self, start: usize, len: usize) {
+        if self.bytes.len() < self.len + len + REPEATED_BLOCK {
+            self.grow(len + REPEATED_BLOCK);
+        }
+        // OK because what is repeated stands before the room, which takes all blocks.
+        if len <= REPEATED_BLOCK / 2 {
+            self.bytes.copy_within(start..start + REPEATED_BLOCK / 2, self.len);
+        } else {
+            let mut copied = 0;
+            while copied < len {
+                let from = start + copied..start + copied + REPEATED_BLOCK;
+                self.bytes.copy_within(from, self.len + copied);
+                copied += REPEATED_BLOCK;
             }
         }
         self.len += len;
+    }
+
+    /// Appends a piece of 4 to 32 bytes if no byte of it is unfit; false, and nothing is appended,
+    /// for any other. Both ends are looked at and copied while they are in registers.
+    #[inline(always)]
+    pub(super) fn extend_fit(&mut self, piece: &[u8], unfit: impl Fn(Chunk) -> Places) -> bool {
+        let room = self.room(BLOCK);
+        let is_copied = copy_fit_ends::<16>(room, piece, &unfit)
+            || copy_fit_ends::<8>(room, piece, &unfit)
+            || copy_fit_ends::<4>(room, piece, &unfit);
+        self.len += if is_copied { piece.len() } else { 0 };
+        is_copied
     }
 
     /// The room behind the lines, at least `len` bytes.
@@ -137,8 +136,8 @@ impl Lines {
 
     #[cold]
     fn grow(&mut self, len: usize) {
-        let growth = len.max(self.bytes.len() / 4).max(GROWTH_MIN);
-        self.bytes.resize(self.bytes.len() + growth, 0);
+        // A vector that grows takes more memory than it is asked for, so that it seldom moves.
+        self.bytes.resize(self.bytes.len() + len.max(GROWTH_MIN), 0);
     }
 }
 
@@ -158,6 +157,23 @@ fn copy_ends<const N: usize>(room: &mut [u8], piece: &[u8]) -> bool {
     true
 }
 
+/// The same where no byte is unfit.
+#[inline(always)]
+fn copy_fit_ends<const N: usize>(
+    room: &mut [u8],
+    piece: &[u8],
+    unfit: &impl Fn(Chunk) -> Places,
+) -> bool {
+    let (Some(first), Some(last)) = (piece.first_chunk::<N>(), piece.last_chunk::<N>()) else {
+        return false;
+    };
+    let is_unfit = match N {
+        CHUNK_BYTES => chunk::has(first, unfit) || chunk::has(last, unfit),
+        _ => chunk::has(piece, unfit),
+    };
+    piece.len() <= 2 * N && !is_unfit && copy_ends::<N>(room, piece)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +189,7 @@ mod tests {
                     lines.extend(piece);
                     want.extend_from_slice(piece);
                 }
-                lines.repeat(first / 2, first + second / 2);
+                lines.repeat(first / 2, first + second / 2 - first / 2);
                 want.extend_from_within(first / 2..first + second / 2);
                 lines.push(b'!');
                 want.push(b'!');

@@ -18,9 +18,10 @@ mod number;
 
 use crate::mapping::{KINDS, Point};
 use crate::sample::{Label, Part, Value};
+use crate::short::ShortText;
 use bounds::Bounds;
 use head::{GroupValues, Head, Values};
-use lines::{Lines, ShortText};
+use lines::Lines;
 use std::fmt;
 
 /// The lines of one push would take more than they may.
@@ -89,31 +90,17 @@ impl Encoder {
     #[inline(always)]
     pub fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
         let start = self.lines.len();
-        let open = self.open.take().filter(|open| open.may_take(point));
-        let is_joined = match open {
-            Some(open) if point.has_tags_of_last => {
-                // The head of this kind is that of an earlier point from here on.
-                self.heads[point.kind()].forget();
-                self.reopen(open, point);
-                true
-            }
-            Some(open) => {
-                self.push_head(point);
-                self.join(open, start, point)
-            }
-            None => {
-                self.push_head(point);
-                false
-            }
-        };
+        let may_share = matches!(point.part, Part::Sum | Part::Count);
+        let is_joined = may_share && self.joins(start, *point);
+        if !may_share {
+            self.push_head(point);
+        }
         match point.value {
-            Value::Canonical(text) => self.lines.extend(text.as_bytes()),
-            Value::Number(number) => number::push_value(&mut self.lines, number),
+            Value::Canonical(text) => self.lines.extend_short(text),
+            Value::Number(number) => number::push_value(&mut self.lines, *number),
         }
-        if !is_joined {
-            self.line_count += 1;
-            self.open = self.open_line(start, point);
-        }
+        self.line_count += u32::from(!is_joined);
+        self.open = (may_share && !is_joined).then(|| self.open_line(start, *point));
         self.push_time(point.timestamp_ns);
         if self.lines.len() > self.bytes_max {
             return Err(TooLong { bytes_max: self.bytes_max });
@@ -133,28 +120,37 @@ impl Encoder {
     }
 
     /// The line that begins at `start` and ends here, where its timestamp will be.
-    #[inline(always)]
-    fn open_line(&self, start: usize, point: &Point<'_>) -> Option<OpenLine> {
-        matches!(point.part, Part::Sum | Part::Count).then(|| OpenLine {
+    #[inline(never)]
+    fn open_line(&self, start: usize, point: Point<'_>) -> OpenLine {
+        OpenLine {
             start,
             series_len: self.heads[point.kind()].series_len,
             field_end: self.lines.len(),
             family: point.family(),
             part: point.part,
             timestamp_ns: point.timestamp_ns,
-        })
+        }
     }
 
-    /// Joins a point to the open line if the head that was written for it, at `start`, has the
-    /// series of that line.
-    fn join(&mut self, open: OpenLine, start: usize, point: &Point<'_>) -> bool {
-        let head = &mut self.heads[point.kind()];
-        let series = self.lines.between(start, start + head.series_len);
-        if series != self.lines.between(open.start, open.start + open.series_len) {
+    /// Joins a sum or a count to the open line if it is the other one of the same series and time;
+    /// false, and a head of its own is written at `start`, if it is not.
+    #[inline(never)]
+    fn joins(&mut self, start: usize, point: Point<'_>) -> bool {
+        let Some(open) = self.open.take().filter(|open| open.may_take(&point)) else {
+            self.push_head(&point);
             return false;
+        };
+        if !point.has_tags_of_last {
+            self.push_head(&point);
+            let series_end = start + self.heads[point.kind()].series_len;
+            let series = self.lines.between(start, series_end);
+            if series != self.lines.between(open.start, open.start + open.series_len) {
+                return false;
+            }
         }
-        head.forget();
-        self.reopen(open, point);
+        // The head of this point is not among the lines: none may be copied from it.
+        self.heads[point.kind()].forget();
+        self.reopen(open, &point);
         true
     }
 
@@ -162,7 +158,7 @@ impl Encoder {
     fn reopen(&mut self, open: OpenLine, point: &Point<'_>) {
         self.lines.truncate(open.field_end);
         self.lines.push(b',');
-        head::push_field_key(&mut self.lines, point);
+        head::push_field_key(&mut self.lines, (point.field(), point.suffix()));
     }
 
     /// `blank timestamp LF`

@@ -5,6 +5,8 @@
 //! this file names it. What differs is where plain notation ends and how an exponent looks.
 
 use super::lines::Lines;
+use crate::chunk;
+use crate::short::ShortText;
 use std::ops::RangeInclusive;
 
 /// The powers of ten of the first digit that field values write plainly: from 1e-7 up to below
@@ -27,7 +29,13 @@ pub(super) fn push_value(out: &mut Lines, number: f64) {
     {
         return push_integer(out, whole);
     }
-    let shortest = Shortest::of(number);
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(number);
+    if !chunk::has(text.as_bytes(), |chunk| chunk.equal(b'e')) {
+        // Plain notation is canonical, but for what zmij puts behind whole numbers.
+        return out.extend(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    }
+    let shortest = Shortest::of(text);
     if shortest.is_negative {
         out.push(b'-');
     }
@@ -46,7 +54,7 @@ pub(super) fn push_bound(out: &mut Lines, number: f64) {
         out.extend(if number > 0.0 { b"+Inf" } else { b"-Inf" });
         return;
     }
-    let shortest = Shortest::of(number);
+    let shortest = Shortest::of(zmij::Buffer::new().format_finite(number));
     if shortest.is_negative {
         out.push(b'-');
     }
@@ -63,28 +71,53 @@ pub(super) fn push_bound(out: &mut Lines, number: f64) {
 }
 
 /// Appends an integer in decimal.
+#[inline]
 pub(super) fn push_integer(out: &mut Lines, integer: i64) {
-    let mut text = [b'0'; 20];
-    let mut at = text.len();
-    let mut rest = integer.unsigned_abs();
-    loop {
-        at -= 1;
-        if let Some(digit) = text.get_mut(at) {
-            *digit = digit_of(rest % 10);
-        }
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     if integer < 0 {
         out.push(b'-');
     }
-    out.extend(text.get(at..).unwrap_or_default());
+    let magnitude = integer.unsigned_abs();
+    let (upper, lower) = (magnitude / SIXTEEN_DIGITS, digits(magnitude % SIXTEEN_DIGITS));
+    if upper > 0 {
+        push_without_zeros(out, digits(upper));
+        out.extend_short(&ShortText::of_half(lower, lower.len()));
+    } else {
+        push_without_zeros(out, lower);
+    }
 }
 
-fn digit_of(number: u64) -> u8 {
-    b'0' + u8::try_from(number).unwrap_or_default()
+const EIGHT_DIGITS: u64 = 100_000_000;
+const SIXTEEN_DIGITS: u64 = EIGHT_DIGITS * EIGHT_DIGITS;
+
+/// The decimal digits of a number below 10^16, with zeros before them.
+#[inline]
+fn digits(number: u64) -> [u8; 16] {
+    let (upper, lower) = (eight_digits(number / EIGHT_DIGITS), eight_digits(number % EIGHT_DIGITS));
+    (u128::from(lower) << 64 | u128::from(upper)).to_le_bytes()
+}
+
+/// The decimal digits of a number below 10^8, the first in the lowest byte. The number is halved
+/// into groups of four, two and one digits, and each step halves all groups at once; a quotient is
+/// a product with the scaled reciprocal, which is exact for numbers that small.
+#[inline]
+fn eight_digits(number: u64) -> u64 {
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | ((twos - tens * 10) << 8);
+    ones | u64::from_le_bytes([b'0'; 8])
+}
+
+/// Appends digits without the zeros before them; zero is one digit.
+#[inline]
+fn push_without_zeros(out: &mut Lines, digits: [u8; 16]) {
+    let digits = u128::from_le_bytes(digits);
+    // The last digit stays, whatever it is.
+    let nonzeros = digits & u128::from_le_bytes([0x0f; 16]) | 1 << 120;
+    let zeros = nonzeros.trailing_zeros() / 8;
+    let text = (digits >> (8 * zeros)).to_le_bytes();
+    out.extend_short(&ShortText::of_half(text, text.len() - zeros as usize));
 }
 
 /// The shortest digits of a double: `d.ddd` times ten to the `power`.
@@ -96,10 +129,9 @@ struct Shortest {
 }
 
 impl Shortest {
-    /// Takes zmij's text apart, in whichever notation it came.
-    fn of(number: f64) -> Shortest {
-        let mut buffer = zmij::Buffer::new();
-        let text = buffer.format_finite(number).as_bytes();
+    /// Takes the text of zmij apart, in whichever notation it came.
+    fn of(text: &str) -> Shortest {
+        let text = text.as_bytes();
         let is_negative = text.first() == Some(&b'-');
         let mut shortest = Shortest { digits: [0; 32], len: 0, power: -1, is_negative };
         let mut is_fraction = false;
@@ -245,6 +277,20 @@ mod tests {
             (f64::NEG_INFINITY, "-Inf"),
         ] {
             assert_eq!(bound(number), want);
+        }
+    }
+
+    #[test]
+    fn integers_have_the_digits_that_std_finds() {
+        let mut random = Random::new(7);
+        let edges = (0..19).flat_map(|power| [10_i64.pow(power) - 1, 10_i64.pow(power)]);
+        let any = (0..200_000).map(|_| (random.next() >> random.below(64)).cast_signed());
+        for integer in edges.chain(any).chain([i64::MAX, i64::MIN]) {
+            let mut out = Lines::default();
+            push_integer(&mut out, integer);
+            push_integer(&mut out, integer.wrapping_neg());
+            let text = String::from_utf8(out.into_bytes()).unwrap();
+            assert_eq!(text, format!("{integer}{}", integer.wrapping_neg()));
         }
     }
 

@@ -4,7 +4,7 @@ use super::Context;
 use super::names::{FamilyNames, clean};
 use super::selection::select;
 use crate::chunk::is_same;
-use crate::sample::{Label, Part, Sample};
+use crate::sample::{Label, Part};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -27,6 +27,24 @@ pub enum Source {
     Bound,
     /// The tag of that index of `TagRules::add`.
     Added(usize),
+}
+
+impl Source {
+    /// A tag from there is unchanged where at least so many of the first labels are.
+    pub fn unchanged_from(self) -> usize {
+        match self {
+            Source::Group(_) | Source::Added(_) => 0,
+            Source::Label(index) => index + 1,
+            Source::Bound => usize::MAX,
+        }
+    }
+}
+
+/// What of a sample decides how its tags are arranged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'s> {
+    pub(super) part: Part,
+    pub(super) labels: &'s [Label<'s>],
 }
 
 /// The tags of samples of one kind, and what they were arranged for: samples of a family stand
@@ -58,21 +76,49 @@ impl Arrangement {
         self.family != 0
     }
 
-    /// Whether it is right for a sample of this kind, of which `kept` labels are those of the last
-    /// one. A label without a value is no tag: with one, nothing is.
+    /// Whether it has the labels of a sample of this kind, of which `kept` are those of the last
+    /// one. A label without a value is no tag: with one, nothing has them.
     #[inline(always)]
-    pub(super) fn holds(&self, family: u64, labels: &[Label<'_>], kept: usize) -> bool {
+    pub(super) fn holds(&self, labels: &[Label<'_>], kept: usize) -> bool {
         let mut start = match kept {
             0 => 0,
             count => self.ends.get(count - 1).copied().unwrap_or_default(),
         };
-        self.family == family
+        self.is_lasting()
             && self.ends.len() == labels.len()
             && self.ends.iter().zip(labels).skip(kept).all(|(end, label)| {
                 let name = self.label_names.get(start..*end);
                 start = *end;
                 name.is_some_and(|name| is_same(name, &label.name)) && !label.value.is_empty()
             })
+    }
+
+    /// Takes it over for a family, and tells whether it is right for that one too: keys that were
+    /// changed may have been changed for the field of the family before, and none of those that
+    /// stayed may be the field now.
+    pub(super) fn take_over(
+        &mut self,
+        names: &FamilyNames,
+        context: &Context<'_>,
+        subject: Subject<'_>,
+    ) -> bool {
+        if self.family == names.number {
+            return true;
+        }
+        let (group, Subject { part, labels }) = (context.group, subject);
+        let suffix = suffix(part);
+        let is_free = |entry: &Entry| {
+            let key = match entry.source {
+                Source::Group(index) => group.get(index).map(|label| &*label.name),
+                Source::Label(index) => labels.get(index).map(|label| &*label.name),
+                Source::Bound => bound_key(part),
+                Source::Added(index) => context.options.tags.add.get(index).map(|tag| &*tag.name),
+            };
+            key.is_some_and(|key| !names.is_field(key, suffix))
+        };
+        let is_right = self.renamed.is_empty() && self.order.iter().all(is_free);
+        self.family = names.number;
+        is_right
     }
 
     fn note(&mut self, family: u64, labels: &[Label<'_>]) {
@@ -93,16 +139,16 @@ impl Arrangement {
         number: u64,
         names: &FamilyNames,
         context: &Context<'_>,
-        sample: &Sample<'_>,
+        subject: Subject<'_>,
     ) {
-        let (group, labels, part) = (context.group, sample.labels, sample.part);
+        let (group, Subject { part, labels }) = (context.group, subject);
         let (bound, suffix) = (bound_key(part), suffix(part));
         self.number = number;
         self.note(names.number, labels);
         self.order.clear();
         self.renamed.clear();
         if !context.options.tags.is_empty() {
-            return self.arrange_by_rules(names, context, sample);
+            return self.arrange_by_rules(names, context, subject);
         }
         self.sorted.clear();
         self.sorted.extend(0..labels.len());
@@ -137,7 +183,7 @@ impl Arrangement {
             }
         }
         if must_rename {
-            self.rename(names, context, sample);
+            self.rename(names, context, subject);
         }
     }
 
@@ -146,26 +192,26 @@ impl Arrangement {
         &mut self,
         names: &FamilyNames,
         context: &Context<'_>,
-        sample: &Sample<'_>,
+        subject: Subject<'_>,
     ) {
-        for tag in select(context, sample) {
+        for tag in select(context, subject) {
             let renamed = tag.is_renamed.then_some(self.renamed.len());
             if tag.is_renamed {
                 self.renamed.push(tag.key.to_owned());
             }
             self.order.push(Entry { source: tag.source, renamed });
         }
-        self.rename(names, context, sample);
+        self.rename(names, context, subject);
     }
 
     /// Gives every tag a clean key of its own: `_` is appended to a key that is reserved, that is
     /// the line's field, or that another tag has, again while it still clashes. Keys that are clean
     /// and free stay as they are.
-    fn rename(&mut self, names: &FamilyNames, context: &Context<'_>, sample: &Sample<'_>) {
-        let (bound, suffix) = (bound_key(sample.part), suffix(sample.part));
+    fn rename(&mut self, names: &FamilyNames, context: &Context<'_>, subject: Subject<'_>) {
+        let (bound, suffix) = (bound_key(subject.part), suffix(subject.part));
         let name_of = |source: Source| match source {
             Source::Group(index) => context.group.get(index).map_or("", |label| &label.name),
-            Source::Label(index) => sample.labels.get(index).map_or("", |label| &label.name),
+            Source::Label(index) => subject.labels.get(index).map_or("", |label| &label.name),
             Source::Bound => bound.unwrap_or_default(),
             Source::Added(index) => {
                 context.options.tags.add.get(index).map_or("", |label| &label.name)

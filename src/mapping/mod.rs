@@ -16,7 +16,7 @@ mod selection;
 
 use crate::sample::{Label, Part, Sample, Value};
 pub use arrangement::Source;
-use arrangement::{Arrangement, bound_key, suffix};
+use arrangement::{Arrangement, Subject, bound_key, suffix};
 use names::FamilyNames;
 pub use pattern::Pattern;
 pub use rules::{Filter, MeasurementRule, TagRules};
@@ -104,7 +104,7 @@ pub struct Point<'m> {
     /// All its tags are those of the point before it, and so is the family.
     pub has_tags_of_last: bool,
     /// The value, finite.
-    pub value: Value<'m>,
+    pub value: &'m Value,
     /// Nanoseconds since the Unix epoch.
     pub timestamp_ns: i64,
 }
@@ -164,6 +164,15 @@ struct Run {
     is_plain: bool,
 }
 
+impl Options {
+    /// Both names are cut from the metric's, and nothing else has a say in them.
+    fn cuts_only(&self) -> bool {
+        matches!(self.measurement, Measurement::Cut | Measurement::CutAndKeep)
+            && self.measurement_rules.is_empty()
+            && self.measurement_prefix.is_empty()
+    }
+}
+
 impl Mapper {
     /// Begins a push.
     pub fn begin<'p>(&'p mut self, context: Context<'p>) -> Mapping<'p> {
@@ -188,19 +197,20 @@ impl Mapper {
 impl Mapping<'_> {
     /// The point of a sample; none where line protocol cannot say it, which is counted.
     #[inline(always)]
-    pub fn map<'m>(&'m mut self, sample: &Sample<'m>) -> Option<Point<'m>> {
+    pub fn map<'m>(&'m mut self, sample: &'m Sample<'m>) -> Option<Point<'m>> {
         if let Some(reason) = self.reason_to_skip(sample) {
             *reason += 1;
             let over = self.run.take();
             self.mapper.note_kept(over, sample.kept);
             return None;
         }
-        let (run, kept, has_tags_of_last) = match &mut self.run {
+        let (kind, kept, has_tags_of_last) = match &mut self.run {
             Some(run) if sample.is_alike && has_values(sample) => {
                 run.kept = run.kept.min(sample.kept);
-                (*run, sample.kept, run.is_plain && sample.kept == run.label_count)
+                (run.kind, sample.kept, run.is_plain && sample.kept == run.label_count)
             }
-            _ => self.begin_run(sample)?,
+            // By parts, so that a sample that needs none stays in registers.
+            _ => self.begin_run(sample.family, sample.part, sample.labels, sample.kept)?,
         };
         let timestamp_ns = match (self.context.options.timestamps, sample.timestamp_ns) {
             (Timestamps::Honor, Some(own)) if own > 0 => own,
@@ -209,13 +219,13 @@ impl Mapping<'_> {
         let Mapper { names, arrangements, .. } = &*self.mapper;
         Some(Point {
             names,
-            arrangement: &arrangements[run.kind],
+            arrangement: &arrangements[kind],
             context: &self.context,
             labels: sample.labels,
             kept,
             part: sample.part,
             has_tags_of_last,
-            value: sample.value,
+            value: &sample.value,
             timestamp_ns,
         })
     }
@@ -235,32 +245,41 @@ impl Mapping<'_> {
         Some(if is_kept { reason } else { &mut skipped.filtered })
     }
 
-    /// Begins a run with a sample: the run, how many labels are those of the last sample of this
+    /// Begins a run with a sample: its kind, how many labels are those of the last sample of this
     /// kind, and whether all tags are those of the last point. None where the sample is filtered
     /// out, which is counted: then there is no run, and the next sample is asked about again.
     #[inline(never)]
-    fn begin_run(&mut self, sample: &Sample<'_>) -> Option<(Run, usize, bool)> {
-        let (kind, labels) = (kind(sample.part), sample.labels);
+    fn begin_run(
+        &mut self,
+        family: &str,
+        part: Part,
+        labels: &[Label<'_>],
+        kept_of_last: usize,
+    ) -> Option<(usize, usize, bool)> {
+        let kind = kind(part);
         let last = self.run.take();
-        self.mapper.note_kept(last, sample.kept);
+        self.mapper.note_kept(last, kept_of_last);
         let Mapper { names, arrangements, kept, last_number } = &mut *self.mapper;
-        names.set(sample.family, &self.context);
+        names.set(family, &self.context);
         if !names.is_kept {
             self.skipped.filtered += 1;
             return None;
         }
         let kept = std::mem::replace(&mut kept[kind], usize::MAX);
         let arrangement = &mut arrangements[kind];
-        if !arrangement.holds(names.number, labels, kept) {
+        let subject = Subject { part, labels };
+        let is_known =
+            arrangement.holds(labels, kept) && arrangement.take_over(names, &self.context, subject);
+        if !is_known {
             *last_number += 1;
-            arrangement.arrange(*last_number, names, &self.context, sample);
+            arrangement.arrange(*last_number, names, &self.context, subject);
         }
         let run = Run {
             kind,
             family: names.number,
             kept: usize::MAX,
             label_count: labels.len(),
-            is_plain: bound_key(sample.part).is_none() && arrangement.renamed.is_empty(),
+            is_plain: bound_key(part).is_none() && arrangement.renamed.is_empty(),
         };
         if arrangement.is_lasting() {
             self.run = Some(run);
@@ -269,10 +288,10 @@ impl Mapping<'_> {
             run.is_plain
                 && last.is_plain
                 && last.family == run.family
-                && last.label_count == sample.kept
-                && run.label_count == sample.kept
+                && last.label_count == kept_of_last
+                && run.label_count == kept_of_last
         });
-        Some((run, kept, has_tags_of_last))
+        Some((kind, kept, has_tags_of_last))
     }
 }
 
@@ -321,10 +340,10 @@ impl<'m> Point<'m> {
         kind(self.part)
     }
 
-    /// Points of one kind with one number have the same measurement and field, and the same keys of
-    /// tags from the same sources: what was worked out for one holds for the next, but for the
-    /// values that [`changed`](Point::changed) tells. Never 0, and never used again by the same
-    /// mapper.
+    /// Points of one kind with one number have the same keys of tags from the same sources: what
+    /// was worked out for one holds for the next, but for the values that
+    /// [`changed`](Point::changed) tells, and for the names of another [`family`](Point::family).
+    /// Never 0, and never used again by the same mapper.
     #[inline(always)]
     pub fn number(&self) -> u64 {
         self.arrangement.number
@@ -353,6 +372,12 @@ impl<'m> Point<'m> {
             };
             Some(Tag { key, value, source })
         })
+    }
+
+    /// So many of the first labels are those of the last point of the same kind and number.
+    #[inline(always)]
+    pub fn kept(&self) -> usize {
+        self.kept
     }
 
     /// The value of the tag from that source, where it may differ from that of the last point of

@@ -7,8 +7,9 @@
 //! which takes the body's away. An added tag comes last.
 
 use super::Context;
+use super::arrangement::Subject;
 use super::arrangement::{Source, bound_key};
-use crate::sample::{Label, Sample};
+use crate::sample::Label;
 
 /// A tag that a line has.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,8 @@ struct Candidate<'a> {
 }
 
 /// The tags of a line, sorted by key, no key twice.
-pub(super) fn select<'a>(context: &Context<'a>, sample: &Sample<'a>) -> Vec<Selected<'a>> {
-    let mut candidates = candidates(context, sample);
+pub(super) fn select<'a>(context: &Context<'a>, subject: Subject<'a>) -> Vec<Selected<'a>> {
+    let mut candidates = candidates(context, subject);
     candidates.sort_unstable_by_key(|candidate| {
         let Candidate { tag, rank, is_empty, old_name } = *candidate;
         (tag.key, rank, is_empty, tag.is_renamed, old_name)
@@ -48,7 +49,7 @@ pub(super) fn select<'a>(context: &Context<'a>, sample: &Sample<'a>) -> Vec<Sele
     of_one_key.filter_map(winner).map(|winner| winner.tag).collect()
 }
 
-fn candidates<'a>(context: &Context<'a>, sample: &Sample<'a>) -> Vec<Candidate<'a>> {
+fn candidates<'a>(context: &Context<'a>, subject: Subject<'a>) -> Vec<Candidate<'a>> {
     let rules = &context.options.tags;
     let of = |label: &'a Label<'_>, rank, source| {
         let key = rules.name(&label.name)?;
@@ -59,11 +60,11 @@ fn candidates<'a>(context: &Context<'a>, sample: &Sample<'a>) -> Vec<Candidate<'
         let tag = Selected { key, source, is_renamed: false };
         Candidate { tag, rank, is_empty: false, old_name: key }
     };
-    let bound = bound_key(sample.part);
+    let bound = bound_key(subject.part);
     let group = context.group.iter().enumerate();
     let group = group.filter_map(|(at, label)| of(label, Rank::Group, Source::Group(at)));
     // The body's label of that name is the text of the bound.
-    let labels = sample.labels.iter().enumerate();
+    let labels = subject.labels.iter().enumerate();
     let labels = labels
         .filter(|(_, label)| bound != Some(&*label.name))
         .filter_map(|(at, label)| of(label, Rank::Label, Source::Label(at)));

@@ -114,7 +114,7 @@ fn workers_that_all_wait_for_a_stalled_consumer_are_alive() {
         .map(|_| thread::spawn(move || push(address, "/metrics/job/x", "a_b 1\n").status))
         .collect();
     let mut client = Client::connect(address);
-    while !client.ask("GET", "/metrics", &[], b"").text().contains("\npushline_queue_batches 3\n") {
+    while !client.ask("GET", "/metrics", &[], b"").text().contains("\npushline_queue_batches 6\n") {
         supervisor.receive();
     }
     // Ten signs of life take five times what a worker may be at one request.

@@ -296,7 +296,7 @@ fn the_figures_of_the_process_are_those_of_the_system() {
     assert!(figures["process_resident_memory_bytes"] > 1e6);
     assert!(figures["process_cpu_seconds_total"] >= 0.0);
     assert!(figures["process_max_fds"] >= figures["process_open_fds"]);
-    assert_eq!((figures["pushline_workers"], figures["pushline_workers_busy"]), (4.0, 1.0));
+    assert_eq!((figures["pushline_workers"], figures["pushline_workers_busy"]), (3.0, 1.0));
     assert_eq!(figures["pushline_connections_open"], 1.0);
 }
 

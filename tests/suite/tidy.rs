@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in tiers; a room may import only rooms of tiers before its own.
 const TIERS: [&[&str]; 12] = [
-    &["limits", "chunk", "json", "live", "system", "alone"],
-    &["sample", "telemetry", "log", "random", "pulse"],
+    &["limits", "chunk", "json", "live", "system", "alone", "short"],
+    &["sample", "cycle", "telemetry", "log", "random", "pulse"],
     &["exposition", "mapping", "route", "body"],
     &["line"],
     &["push"],

@@ -3,17 +3,19 @@
 //!
 //! Fields are read one by one over sub-slices that bound each nested message; no message is built.
 //! As fields may come in any order, a family is walked twice (name and type, then its metrics), and
-//! a metric twice (labels and time, then its value).
+//! the value of a metric is read when its labels and its time are known. Labels that are, byte by
+//! byte, those of the metric before are not read again.
 
 mod histogram;
+mod labels;
 mod wire;
 
 use super::error::{Error, ErrorKind};
 use super::name;
 use super::native::Native;
-use crate::sample::{Label, Names, Part, Sample, Value};
+use crate::sample::{Names, Part, Sample, Value};
 use histogram::{HistogramHead, bucket};
-use std::borrow::Cow;
+use labels::{Labels, Likeness};
 use std::mem::Discriminant;
 use wire::{Field, Fields, Message};
 
@@ -25,16 +27,39 @@ use wire::{Field, Fields, Message};
 pub fn read<E: From<Error>>(
     body: &[u8],
     names: Names,
-    mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut messages = Fields::new(Message { bytes: body, start: 0 });
-    let mut scratch = Scratch::default();
-    while !messages.is_at_end() {
-        let message = messages.length_delimited()?;
-        let family = Family::read(message, names)?;
-        family.samples(&mut scratch, &mut each)?;
+    Room::default().read(body, names, each)
+}
+
+/// The memory of a reader, which serves one body after the other.
+#[derive(Debug, Default)]
+pub struct Room(Labels<'static>);
+
+impl Room {
+    /// As [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    #[inline(always)]
+    pub fn read<E: From<Error>>(
+        &mut self,
+        body: &[u8],
+        names: Names,
+        mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut messages = Fields::new(Message { bytes: body, start: 0 });
+        let labels = std::mem::take(&mut self.0).emptied();
+        let native = Native::default();
+        let mut scratch = Scratch { labels, kept: 0, last_part: None, native };
+        while !messages.is_at_end() {
+            let message = messages.length_delimited()?;
+            let family = Family::read(message, names)?;
+            family.samples(&mut scratch, &mut each)?;
+        }
+        self.0 = scratch.labels.emptied();
+        Ok(())
     }
-    Ok(())
 }
 
 /// `MetricType`
@@ -80,9 +105,11 @@ struct Family<'b> {
     names: Names,
 }
 
-/// What a metric says besides its value.
-struct Head {
+/// What a metric says besides its value, and where its value stands.
+struct Head<'b> {
     timestamp_ns: Option<i64>,
+    /// Its value, where it comes in one piece.
+    value: Option<Message<'b>>,
     /// How many of its first labels are those of the metric before.
     kept: usize,
     /// All its labels have the names of those.
@@ -90,14 +117,21 @@ struct Head {
 }
 
 /// What is used again for each metric.
-#[derive(Default)]
 struct Scratch<'b> {
-    labels: Vec<Label<'b>>,
+    labels: Labels<'b>,
     /// How many of the first labels are those of the last sample.
     kept: usize,
     /// What the last sample was, where it had the same family and the same names of labels.
     last_part: Option<Discriminant<Part>>,
     native: Native,
+}
+
+/// A metric whose labels are known.
+#[derive(Clone, Copy)]
+struct Metric<'b> {
+    message: Message<'b>,
+    /// Its value, where it comes in one piece.
+    value: Option<Message<'b>>,
 }
 
 /// Either the sample's receiver has had enough, or the message is wrong.
@@ -150,8 +184,10 @@ impl<'b> Family<'b> {
         scratch: &mut Scratch<'b>,
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
+        let head = self.head(message, &mut scratch.labels).map_err(|error| self.at(error))?;
         let Scratch { labels, kept, last_part, native } = scratch;
-        let head = self.head(message, labels).map_err(|error| self.at(error))?;
+        let labels = labels.as_slice();
+        let value = Metric { message, value: head.value };
         let (family, timestamp_ns) = (self.name, head.timestamp_ns);
         // A metric may have no sample.
         *kept = head.kept.min(*kept);
@@ -167,83 +203,67 @@ impl<'b> Family<'b> {
         };
         match self.kind {
             Kind::Counter | Kind::Gauge | Kind::Untyped => {
-                let value = self.simple(message).map_err(|error| self.at(error))?;
+                let value = self.simple(value).map_err(|error| self.at(error))?;
                 emit(Part::Whole, value)
             }
-            Kind::Summary => self.summary(message, &mut emit),
-            Kind::Histogram => self.histogram(message, native, &mut emit),
+            Kind::Summary => self.summary(value, &mut emit),
+            Kind::Histogram => self.histogram(value, native, &mut emit),
         }
     }
 
     /// Labels and time; checks that the value is the one that the family's type asks for. The
     /// labels of the metric before are replaced.
-    fn head(&self, message: Message<'b>, labels: &mut Vec<Label<'b>>) -> Result<Head, Error> {
+    fn head(&self, message: Message<'b>, labels: &mut Labels<'b>) -> Result<Head<'b>, Error> {
         let (mut label_count, mut kept, mut has_same_names) = (0, 0, true);
         let mut timestamp_ns = None;
-        let mut has_value = false;
+        let (mut value, mut value_count) = (None, 0);
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => {
-                    let label = self.label(field.message()?)?;
-                    match labels.get_mut(label_count) {
-                        Some(before) if *before == label => {
-                            kept += usize::from(kept == label_count)
-                        }
-                        Some(before) => {
-                            has_same_names &= before.name == label.name;
-                            *before = label;
-                        }
-                        None => {
-                            has_same_names = false;
-                            labels.push(label);
-                        }
+                    match labels.take(field.message()?, label_count, self.names)? {
+                        Likeness::Same => kept += usize::from(kept == label_count),
+                        Likeness::SameName => {}
+                        Likeness::None => has_same_names = false,
                     }
                     label_count += 1;
                 }
-                6 => {
-                    let millis = field.varint()?.cast_signed();
-                    let found = millis.to_string().into_bytes();
-                    let range = || Error::new(field.start, ErrorKind::TimestampRange { found });
-                    timestamp_ns = Some(millis.checked_mul(1_000_000).ok_or_else(range)?);
+                6 => timestamp_ns = Some(timestamp(field)?),
+                number if number == self.kind.field() => {
+                    value = field.message().ok();
+                    value_count += 1;
                 }
-                number if number == self.kind.field() => has_value = true,
                 2..=5 | 7 => return Err(Error::new(field.start, ErrorKind::ValueOfOtherType)),
                 _ => {}
             }
         }
-        has_same_names &= labels.len() == label_count;
-        labels.truncate(label_count);
-        name::check_unique(labels).map_err(|kind| Error::new(message.start, kind))?;
-        if has_value {
-            Ok(Head { timestamp_ns, kept, has_same_names })
-        } else {
-            Err(Error::new(message.start, ErrorKind::NoValue))
+        if labels.as_slice().len() != label_count || !has_same_names {
+            has_same_names = false;
+            labels.truncate(label_count);
+            name::check_unique(labels.as_slice())
+                .map_err(|kind| Error::new(message.start, kind))?;
         }
-    }
-
-    /// `LabelPair`: name = 1, value = 2.
-    fn label(&self, message: Message<'b>) -> Result<Label<'b>, Error> {
-        let (mut name, mut value) = ("", "");
-        let mut fields = Fields::new(message);
-        while let Some(field) = fields.next()? {
-            match field.number {
-                1 => name = field.text()?,
-                2 => value = field.text()?,
-                _ => {}
-            }
+        if value_count == 0 {
+            return Err(Error::new(message.start, ErrorKind::NoValue));
         }
-        name::check_label(name, self.names).map_err(|kind| Error::new(message.start, kind))?;
-        Ok(Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) })
+        let value = value.filter(|_| value_count == 1);
+        Ok(Head { timestamp_ns, value, kept, has_same_names })
     }
 
     /// Calls `take` with each field of the value; a value that comes in pieces is one value.
     fn value_fields<E: From<Error>>(
         &self,
-        metric: Message<'b>,
+        metric: Metric<'b>,
         mut take: impl FnMut(Field<'b>) -> Outcome<E>,
     ) -> Outcome<E> {
-        let mut fields = Fields::new(metric);
+        if let Some(message) = metric.value {
+            let mut inner = Fields::new(message);
+            while let Some(field) = inner.next().map_err(|error| self.at(error))? {
+                take(field)?;
+            }
+            return Ok(());
+        }
+        let mut fields = Fields::new(metric.message);
         while let Some(field) = fields.next().map_err(|error| self.at(error))? {
             if field.number == self.kind.field() {
                 let message = field.message().map_err(|error| self.at(error))?;
@@ -257,7 +277,7 @@ impl<'b> Family<'b> {
     }
 
     /// `Counter`, `Gauge`, `Untyped`: value = 1.
-    fn simple(&self, metric: Message<'b>) -> Result<f64, Error> {
+    fn simple(&self, metric: Metric<'b>) -> Result<f64, Error> {
         let mut value = 0.0;
         self.value_fields(metric, |field| {
             if field.number == 1 {
@@ -271,7 +291,7 @@ impl<'b> Family<'b> {
     /// `Summary`: sample_count = 1, sample_sum = 2, quantile = 3 { quantile = 1, value = 2 }.
     fn summary<E: From<Error>>(
         &self,
-        metric: Message<'b>,
+        metric: Metric<'b>,
         emit: &mut impl FnMut(Part, f64) -> Outcome<E>,
     ) -> Outcome<E> {
         let (mut sum, mut count) = (None, None);
@@ -293,7 +313,7 @@ impl<'b> Family<'b> {
     /// `Histogram`: see the numbers in [`HistogramHead::take`].
     fn histogram<E: From<Error>>(
         &self,
-        metric: Message<'b>,
+        metric: Metric<'b>,
         native: &mut Native,
         emit: &mut impl FnMut(Part, f64) -> Outcome<E>,
     ) -> Outcome<E> {
@@ -321,13 +341,22 @@ impl<'b> Family<'b> {
                 .map_err(|stop| match stop {
                     Stop::Receiver(error) => error,
                     Stop::Native(what) => {
-                        self.at(Error::new(metric.start, ErrorKind::Native { what })).into()
+                        self.at(Error::new(metric.message.start, ErrorKind::Native { what })).into()
                     }
                 })?;
             emit(Part::Bucket(f64::INFINITY), head.count(counts).unwrap_or(total))?;
         }
         emit_sum_and_count(head.sum, head.count(counts), emit)
     }
+}
+
+/// `timestamp_ms`, in nanoseconds.
+fn timestamp(field: Field<'_>) -> Result<i64, Error> {
+    let millis = field.varint()?.cast_signed();
+    millis.checked_mul(1_000_000).ok_or_else(|| {
+        let found = millis.to_string().into_bytes();
+        Error::new(field.start, ErrorKind::TimestampRange { found })
+    })
 }
 
 /// What ends the buckets of a native histogram.

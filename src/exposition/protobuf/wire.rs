@@ -3,7 +3,7 @@
 //!
 //! Each nested message is a sub-slice, so a length that lies cannot reach beyond its own message.
 //! quick-protobuf cuts what does not fit 32 bits, so tags and lengths are read as 64 bits and
-//! checked here.
+//! checked here; it reads the integers of more than one byte.
 
 use super::super::error::{Error, ErrorKind};
 use quick_protobuf::BytesReader;
@@ -34,30 +34,38 @@ pub(super) struct Field<'b> {
 }
 
 /// The fields of a message, one after the other.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'b> {
-    message: Message<'b>,
-    reader: BytesReader,
+    /// What is left of the message.
+    rest: &'b [u8],
+    /// Where the message ends in the body.
+    end: usize,
 }
 
 impl<'b> Fields<'b> {
+    #[inline(always)]
     pub(super) fn new(message: Message<'b>) -> Fields<'b> {
-        Fields { message, reader: BytesReader::from_bytes(message.bytes) }
+        Fields { rest: message.bytes, end: message.start + message.bytes.len() }
     }
 
+    #[inline(always)]
     pub(super) fn is_at_end(&self) -> bool {
-        self.reader.is_eof()
+        self.rest.is_empty()
     }
 
     /// Where the reader stands in the body.
+    #[inline(always)]
     fn offset(&self) -> usize {
-        self.message.start + self.message.bytes.len().saturating_sub(self.reader.len())
+        self.end - self.rest.len()
     }
 
+    #[cold]
     pub(super) fn error(&self, what: &'static str) -> Error {
         Error::new(self.offset(), ErrorKind::Wire { what })
     }
 
+    /// The next field, if there is one.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<Field<'b>>, Error> {
         if self.is_at_end() {
             return Ok(None);
@@ -68,17 +76,12 @@ impl<'b> Fields<'b> {
         if number == 0 || tag > u64::from(u32::MAX) {
             return Err(self.error("a field has an impossible number"));
         }
-        let bytes = self.message.bytes;
         let wire = match tag & 7 {
             0 => Wire::Varint(self.varint()?),
-            1 => {
-                let fixed = self.reader.read_fixed64(bytes);
-                Wire::Fixed64(fixed.map_err(|_| self.error("the message is cut short"))?)
-            }
+            1 => Wire::Fixed64(u64::from_le_bytes(*self.fixed()?)),
             2 => Wire::Bytes(self.length_delimited()?),
             5 => {
-                let fixed = self.reader.read_fixed32(bytes);
-                fixed.map_err(|_| self.error("the message is cut short"))?;
+                self.fixed::<4>()?;
                 Wire::Fixed32
             }
             _ => return Err(self.error("a field has a wire type that is not supported")),
@@ -86,35 +89,61 @@ impl<'b> Fields<'b> {
         Ok(Some(Field { number, wire, start }))
     }
 
+    /// An integer; nearly all tags and lengths are one byte.
+    #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<u64, Error> {
-        self.reader
-            .read_varint64(self.message.bytes)
-            .map_err(|_| self.error("a number is cut short, or longer than ten bytes"))
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, Error> {
+        let mut reader = BytesReader::from_bytes(self.rest);
+        let number = reader.read_varint64(self.rest);
+        let read = self.rest.len() - reader.len();
+        self.rest = self.rest.get(read..).unwrap_or_default();
+        number.map_err(|_| self.error("a number is cut short, or longer than ten bytes"))
+    }
+
+    #[inline(always)]
+    fn fixed<const N: usize>(&mut self) -> Result<&'b [u8; N], Error> {
+        match self.rest.split_first_chunk() {
+            Some((fixed, rest)) => {
+                self.rest = rest;
+                Ok(fixed)
+            }
+            None => Err(self.error("the message is cut short")),
+        }
     }
 
     /// A length and so many bytes, which must be there.
+    #[inline(always)]
     pub(super) fn length_delimited(&mut self) -> Result<Message<'b>, Error> {
         let length = self.varint()?;
         let start = self.offset();
-        let left = self.reader.len();
-        let length = usize::try_from(length).ok().filter(|length| *length <= left);
-        let length =
-            length.ok_or_else(|| self.error("a length is beyond the end of its message"))?;
-        let at = start - self.message.start;
-        let bytes = self.message.bytes.get(at..at + length).unwrap_or_default();
-        // OK because the bytes are there: the reader is placed anew behind them.
-        let behind = self.message.bytes.get(at + length..).unwrap_or_default();
-        self.message = Message { bytes: behind, start: start + length };
-        self.reader = BytesReader::from_bytes(behind);
-        Ok(Message { bytes, start })
+        let parts = usize::try_from(length).ok().and_then(|len| self.rest.split_at_checked(len));
+        match parts {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                Ok(Message { bytes, start })
+            }
+            None => Err(self.error("a length is beyond the end of its message")),
+        }
     }
 }
 
 impl<'b> Field<'b> {
+    #[cold]
     pub(super) fn error(&self, what: &'static str) -> Error {
         Error::new(self.start, ErrorKind::Wire { what })
     }
 
+    #[inline(always)]
     pub(super) fn message(&self) -> Result<Message<'b>, Error> {
         match self.wire {
             Wire::Bytes(message) => Ok(message),
@@ -127,6 +156,7 @@ impl<'b> Field<'b> {
         std::str::from_utf8(bytes).map_err(|_| Error::new(self.start, ErrorKind::NotUtf8))
     }
 
+    #[inline(always)]
     pub(super) fn varint(&self) -> Result<u64, Error> {
         match self.wire {
             Wire::Varint(number) => Ok(number),
@@ -134,6 +164,7 @@ impl<'b> Field<'b> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn double(&self) -> Result<f64, Error> {
         match self.wire {
             Wire::Fixed64(bits) => Ok(f64::from_bits(bits)),

@@ -1,43 +1,45 @@
 //! The bounds of buckets and quantiles, which come again in every series of a family.
 
 use super::super::number::{self, NumberError};
+use crate::cycle::Cycle;
 
-const SLOTS: usize = 64;
 /// A longer text is read anew each time.
-const TEXT_BYTES_MAX: usize = 7;
+const TEXT_BYTES_MAX: usize = 8;
 
 /// Reads bounds, and knows the short ones that it read before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Bounds {
-    /// A key of 0 is nobody's.
-    slots: [(u64, f64); SLOTS],
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds { slots: [(0, 0.0); SLOTS] }
-    }
+    /// By their length and their [`key`].
+    known: Cycle<(usize, u64), f64>,
 }
 
 impl Bounds {
     /// Reads a decimal float, `NaN` or an infinity.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(&mut self, text: &str) -> Result<f64, NumberError> {
-        if text.len() > TEXT_BYTES_MAX {
+        let len = text.len();
+        if len == 0 || len > TEXT_BYTES_MAX {
             return number::float(text);
         }
-        // No two texts have the same key: it begins with their length, which is never all of it.
-        let length = text.len() as u64 + 1;
-        let key = text.bytes().fold(length, |key, byte| key << 8 | u64::from(byte));
-        // The upper bits of the product depend on all bits of the key.
-        let slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % SLOTS;
-        match self.slots[slot] {
-            (known, number) if known == key => Ok(number),
-            _ => {
+        let key = (len, key(text.as_bytes()));
+        match self.known.get(key) {
+            Some(number) => Ok(*number),
+            None => {
                 let number = number::float(text)?;
-                self.slots[slot] = (key, number);
+                self.known.insert(key, number);
                 Ok(number)
             }
         }
     }
+}
+
+/// All bytes of a short text, some of them more than once: no two texts of one length have the same
+/// key.
+#[inline]
+fn key(text: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    let byte = |at: usize| u64::from(text.get(at).copied().unwrap_or_default());
+    byte(0) << 16 | byte(text.len() / 2) << 8 | byte(text.len().saturating_sub(1))
 }

@@ -28,6 +28,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The place `at` of the same body, between two characters.
+    #[inline(always)]
     pub(super) fn moved_to(&self, at: usize) -> Cursor<'a> {
         Cursor { at, ..*self }
     }
@@ -58,12 +59,6 @@ impl<'a> Cursor<'a> {
     pub(super) fn since(&self, start: usize) -> &'a str {
         // OK because every walk stops between characters.
         self.text.get(start..self.at).unwrap_or_default()
-    }
-
-    /// The next `len` bytes, which were looked at: whole characters of the body.
-    #[inline(always)]
-    pub(super) fn first(&self, len: usize) -> &'a str {
-        self.text.get(self.at..self.at + len).unwrap_or_default()
     }
 
     /// Steps over one byte that was peeked at: ASCII, and not the LF beyond the end.
@@ -102,8 +97,8 @@ impl<'a> Cursor<'a> {
 
     /// The next bytes; none where the body ends among them.
     #[inline]
-    pub(super) fn ahead(&self) -> Option<[u8; CHUNK_BYTES]> {
-        self.chunk(self.at)
+    pub(super) fn ahead<const N: usize>(&self) -> Option<[u8; N]> {
+        self.text.as_bytes().get(self.at..)?.first_chunk().copied()
     }
 
     #[inline]
@@ -141,20 +136,14 @@ impl<'a> Cursor<'a> {
         self.walk(|chunk| chunk.equal(b'"') | chunk.equal(b'\\') | chunk.equal(b'\n'));
     }
 
-    /// Takes a quoted text without escapes, whose opening quote is here; none, and nothing taken,
+    /// The quoted text without escapes whose opening quote is here, and the place behind it; none
     /// where it is another.
     #[inline(always)]
-    pub(super) fn plain_quoted(&mut self) -> Option<&'a str> {
-        let opening = *self;
-        self.advance();
-        self.skip_plain();
-        let plain = self.since(opening.at + 1);
-        if self.peek() != b'"' {
-            *self = opening;
-            return None;
-        }
-        self.advance();
-        Some(plain)
+    pub(super) fn plain_quoted(&self) -> Option<(&'a str, usize)> {
+        let start = self.at + 1;
+        let mut end = self.moved_to(start);
+        end.skip_plain();
+        (end.peek() == b'"').then(|| (end.since(start), end.at + 1))
     }
 
     /// Takes everything up to the next blank or the end of the line.
@@ -210,7 +199,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn walk(&mut self, ends: impl Fn(Chunk) -> Places) {
         loop {
-            let Some(chunk) = self.chunk(self.at) else {
+            let Some(chunk) = self.ahead() else {
                 return self.walk_last(&ends);
             };
             if let Some(place) = ends(Chunk::new(chunk)).first() {
@@ -230,12 +219,6 @@ impl<'a> Cursor<'a> {
             *byte = *last;
         }
         self.at += ends(Chunk::new(chunk)).first().unwrap_or(CHUNK_BYTES);
-    }
-
-    /// The bytes from `at` on; none where the body ends among them.
-    #[inline]
-    fn chunk(&self, at: usize) -> Option<[u8; CHUNK_BYTES]> {
-        self.text.as_bytes().get(at..)?.first_chunk().copied()
     }
 }
 

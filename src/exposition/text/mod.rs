@@ -25,10 +25,12 @@ use super::name;
 use super::number::{self, IntegerUnit, NumberError, TimestampError};
 use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
-use crate::sample::{Names, Part, Sample, Value};
+use crate::chunk::is_same;
+use crate::sample::{Format, Names, Part, Sample, Value};
+use crate::short::ShortText;
 use bounds::Bounds;
 use cursor::{Cursor, excerpt};
-use series::SeriesReader;
+use series::{SeriesReader, SeriesRoom};
 use std::borrow::Cow;
 
 /// Which of the two formats a body is in: they differ in what an integer timestamp counts and in
@@ -41,6 +43,17 @@ pub enum Dialect {
     OpenMetrics,
 }
 
+impl Dialect {
+    /// The dialect of a format, if it is one of text.
+    pub fn of(format: Format) -> Option<Dialect> {
+        match format {
+            Format::Text => Some(Dialect::Text),
+            Format::OpenMetrics => Some(Dialect::OpenMetrics),
+            Format::Protobuf => None,
+        }
+    }
+}
+
 /// Reads `body` and hands each sample to `each`, in the order of the body.
 ///
 /// # Errors
@@ -49,16 +62,36 @@ pub fn read<E: From<Error>>(
     body: &[u8],
     dialect: Dialect,
     names: Names,
-    mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = Reader::new(body, dialect, names)?;
-    while !reader.series.cursor.is_at_end() {
-        match reader.series.cursor.peek() {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' if !reader.is_ended => reader.sample(&mut each)?,
-            _ => reader.line(&mut each)?,
+    Room::default().read(body, dialect, names, each)
+}
+
+/// The memory of a reader, which serves one body after the other.
+#[derive(Debug, Default)]
+pub struct Room(SeriesRoom);
+
+impl Room {
+    /// As [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    #[inline(always)]
+    pub fn read<E: From<Error>>(
+        &mut self,
+        body: &[u8],
+        dialect: Dialect,
+        names: Names,
+        mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut reader = Reader::new(body, dialect, names)?;
+        reader.series.move_in(&mut self.0);
+        while reader.find_sample()? {
+            reader.sample(&mut each)?;
         }
+        self.0 = reader.series.move_out();
+        Ok(())
     }
-    Ok(())
 }
 
 /// Where the reader is, and what the comments before that mean for the lines behind it.
@@ -69,6 +102,8 @@ struct Reader<'a> {
     /// The name of the last sample, and what it means.
     name: Cow<'a, str>,
     resolved: Resolved,
+    /// The part of that name that names the family.
+    family: Cow<'a, str>,
     bounds: Bounds,
     /// Reads the labels of exemplars.
     exemplar: SeriesReader<'a>,
@@ -88,28 +123,36 @@ impl<'a> Reader<'a> {
             types: Types::default(),
             name: Cow::Borrowed(""),
             resolved: Resolved { role: Role::Whole, family_len: 0 },
+            family: Cow::Borrowed(""),
             bounds: Bounds::default(),
             exemplar: SeriesReader::new(cursor, names),
             is_ended: false,
         })
     }
 
-    /// `blanks [ sample | comment ] blanks`, and the end of the line.
-    fn line<E: From<Error>>(
-        &mut self,
-        each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.series.cursor.skip_blanks();
+    /// Goes on to the next sample, over comments and blank lines; false at the end of the body.
+    #[inline(always)]
+    fn find_sample(&mut self) -> Result<bool, Error> {
         match self.series.cursor.peek() {
-            _ if self.series.cursor.is_at_line_end() => {}
-            _ if self.is_ended => {
-                return Err(self.series.cursor.error(ErrorKind::AfterEof).into());
-            }
-            b'#' => self.comment()?,
-            _ => return self.sample(each),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' if !self.is_ended => Ok(true),
+            _ => self.find_sample_behind_others(),
         }
-        self.series.cursor.next_line();
-        Ok(())
+    }
+
+    /// `*( blanks [ comment ] blanks line-end ) blanks`
+    #[inline(never)]
+    fn find_sample_behind_others(&mut self) -> Result<bool, Error> {
+        while !self.series.cursor.is_at_end() {
+            self.series.cursor.skip_blanks();
+            match self.series.cursor.peek() {
+                _ if self.series.cursor.is_at_line_end() => {}
+                _ if self.is_ended => return Err(self.series.cursor.error(ErrorKind::AfterEof)),
+                b'#' => self.comment()?,
+                _ => return Ok(true),
+            }
+            self.series.cursor.next_line();
+        }
+        Ok(false)
     }
 
     /// `"#" blanks "TYPE" blank type`, `"#" blanks "EOF"` or any other comment.
@@ -117,6 +160,10 @@ impl<'a> Reader<'a> {
         self.series.cursor.advance();
         self.series.cursor.skip_blanks();
         match self.series.cursor.peek() {
+            b'T' if self.series.cursor.ahead() == Some(*b"TYPE ") => {
+                self.series.cursor.skip("TYPE ".len());
+                self.type_line()
+            }
             b'T' if self.series.cursor.token() == "TYPE" => self.type_line(),
             b'E' if self.series.cursor.token() == "EOF" => {
                 self.series.cursor.skip_blanks();
@@ -132,9 +179,17 @@ impl<'a> Reader<'a> {
     fn type_line(&mut self) -> Result<(), Error> {
         self.series.cursor.skip_blanks();
         let start = self.series.cursor;
+        let mut is_name = true;
         let family = match start.peek() {
             b'"' => self.series.quoted()?,
-            _ => self.series.cursor.token().into(),
+            _ => {
+                let name = self.series.cursor.metric_name();
+                is_name = matches!(self.series.cursor.peek(), b' ' | b'\t');
+                if !is_name {
+                    self.series.cursor.token();
+                }
+                Cow::Borrowed(name)
+            }
         };
         self.series.cursor.skip_blanks();
         let word_start = self.series.cursor;
@@ -144,7 +199,7 @@ impl<'a> Reader<'a> {
         }
         if start.peek() == b'"' {
             name::check_metric(&family, self.series.names()).map_err(|kind| start.error(kind))?;
-        } else if name::metric_name_len(family.as_bytes()) != family.len() {
+        } else if !is_name {
             return Err(start.unexpected("a metric name"));
         }
         let Some(kind) = Kind::of_word(word.as_bytes()) else {
@@ -165,6 +220,12 @@ impl<'a> Reader<'a> {
         let is_alike = series.name.is_none() && series.pairs.have_same_names;
         if let Some(name) = series.name {
             self.resolved = self.types.resolve(&name);
+            let len = self.resolved.family_len;
+            // OK because the name of a part begins with that of its family.
+            self.family = match &name {
+                Cow::Borrowed(name) => Cow::Borrowed(name.get(..len).unwrap_or(name)),
+                Cow::Owned(name) => Cow::Owned(name.get(..len).unwrap_or(name).to_owned()),
+            };
             self.name = name;
         }
         let part = self.part()?;
@@ -178,8 +239,7 @@ impl<'a> Reader<'a> {
         let (labels, kept) = (self.series.labels(), series.pairs.kept);
         let family = match part {
             Part::Whole => self.name.as_ref(),
-            // OK because a part's name begins with its family's.
-            _ => self.name.get(..self.resolved.family_len).unwrap_or(&self.name),
+            _ => self.family.as_ref(),
         };
         each(&Sample { family, part, labels, kept, is_alike, value, timestamp_ns })
     }
@@ -208,33 +268,49 @@ impl<'a> Reader<'a> {
     }
 
     /// The number in the label `name`; none where there is no such label.
+    #[inline(always)]
     fn bound(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
         let labels = self.series.labels();
         let mut indexed = labels.iter().enumerate().rev();
-        let Some((index, label)) = indexed.find(|(_, label)| label.name == name) else {
+        let Some((index, label)) = indexed.find(|(_, label)| is_same(&label.name, name)) else {
             return Ok(None);
         };
-        let bound = self.bounds.read(&label.value);
-        bound.map(Some).map_err(|error| {
-            self.series.pair_at(index).error(number_kind(error, name, &label.value))
-        })
+        match self.bounds.read(&label.value) {
+            Ok(bound) => Ok(Some(bound)),
+            Err(error) => Err(self.wrong_bound(index, error, name)),
+        }
+    }
+
+    #[cold]
+    fn wrong_bound(&self, index: usize, error: NumberError, name: &'static str) -> Error {
+        let text = self.series.labels().get(index).map_or("", |label| &label.value);
+        self.series.pair_at(index).error(number_kind(error, name, text))
     }
 
     #[inline(always)]
-    fn value(&mut self) -> Result<Value<'a>, Error> {
-        self.series.cursor.skip_blanks();
-        let start = self.series.cursor;
-        if let Some(plain) = start.ahead().and_then(number::plain) {
-            self.series.cursor.skip(plain.len);
-            return Ok(Value::Canonical(start.first(plain.canonical_len)));
+    fn value(&mut self) -> Result<Value, Error> {
+        let mut start = self.series.cursor;
+        if start.peek() == b' ' {
+            start.advance();
+        }
+        if let Some(text) = start.ahead()
+            && let Some(plain) = number::plain(text)
+        {
+            self.series.cursor = start.moved_to(start.at() + plain.len);
+            return Ok(Value::Canonical(ShortText::of_half(text, plain.canonical_len)));
         }
         self.other_value()
     }
 
     /// A value that needs a closer look.
     #[inline(never)]
-    fn other_value(&mut self) -> Result<Value<'a>, Error> {
+    fn other_value(&mut self) -> Result<Value, Error> {
+        self.series.cursor.skip_blanks();
         let start = self.series.cursor;
+        if let Some(scientific) = start.ahead().and_then(number::scientific) {
+            self.series.cursor.skip(scientific.len);
+            return Ok(Value::Canonical(scientific.canonical));
+        }
         match self.series.cursor.token() {
             "" => Err(start.unexpected("a value")),
             token => number::value(token)

@@ -16,6 +16,7 @@
 //! same.
 
 use super::super::name;
+use super::super::room::emptied;
 use super::super::{Error, ErrorKind};
 use super::cursor::Cursor;
 use crate::sample::{Label, Names};
@@ -49,6 +50,13 @@ pub(super) struct SeriesReader<'a> {
     last: Last,
 }
 
+/// The memory of a reader of series.
+#[derive(Debug, Default)]
+pub(super) struct SeriesRoom {
+    labels: Vec<Label<'static>>,
+    places: Vec<Place>,
+}
+
 /// Where a pair stands: offsets from the first of its pairs.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -75,6 +83,17 @@ impl<'a> SeriesReader<'a> {
     pub(super) fn new(cursor: Cursor<'a>, names: Names) -> SeriesReader<'a> {
         let (labels, places) = (Vec::new(), Vec::new());
         SeriesReader { cursor, names, labels, places, last: Last::default() }
+    }
+
+    /// Uses memory again.
+    pub(super) fn move_in(&mut self, room: &mut SeriesRoom) {
+        let SeriesRoom { labels, places } = std::mem::take(room);
+        (self.labels, self.places) = (emptied(labels), emptied(places));
+    }
+
+    /// The memory that was used.
+    pub(super) fn move_out(self) -> SeriesRoom {
+        SeriesRoom { labels: emptied(self.labels), places: emptied(self.places) }
     }
 
     /// Which names are allowed where they are quoted.
@@ -176,31 +195,37 @@ impl<'a> SeriesReader<'a> {
     #[inline(always)]
     fn pairs_after(&mut self, same: usize) -> Result<Pairs, Error> {
         let (old_start, start) = (self.last.pairs, self.cursor.at());
-        let kept = self.places.iter().take_while(|place| place.end <= same).count();
-        let last_kept = kept.checked_sub(1).and_then(|index| self.places.get(index));
-        // Where the last pair ends in the series before.
-        let mut old_end = last_kept.map_or(0, |place| place.end);
-        self.cursor.skip(old_end);
+        // Looked for from behind: mostly the last pair differs, or the one before.
+        let mut indexed = self.places.iter().enumerate().rev();
+        let last_kept = indexed.find(|(_, place)| place.end <= same);
+        // How many are kept, and where the last of them ends in the series before.
+        let (kept, mut old_end) = last_kept.map_or((0, 0), |(index, place)| (index + 1, place.end));
+        // A place apart, which no call can change behind the compiler's back, stays in a register.
+        let body = self.cursor;
+        let mut at = start + old_end;
         let mut known_names = kept;
         while let (Some(place), Some(label)) =
             (self.places.get_mut(known_names), self.labels.get_mut(known_names))
         {
             let gap = place.value - old_end;
-            if self.cursor.same_as(old_start + old_end, gap) < gap {
+            // The gap before the first value that differs has been compared as a rule.
+            let is_compared = known_names == kept && place.value <= same;
+            if !is_compared && body.moved_to(at).same_as(old_start + old_end, gap) < gap {
                 break;
             }
-            let moved_by = (self.cursor.at() - start).wrapping_sub(old_end);
+            let moved_by = (at - start).wrapping_sub(old_end);
             old_end = place.end;
             place.start = place.start.wrapping_add(moved_by);
             place.value = place.value.wrapping_add(moved_by);
-            self.cursor.skip(gap - 1);
-            match self.cursor.plain_quoted() {
-                Some(plain) => label.value = Cow::Borrowed(plain),
-                None => label.value = escaped_quoted(&mut self.cursor)?,
-            }
-            place.end = self.cursor.at() - start;
+            let opening = body.moved_to(at + gap - 1);
+            (label.value, at) = match opening.plain_quoted() {
+                Some((plain, behind)) => (Cow::Borrowed(plain), behind),
+                None => escaped_quoted(opening)?,
+            };
+            place.end = at - start;
             known_names += 1;
         }
+        self.cursor = body.moved_to(at);
         let have_same_names = known_names == self.labels.len();
         self.places.truncate(known_names);
         self.labels.truncate(known_names);
@@ -305,17 +330,19 @@ impl<'a> SeriesReader<'a> {
     /// A quoted text, whose opening quote is here; owned only if it has escapes.
     #[inline(always)]
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Error> {
-        match self.cursor.plain_quoted() {
-            Some(plain) => Ok(Cow::Borrowed(plain)),
-            None => escaped_quoted(&mut self.cursor),
-        }
+        let (text, behind) = match self.cursor.plain_quoted() {
+            Some((plain, behind)) => (Cow::Borrowed(plain), behind),
+            None => escaped_quoted(self.cursor)?,
+        };
+        self.cursor = self.cursor.moved_to(behind);
+        Ok(text)
     }
 }
 
-/// A quoted text with escapes.
+/// A quoted text with escapes, and the place behind it.
 #[cold]
-fn escaped_quoted<'a>(cursor: &mut Cursor<'_>) -> Result<Cow<'a, str>, Error> {
-    let opening = *cursor;
+fn escaped_quoted<'a>(opening: Cursor<'a>) -> Result<(Cow<'a, str>, usize), Error> {
+    let mut cursor = opening;
     cursor.advance();
     let mut text = String::new();
     loop {
@@ -325,9 +352,9 @@ fn escaped_quoted<'a>(cursor: &mut Cursor<'_>) -> Result<Cow<'a, str>, Error> {
         match cursor.peek() {
             b'"' => {
                 cursor.advance();
-                return Ok(Cow::Owned(text));
+                return Ok((Cow::Owned(text), cursor.at()));
             }
-            b'\\' => text.push(escape(cursor)?),
+            b'\\' => text.push(escape(&mut cursor)?),
             _ => return Err(opening.unclosed()),
         }
     }

@@ -1,0 +1,105 @@
+//! A text of at most 32 bytes that is handed on and written as one block.
+//!
+//! A copy of fixed size is two instructions; a copy of just the right size is a call, or a ladder
+//! of branches. Numbers, bounds and timestamps are that short, and are copied all the time.
+
+use std::fmt;
+
+/// Bytes in a block.
+pub const SHORT_BYTES_MAX: usize = 32;
+
+/// A text, and whatever is behind it up to the end of its block.
+#[derive(Clone, Copy, Default)]
+pub struct ShortText {
+    block: [u8; SHORT_BYTES_MAX],
+    len: usize,
+}
+
+impl ShortText {
+    /// A copy of `text`, which is not longer than it may be.
+    #[must_use]
+    pub fn new(text: &[u8]) -> ShortText {
+        let mut block = [0; SHORT_BYTES_MAX];
+        for (place, byte) in block.iter_mut().zip(text) {
+            *place = *byte;
+        }
+        ShortText::of_block(block, text.len())
+    }
+
+    /// The first `len` bytes of a block.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_block(block: [u8; SHORT_BYTES_MAX], len: usize) -> ShortText {
+        ShortText { block, len: len.min(SHORT_BYTES_MAX) }
+    }
+
+    /// The first `len` bytes of half a block.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_half(half: [u8; SHORT_BYTES_MAX / 2], len: usize) -> ShortText {
+        let mut block = [0; SHORT_BYTES_MAX];
+        if let Some(place) = block.first_chunk_mut() {
+            *place = half;
+        }
+        ShortText { block, len: len.min(SHORT_BYTES_MAX / 2) }
+    }
+
+    /// The text and what is behind it.
+    #[inline(always)]
+    #[must_use]
+    pub fn block(&self) -> &[u8; SHORT_BYTES_MAX] {
+        &self.block
+    }
+
+    /// Bytes of the text.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no text.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.block.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl PartialEq for ShortText {
+    fn eq(&self, other: &ShortText) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl fmt::Debug for ShortText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_where_it_was_said_to_whatever_is_behind_it() {
+        let text = b"0123456789abcdefghijklmnopqrstuv";
+        for len in 0..=text.len() {
+            let (whole, copied) = (ShortText::of_block(*text, len), ShortText::new(&text[..len]));
+            assert_eq!(whole.as_bytes(), &text[..len]);
+            assert_eq!((whole, whole.len(), whole.is_empty()), (copied, len, len == 0));
+            assert_eq!(&whole.block()[..len], copied.as_bytes());
+        }
+        let half: [u8; 16] = *text.first_chunk().unwrap();
+        assert_eq!(ShortText::of_half(half, 3), ShortText::new(b"012"));
+        assert_ne!(ShortText::of_half(half, 3), ShortText::new(b"0123"));
+        assert_eq!(ShortText::of_half(half, 99).as_bytes(), half);
+    }
+}
