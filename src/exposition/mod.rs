@@ -12,7 +12,10 @@ pub mod protobuf;
 pub mod text;
 mod types;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod invariants;
+#[cfg(any(test, fuzzing))]
 mod oracle;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,9 @@ mod budget;
 mod chunked;
 mod connection;
 mod head;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod invariants;
 mod lanes;
 mod refusal;
 mod registry;

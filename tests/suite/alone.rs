@@ -2,8 +2,8 @@
 //!
 //! A fast path takes over what two lines in a row have in common: names, labels, the arrangement
 //! of tags, whole heads. The plain way has nothing to take over: each line is a push of its own,
-//! behind the comments that came before it and in a [`Pusher`] that has seen nothing else. Both
-//! must give the same lines, byte for byte, the same counts, and for a bad line the same message.
+//! behind the comments that came before it. Both must give the same lines, byte for byte, the same
+//! counts, and for a bad line the same message.
 //!
 //! ```text
 //! DIFFERENTIAL_CASES=5000000 cargo test --release --test suite alone
@@ -21,6 +21,8 @@ use pushline::sample::{Format, Names, Part};
 const NOW: i64 = 1_764_000_000_123_456_789;
 /// How many bodies a normal run compares.
 const CASES: u64 = 8_000;
+/// Odd, so that no number times it is 0 but 0.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const OPTIONS: Options = Options { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 };
 
 /// What a push is besides its body.
@@ -29,6 +31,15 @@ struct Setting {
     input: Input,
     group: Group,
     format: Format,
+    fresh: Fresh,
+}
+
+/// When the plain way takes a pusher that has seen nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fresh {
+    /// For each line: nothing at all is known then, but making pushers takes nearly all the time.
+    EachLine,
+    EachBody,
 }
 
 impl Setting {
@@ -55,7 +66,8 @@ impl Setting {
             panic!("{} is no push", path.escape_ascii())
         };
         let format = [Format::Text, Format::OpenMetrics][random.below(3) / 2];
-        Setting { input, group, format }
+        let fresh = if random.below(32) == 0 { Fresh::EachLine } else { Fresh::EachBody };
+        Setting { input, group, format, fresh }
     }
 
     fn convert(&self, pusher: &mut Pusher, body: &[u8]) -> Result<Converted, Error> {
@@ -110,10 +122,14 @@ fn plainly(setting: &Setting, body: &[u8]) -> (Outcome, usize) {
     let mut outcome = Outcome::default();
     let mut fields = Vec::new();
     let mut comments: Vec<u8> = Vec::new();
+    let mut pusher = Pusher::new(OPTIONS);
     let mut read = 0;
     for line in body.split_inclusive(|byte| *byte == b'\n') {
         let alone = [&comments, line].concat();
-        match setting.convert(&mut Pusher::new(OPTIONS), &alone) {
+        if setting.fresh == Fresh::EachLine {
+            pusher = Pusher::new(OPTIONS);
+        }
+        match setting.convert(&mut pusher, &alone) {
             Ok(converted) => {
                 outcome.sample_count += converted.sample_count;
                 outcome.skipped.not_finite += converted.skipped.not_finite;
@@ -209,6 +225,16 @@ fn difference(setting: &Setting, pusher: &mut Pusher, body: &[u8]) -> Option<Str
     (fast != plain).then(|| format!("together {fast:#?}\nalone {plain:#?}"))
 }
 
+/// The same for any body; `choice`, which is not the greatest number, chooses the rest of the push.
+///
+/// # Panics
+/// With what each way found, where they differ.
+pub(crate) fn assert_alone(choice: u64, body: &[u8]) {
+    let setting = Setting::pick(&mut Random::new((choice + 1).wrapping_mul(SEED)));
+    let found = difference(&setting, &mut Pusher::new(OPTIONS), body);
+    assert_eq!(found, None, "{setting:?}\n{}", body.escape_ascii());
+}
+
 /// Takes away what does not matter to a difference: the least that still differs in a pusher that
 /// has seen nothing before, where that shows it.
 fn least(setting: &Setting, mut lines: Lines) -> Lines {
@@ -262,7 +288,7 @@ fn similar_lines_become_what_each_becomes_alone() {
     // One worker converts all of them, as it would.
     let mut pusher = Pusher::new(OPTIONS);
     for case in 1..=case_count {
-        let mut random = Random::new(case.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::new(case.wrapping_mul(SEED));
         let setting = Setting::pick(&mut random);
         let mut lines = similar::exposition(&mut random);
         similar::damage(&mut random, &mut lines);
