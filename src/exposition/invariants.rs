@@ -8,7 +8,11 @@
 use super::oracle::{self, Plain};
 use super::text::Dialect;
 use super::{Error, read};
+use crate::limits::QUOTED_BYTES_MAX;
 use crate::sample::{Format, Names};
+
+/// A message quotes two pieces of a body at most, and each of their bytes takes six once escaped.
+const MESSAGE_BYTES_MAX: usize = 12 * QUOTED_BYTES_MAX + 200;
 
 /// The text reader and its twin find the same samples, or both refuse. Any reader says what is
 /// wrong in one short line, and where. Tells whether the body was read.
@@ -17,7 +21,7 @@ pub fn twins(body: &[u8], format: Format, names: Names) -> bool {
     if let Err(error) = &found {
         assert!(error.offset() <= body.len(), "{error:?}");
         let text = error.describe(body, format);
-        assert!(!text.contains('\n') && text.len() < 400, "{text}");
+        assert!(!text.contains('\n') && text.len() < MESSAGE_BYTES_MAX, "{text}");
     }
     let dialect = match format {
         Format::Text => Dialect::Text,
