@@ -3,6 +3,8 @@
 //! The file has one credential a line, `basic user:password` or `bearer token`; blank lines and
 //! lines that begin with `#` are skipped. It must not be readable by others. A credential is kept
 //! as the value that the `Authorization` header would have, and compared in constant time.
+//!
+//! An [`Auth`] never changes: SIGHUP puts another one in its place, unless the file is bad.
 
 use crate::sample::Quoted;
 use std::fmt;
@@ -10,15 +12,13 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
 use subtle::ConstantTimeEq;
 
 /// Who may push.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Auth {
     /// None: open to all.
-    path: Option<PathBuf>,
-    allowed: RwLock<Vec<Credential>>,
+    allowed: Option<Vec<Credential>>,
 }
 
 /// One line of the file.
@@ -85,29 +85,13 @@ impl Auth {
     /// # Errors
     /// The file cannot be read, others can read it, or it has a malformed line.
     pub fn open(path: Option<&Path>) -> Result<Auth, Error> {
-        let allowed = path.map(read).transpose()?.unwrap_or_default();
-        Ok(Auth { path: path.map(Path::to_owned), allowed: RwLock::new(allowed) })
-    }
-
-    /// Reads the file again (SIGHUP).
-    ///
-    /// # Errors
-    /// As [`Auth::open`]; the credentials stay as they were then.
-    pub fn reload(&self) -> Result<(), Error> {
-        if let Some(path) = &self.path {
-            let allowed = read(path)?;
-            *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = allowed;
-        }
-        Ok(())
+        Ok(Auth { allowed: path.map(read).transpose()? })
     }
 
     /// Whether the value of an `Authorization` header is one of the credentials.
     pub fn admits(&self, authorization: Option<&[u8]>) -> bool {
-        if self.path.is_none() {
-            return true;
-        }
+        let Some(allowed) = &self.allowed else { return true };
         let Some((scheme, value)) = authorization.and_then(split) else { return false };
-        let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
         // Every credential is compared, so that the time does not tell which of them came close.
         allowed
             .iter()
@@ -119,7 +103,7 @@ impl Auth {
 
     /// The `WWW-Authenticate` lines of a 401, each with its CRLF.
     pub fn challenges(&self) -> String {
-        let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+        let allowed = self.allowed.as_deref().unwrap_or_default();
         [
             (Scheme::Basic, "WWW-Authenticate: Basic realm=\"pushline\", charset=\"UTF-8\"\r\n"),
             (Scheme::Bearer, "WWW-Authenticate: Bearer realm=\"pushline\"\r\n"),
@@ -228,12 +212,10 @@ mod tests {
             assert_eq!(auth.admits(header.map(str::as_bytes)), want, "{header:?}");
         }
         assert_eq!(auth.challenges().matches("WWW-Authenticate").count(), 2);
+        assert_eq!(Auth::open(Some(&path)).unwrap(), auth, "the same file");
         fs::write(&path, "bearer other\n").unwrap();
-        auth.reload().unwrap();
-        assert!(auth.admits(Some(b"Bearer other")) && !auth.admits(Some(b"Bearer t0k.en")));
-        fs::write(&path, "bearer\n").unwrap();
-        assert!(auth.reload().is_err());
-        assert!(auth.admits(Some(b"Bearer other")), "a bad file changes nothing");
+        assert_ne!(Auth::open(Some(&path)).unwrap(), auth, "another file");
+        assert!(auth.admits(Some(b"Bearer t0k.en")), "what was read stays");
         fs::remove_file(path).unwrap();
     }
 

@@ -11,6 +11,7 @@
 
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, KIB};
 use crate::sample::{Format, Quoted};
+use crate::telemetry::Reason;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::fmt;
 use std::io::Read;
@@ -67,6 +68,16 @@ impl Error {
             Error::Coding { .. } | Error::Parameter { .. } => 415,
             Error::TooLarge { .. } => 413,
             Error::Corrupt { .. } => 400,
+        }
+    }
+
+    /// How it is counted.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Error::Coding { .. } => Reason::Coding,
+            Error::Parameter { .. } => Reason::Parameter,
+            Error::TooLarge { .. } => Reason::DecodedTooLarge,
+            Error::Corrupt { .. } => Reason::Corrupt,
         }
     }
 }

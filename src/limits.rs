@@ -40,9 +40,26 @@ pub const REPLAY_BYTES: usize = 8 * MIB;
 /// Small batches are joined up to so many bytes before one write.
 pub const JOINED_BYTES_MAX: usize = 256 * KIB;
 
+/// Entries of each list and table of rules that an input may have: every new name that a pusher
+/// sends is held against all of them.
+pub const RULES_MAX: usize = 256;
+/// Bytes of one text in them: a pattern takes at most as many steps for each character of a name.
+pub const RULE_BYTES_MAX: usize = 256;
+
 /// Bytes of foreign input that an error message quotes at most.
 pub const QUOTED_BYTES_MAX: usize = 40;
 
+/// Groups that the status page tells of: who pushes more than that is watched by other means.
+pub const STATUS_GROUPS_MAX: usize = 50;
+/// Label names and values of one of these groups, in bytes. A URL may have sixteen times as many.
+pub const STATUS_LABELS_BYTES_MAX: usize = KIB;
+/// One of these values, in bytes, so that a long one leaves room for the others.
+pub const STATUS_VALUE_BYTES_MAX: usize = 256;
+/// The text of an error on the status page, in bytes.
+pub const STATUS_ERROR_BYTES_MAX: usize = 512;
+
+const _: () = assert!(STATUS_VALUE_BYTES_MAX < STATUS_LABELS_BYTES_MAX);
+const _: () = assert!(STATUS_LABELS_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= DECODED_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= BUFFERED_BYTES_MAX);
 const _: () = assert!(HEAD_BYTES_MAX < BODY_BYTES_MAX);

@@ -1,17 +1,20 @@
 //! Events → one line each on standard error, as logfmt or as JSON.
 //!
 //! There is no global logger: a [`Log`] is made once and passed to who needs it. A line is written
-//! with one call, so lines of different threads never interleave. What cannot be written is lost:
-//! the process must go on when nobody reads its standard error.
+//! with one call, so lines of different threads never interleave. What cannot be written at once is
+//! lost, and counted: the process must go on when nobody reads its standard error.
 
+use crate::json::{self, Markup};
+use crate::live::Live;
+use crate::system;
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much is logged; each level includes the ones before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Level {
     /// A defect, or something that stops service: look at it now.
     Error,
@@ -40,24 +43,31 @@ pub type Field<'a> = (&'static str, &'a dyn Display);
 /// Where events go.
 #[derive(Debug)]
 pub struct Log {
-    level: AtomicU8,
+    options: Live<Options>,
+    /// Events that were not written since the last one that was.
+    lost: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    level: Level,
     format: Format,
 }
 
 impl Log {
     /// A log on standard error.
     pub fn new(level: Level, format: Format) -> Log {
-        Log { level: AtomicU8::new(level as u8), format }
+        Log { options: Live::new(Options { level, format }), lost: AtomicU64::new(0) }
     }
 
-    /// Changes the level from here on.
-    pub fn set_level(&self, level: Level) {
-        self.level.store(level as u8, Ordering::Relaxed);
+    /// Changes how much is written, and how it looks, from here on (SIGHUP).
+    pub fn replace(&self, level: Level, format: Format) {
+        self.options.replace(Options { level, format });
     }
 
     /// Whether events of `level` are written.
     pub fn writes(&self, level: Level) -> bool {
-        level as u8 <= self.level.load(Ordering::Relaxed)
+        level <= self.options.read().level
     }
 
     /// Logs at [`Level::Error`].
@@ -81,14 +91,47 @@ impl Log {
     }
 
     fn event(&self, level: Level, message: &str, fields: &[Field<'_>]) {
-        if !self.writes(level) {
+        let options = *self.options.read();
+        if level > options.level {
             return;
         }
-        let line = render(self.format, SystemTime::now(), level, message, fields);
-        if std::io::stderr().write_all(line.as_bytes()).is_err() {
+        let line = render(options.format, SystemTime::now(), level, message, fields);
+        let stderr = std::io::stderr();
+        if !system::takes_bytes(&stderr) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let told = match lost {
+            0 => String::new(),
+            _ => render(
+                options.format,
+                SystemTime::now(),
+                Level::Warn,
+                "nobody read standard error, events are lost",
+                &[("events", &lost)],
+            ),
+        };
+        if (&stderr).write_all(format!("{told}{line}").as_bytes()).is_err() {
             // OK because nobody reads standard error: there is no better place to say so.
         }
     }
+}
+
+/// Has every panic from here on logged as one event with its place, in the place of Rust's own
+/// message, which is no line of the log's format. The hook is the one global: panics have no other.
+pub fn take_panics(log: &Arc<Log>) {
+    let log = Arc::clone(log);
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let text = panic.payload().downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str));
+        let error = text.unwrap_or("not a text");
+        let message = "a thread panicked, which is a defect of pushline";
+        log.error(message, &[("thread", &thread), ("at", &place), ("error", &error)]);
+    }));
 }
 
 fn render(
@@ -119,10 +162,10 @@ fn render(
         }
         Format::Json => {
             write!(line, "{{\"time\":\"{time}\",\"level\":\"{level}\",\"msg\":").ok();
-            quoted(&mut line, message);
+            json::quoted(&mut line, message, Markup::Kept);
             for (key, value) in fields {
                 write!(line, ",\"{key}\":").ok();
-                quoted(&mut line, &value.to_string());
+                json::quoted(&mut line, &value.to_string(), Markup::Kept);
             }
             line.push('}');
         }
@@ -137,27 +180,9 @@ fn logfmt_value(line: &mut String, value: &str) {
     if is_bare {
         line.push_str(value);
     } else {
-        quoted(line, value);
+        // A JSON string: logfmt reads the same.
+        json::quoted(line, value, Markup::Kept);
     }
-}
-
-/// A JSON string (RFC 8259, section 7); logfmt reads the same.
-fn quoted(line: &mut String, value: &str) {
-    line.push('"');
-    for char in value.chars() {
-        match char {
-            '"' => line.push_str("\\\""),
-            '\\' => line.push_str("\\\\"),
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            control if control.is_control() => {
-                write!(line, "\\u{:04x}", control as u32).ok();
-            }
-            other => line.push(other),
-        }
-    }
-    line.push('"');
 }
 
 /// A point in time as RFC 3339 writes it, in UTC, to the millisecond.
@@ -229,7 +254,9 @@ mod tests {
     fn a_level_includes_the_ones_before_it() {
         let log = Log::new(Level::Warn, Format::Logfmt);
         assert!(log.writes(Level::Error) && log.writes(Level::Warn) && !log.writes(Level::Info));
-        log.set_level(Level::Debug);
+        log.replace(Level::Debug, Format::Logfmt);
         assert!(log.writes(Level::Debug));
+        log.replace(Level::Error, Format::Json);
+        assert!(log.writes(Level::Error) && !log.writes(Level::Warn));
     }
 }

@@ -1,47 +1,83 @@
-//! The binary: arguments → configuration → the application → exit status (0 fine, 1 a failure while
-//! running, 2 a wrong argument or configuration).
+//! The binary: arguments → configuration → the application, or one conversion → exit status (0
+//! fine, 1 a failure while running or a refused body, 2 a wrong argument or configuration).
 
-use pushline::app;
+use pushline::app::{self, Outside};
 use pushline::cli::{self, Command};
-use pushline::config::Config;
+use pushline::config::{Config, Error};
+use pushline::convert;
 use pushline::log::Log;
+use pushline::supervisor::Supervisor;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run { config }) => with_config(config, run),
+        Ok(Command::Run { config: file }) => with_config(file.clone(), |config| run(config, file)),
         Ok(Command::Check { config }) => {
             with_config(config, |_| print("the configuration is good\n"))
         }
         Ok(Command::PrintConfig { config }) => {
             with_config(config, |config| print(&config.to_string()))
         }
+        Ok(Command::Convert { config, options }) => {
+            with_config(config, |config| convert(&config, &options))
+        }
+        Ok(Command::ConvertHelp) => print(cli::CONVERT_HELP),
         Ok(Command::Version) => print(concat!("pushline ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Help) => print(cli::HELP),
         Err(error) => refuse(&error.to_string()),
     }
 }
 
-fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+fn load(file: Option<&Path>) -> Result<Config, Error> {
     // A variable that is not UTF-8 is none of ours: all our names and values are ASCII.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    match Config::load(file.as_deref(), environment) {
+    Config::load(file, environment)
+}
+
+fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match load(file.as_deref()) {
         Ok(config) => then(config),
         Err(error) => refuse(&error.to_string()),
     }
 }
 
-fn run(config: Config) -> ExitCode {
+fn run(config: Config, file: Option<PathBuf>) -> ExitCode {
     let log = Arc::new(Log::new(config.log.level, config.log.format));
-    match app::run(config, Arc::clone(&log)) {
+    let outside = Outside {
+        load: Box::new(move || load(file.as_deref())),
+        supervisor: Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log)),
+        log: Arc::clone(&log),
+    };
+    match app::run(config, outside) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error("ended", &[("error", &error)]);
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn convert(config: &Config, options: &convert::Options) -> ExitCode {
+    let settings = convert::Settings {
+        inputs: config.inputs(),
+        push: config.push(),
+        body_bytes_max: config.server.gate.body_bytes_max,
+    };
+    match convert::run(options, &settings, &mut io::stdout()) {
+        Ok(report) if report.is_complete() => ExitCode::SUCCESS,
+        Ok(report) => {
+            tell(&format!("{report}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            if !error.is_silent() {
+                tell(&format!("{error}\n"));
+            }
+            ExitCode::from(error.exit_status())
         }
     }
 }
@@ -56,8 +92,12 @@ fn print(text: &str) -> ExitCode {
 /// Every mistake is a line of its own.
 fn refuse(mistakes: &str) -> ExitCode {
     let lines: String = mistakes.lines().map(|line| format!("pushline: {line}\n")).collect();
+    tell(&lines);
+    ExitCode::from(2)
+}
+
+fn tell(lines: &str) {
     if io::stderr().write_all(lines.as_bytes()).is_err() {
         // OK because nobody reads standard error: the exit status tells.
     }
-    ExitCode::from(2)
 }

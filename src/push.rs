@@ -9,6 +9,7 @@ use crate::line::{Encoder, TooLong};
 use crate::mapping::{self, Context, Mapper, Skipped};
 use crate::route::{self, Group};
 use crate::sample::Format;
+use crate::telemetry::Reason;
 use std::fmt;
 
 /// One `[[inputs.pushgateway]]`: where it listens and how it maps.
@@ -66,8 +67,13 @@ pub struct Converted {
 pub enum Error {
     /// Its body cannot be decoded.
     Body(body::Error),
-    /// Its exposition is malformed: what is wrong, and where.
-    Exposition(String),
+    /// Its exposition is malformed.
+    Exposition {
+        /// The format that it should be in.
+        format: Format,
+        /// What is wrong, and where.
+        description: String,
+    },
     /// 413: its lines would not fit the queue.
     TooLong(TooLong),
 }
@@ -77,8 +83,19 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Error::Body(error) => error.status(),
-            Error::Exposition(_) => 400,
+            Error::Exposition { .. } => 400,
             Error::TooLong(_) => 413,
+        }
+    }
+
+    /// How it is counted.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Error::Body(error) => error.reason(),
+            Error::Exposition { format: Format::Text, .. } => Reason::MalformedText,
+            Error::Exposition { format: Format::OpenMetrics, .. } => Reason::MalformedOpenMetrics,
+            Error::Exposition { format: Format::Protobuf, .. } => Reason::MalformedProtobuf,
+            Error::TooLong(_) => Reason::LinesTooLarge,
         }
     }
 }
@@ -87,7 +104,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Body(error) => error.fmt(f),
-            Error::Exposition(description) => f.write_str(description),
+            Error::Exposition { description, .. } => f.write_str(description),
             Error::TooLong(error) => error.fmt(f),
         }
     }
@@ -121,6 +138,11 @@ impl Pusher {
     pub fn new(options: Options) -> Pusher {
         let (decoder, mapper, encoder) = Default::default();
         Pusher { options, decoder, mapper, encoder }
+    }
+
+    /// Holds the pushes from here on to these bounds.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
     }
 
     /// Converts one whole push. `sent` is the body as sent, `buffer` an old one to write into.
@@ -169,7 +191,9 @@ impl Pusher {
         // Taken out in either case: the lines of a refused push must not stay.
         let (lines, line_count) = encoder.finish();
         outcome.map_err(|stop| match stop {
-            Stop::Exposition(error) => Error::Exposition(error.describe(body, format)),
+            Stop::Exposition(error) => {
+                Error::Exposition { format, description: error.describe(body, format) }
+            }
             Stop::TooLong(error) => Error::TooLong(error),
         })?;
         let (skipped, decoded_bytes) = (mapping.skipped, body.len());

@@ -9,11 +9,13 @@
 //! in its part. Nothing is ever redirected.
 
 use crate::sample::{Label, Names, Quoted};
+use crate::telemetry::Reason;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Write as _;
 
 /// Where one input takes its pushes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,10 @@ pub enum Route {
     MethodNotAllowed,
     /// pushline's own metrics.
     OwnMetrics,
+    /// The status page, for who admits HTML.
+    Page,
+    /// What the status page shows.
+    Status,
     /// Whether the process serves.
     Healthy,
     /// Whether it can take pushes.
@@ -70,6 +76,15 @@ impl Group {
     pub fn labels(&self) -> &[Label<'static>] {
         &self.labels
     }
+}
+
+/// What becomes of the lines of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// They go to the output.
+    Output,
+    /// They are the answer, and go nowhere else.
+    DryRun,
 }
 
 /// What is wrong with the labels of a URL; always 400.
@@ -111,6 +126,13 @@ pub enum Error {
         /// The label's name, as sent.
         name: Vec<u8>,
     },
+}
+
+impl Error {
+    /// How it is counted: as one reason, whatever is wrong with the labels.
+    pub fn reason(&self) -> Reason {
+        Reason::Url
+    }
 }
 
 impl fmt::Display for Error {
@@ -189,6 +211,42 @@ pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Rout
     })
 }
 
+/// What the query of a push says of its lines: `dry_run`, `dry_run=1` and `dry_run=true` ask for a
+/// dry run. The rest of the query, and every other spelling, is ignored, as SPEC 1 has it.
+pub fn delivery(target: &[u8]) -> Delivery {
+    let without_fragment = target.split(|byte| *byte == b'#').next().unwrap_or_default();
+    let query = without_fragment.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
+    let asks = |pair: &[u8]| matches!(pair, b"dry_run" | b"dry_run=1" | b"dry_run=true");
+    if query.split(|byte| *byte == b'&').any(asks) { Delivery::DryRun } else { Delivery::Output }
+}
+
+/// The group of a push that has no URL: what a URL with this job and these labels would give. They
+/// are written into the path of one, percent-encoded, and read from there, so that the rules stand
+/// only once.
+///
+/// # Errors
+/// Those of the labels of a URL.
+pub fn group(job: &[u8], labels: &[(Vec<u8>, Vec<u8>)], names: Names) -> Result<Group, Error> {
+    let mut parts = Vec::new();
+    encode(job, &mut parts);
+    for part in labels.iter().flat_map(|(name, value)| [name, value]) {
+        parts.push(b'/');
+        encode(part, &mut parts);
+    }
+    read_group(&parts, Encoding::Plain, names)
+}
+
+/// Percent-encodes one part of a path: every byte but letters, digits and `_`.
+fn encode(part: &[u8], path: &mut Vec<u8>) {
+    for byte in part {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => path.push(*byte),
+            // OK because writing to a Vec never fails.
+            _ => drop(write!(path, "%{byte:02X}")),
+        }
+    }
+}
+
 /// The path of a request target (RFC 9112, section 3.2): without a query, and without scheme and
 /// authority where a client sends the absolute form.
 fn path_of(target: &[u8]) -> &[u8] {
@@ -209,6 +267,8 @@ fn path_of(target: &[u8]) -> &[u8] {
 
 fn own_route(method: &str, path: &[u8]) -> Option<Route> {
     let route = match path {
+        b"/" => Route::Page,
+        b"/api/v1/status" => Route::Status,
         b"/metrics" => Route::OwnMetrics,
         b"/-/healthy" => Route::Healthy,
         b"/-/ready" => Route::Ready,
@@ -396,6 +456,12 @@ mod tests {
     #[test]
     fn a_method_and_a_path_have_one_route() {
         for (method, target, want) in [
+            ("GET", "/", Route::Page),
+            ("HEAD", "/?x", Route::Page),
+            ("POST", "/", Route::NotFound),
+            ("GET", "/api/v1/status", Route::Status),
+            ("PUT", "/api/v1/status", Route::NotFound),
+            ("GET", "/api/v1/status/", Route::NotFound),
             ("GET", "/metrics", Route::OwnMetrics),
             ("HEAD", "/metrics?x", Route::OwnMetrics),
             ("POST", "/metrics", Route::NotFound),
@@ -467,6 +533,60 @@ mod tests {
             "URL label \"my-zone\": a label name must be [a-zA-Z_][a-zA-Z0-9_]* (or any name with \
              utf8_names = true)"
         );
+    }
+
+    #[test]
+    fn a_group_without_a_url_has_the_rules_of_one() {
+        let labels = |pairs: &[(&str, &str)]| -> Vec<(Vec<u8>, Vec<u8>)> {
+            pairs
+                .iter()
+                .map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into()))
+                .collect()
+        };
+        for (job, pairs, target) in [
+            ("a", &[][..], "/metrics/job/a"),
+            (
+                "a/b ä%",
+                &[("x", "1/2?#"), ("x", "")],
+                "/metrics/job/a%2Fb%20%C3%A4%25/x/1%2F2%3F%23/x/",
+            ),
+            ("a", &[("job", "b"), ("z@base64", "YT0+")], "/metrics/job/a/job/b/z@base64/YT0+"),
+            ("a", &[("", "")], "/metrics/job/a//"),
+            ("", &[("x", "1")], "/metrics/job//x/1"),
+            ("a", &[("my-zone", "1")], "/metrics/job/a/my-zone/1"),
+            ("a", &[("__x", "1")], "/metrics/job/a/__x/1"),
+            ("a", &[("x@base64", "!")], "/metrics/job/a/x@base64/!"),
+        ] {
+            let found = group(job.as_bytes(), &labels(pairs), Names::Legacy);
+            let want = route("PUT", target.as_bytes(), &endpoints(Names::Legacy));
+            let want = want.map(|route| match route {
+                Route::Push { group, .. } => group,
+                other => panic!("{target}: {other:?}"),
+            });
+            assert_eq!(found, want, "{target}");
+        }
+        assert!(group(b"\xff", &[], Names::Utf8).is_err());
+    }
+
+    #[test]
+    fn only_the_spellings_of_a_dry_run_ask_for_one() {
+        for query in ["?dry_run", "?dry_run=1", "?a=b&dry_run=true", "?dry_run=1&dry_run=0#x"] {
+            let target = format!("/metrics/job/a{query}");
+            assert_eq!(delivery(target.as_bytes()), Delivery::DryRun, "{query}");
+        }
+        for query in [
+            "",
+            "?",
+            "?dry_run=0",
+            "?dry_run=TRUE",
+            "?dry_run=",
+            "?dry-run",
+            "?xdry_run=1",
+            "#?dry_run",
+        ] {
+            let target = format!("/metrics/job/dry_run=1{query}");
+            assert_eq!(delivery(target.as_bytes()), Delivery::Output, "{query}");
+        }
     }
 
     #[test]

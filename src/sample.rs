@@ -87,6 +87,17 @@ pub enum Format {
     Protobuf,
 }
 
+impl Format {
+    /// Its name, as own metrics and messages have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Text => "text",
+            Format::OpenMetrics => "openmetrics",
+            Format::Protobuf => "protobuf",
+        }
+    }
+}
+
 /// Foreign bytes as a message quotes them: escaped, and cut to [`QUOTED_BYTES_MAX`].
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(pub &'a [u8]);

@@ -10,8 +10,8 @@ use std::thread;
 pub enum Request {
     /// SIGTERM or SIGINT: end in order; the second one ends at once.
     Stop,
-    /// SIGHUP: open the output anew, read the credentials again.
-    Reopen,
+    /// SIGHUP: open the output anew, read the configuration and the credentials again.
+    Reload,
 }
 
 /// Calls `on_request` for each signal from here on, from a thread of its own.
@@ -24,7 +24,7 @@ pub fn listen(on_request: impl Fn(Request) + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             match signal {
-                SIGHUP => on_request(Request::Reopen),
+                SIGHUP => on_request(Request::Reload),
                 SIGXFSZ => {}
                 _ => on_request(Request::Stop),
             }

@@ -1,11 +1,118 @@
-//! Calls of the operating system that std lacks, each as one safe function. The only file that
-//! names rustix.
+//! Calls of the operating system that std lacks or says otherwise, each as one safe function. The
+//! only file that names rustix.
 
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
-use std::os::fd::AsFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
+
+/// Changes that one wait tells at most.
+const CHANGES_MAX: usize = 256;
+
+/// Waits for many descriptors at once (epoll, edge-triggered): each change is told once, and who is
+/// told goes on until the system says `WouldBlock`.
+#[derive(Debug)]
+pub struct Watch {
+    epoll: OwnedFd,
+}
+
+/// What became of a watched descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The number that it was added with.
+    pub token: u64,
+    /// There are bytes, a connection, an end or an error to be read.
+    pub is_readable: bool,
+    /// The peer has ended its sending: what is read to its last byte has an end behind it.
+    pub is_ending: bool,
+}
+
+/// What a descriptor is watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// There are bytes, a connection or an end to be read.
+    Readable,
+    /// Besides, it takes bytes again.
+    Both,
+}
+
+impl Interest {
+    fn flags(self) -> EventFlags {
+        let readable = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        match self {
+            Interest::Readable => readable,
+            Interest::Both => readable | EventFlags::OUT,
+        }
+    }
+}
+
+impl Watch {
+    /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new() -> io::Result<Watch> {
+        Ok(Watch { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+    }
+
+    /// Watches a descriptor until it is closed.
+    ///
+    /// # Errors
+    /// What the system says: its limits of memory and of watches.
+    pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
+    }
+
+    /// Watches a descriptor for something else from here on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
+    }
+
+    /// Waits for changes, at most for `timeout`, and puts them into `changes`; none waits without
+    /// end.
+    ///
+    /// # Errors
+    /// What the system says. A signal is no error, and no change.
+    pub fn wait(&self, timeout: Option<Duration>, changes: &mut Vec<Change>) -> io::Result<()> {
+        changes.clear();
+        let mut events = [const { MaybeUninit::uninit() }; CHANGES_MAX];
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+            Ok((events, _)) => changes.extend(events.iter().map(|event| Change::of(*event))),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Change {
+    fn of(event: epoll::Event) -> Change {
+        let flags = event.flags;
+        let has = |wanted| flags.intersects(wanted);
+        let is_gone = has(EventFlags::ERR | EventFlags::HUP);
+        Change {
+            token: event.data.u64(),
+            is_readable: is_gone || has(EventFlags::IN | EventFlags::RDHUP),
+            is_ending: is_gone || has(EventFlags::RDHUP),
+        }
+    }
+}
+
+/// Reads into the spare capacity of `buffer`, which must have some; returns how many bytes came.
+///
+/// # Errors
+/// What the system says.
+pub fn read_spare(fd: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    Ok(rustix::io::read(fd, spare_capacity(buffer))?)
+}
 
 /// What became of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +149,36 @@ pub fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
     wait(&fd, PollFlags::IN, timeout)
 }
 
+/// Waits until one of two has bytes, a connection, or its end.
+///
+/// # Errors
+/// What the system says.
+pub fn wait_either_readable(
+    one: impl AsFd,
+    other: impl AsFd,
+    timeout: Duration,
+) -> io::Result<Wait> {
+    wait_any(&mut [PollFd::new(&one, PollFlags::IN), PollFd::new(&other, PollFlags::IN)], timeout)
+}
+
 fn wait(fd: &impl AsFd, events: PollFlags, timeout: Duration) -> io::Result<Wait> {
-    let mut fds = [PollFd::new(fd, events)];
+    wait_any(&mut [PollFd::new(fd, events)], timeout)
+}
+
+fn wait_any(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<Wait> {
     let timeout = Timespec::try_from(timeout).ok();
-    match poll(&mut fds, timeout.as_ref()) {
+    match poll(fds, timeout.as_ref()) {
         Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Wait::TimedOut),
         Ok(_) => Ok(Wait::Ready),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether `fd` takes bytes now: a pipe a line of up to 4 KiB, whole. True where the system does not
+/// know.
+pub fn takes_bytes(fd: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+    !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
 /// Whether nobody reads the other end of a pipe or a socket any more.
@@ -83,4 +212,18 @@ pub fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
 /// What the system says.
 pub fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Read)?)
+}
+
+/// The system's monotonic clock, in microseconds: what a supervisor compares with its own.
+pub fn monotonic_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanos) = (now.tv_sec, now.tv_nsec);
+    // OK because this clock begins at 0 and never goes back.
+    u64::try_from(seconds).unwrap_or(0) * 1_000_000 + u64::try_from(nanos).unwrap_or(0) / 1000
+}
+
+/// The time of the system's clock, in nanoseconds since the Unix epoch; 0 where it stands before.
+pub fn now_ns() -> i64 {
+    let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }

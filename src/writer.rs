@@ -8,7 +8,7 @@
 
 use crate::limits::JOINED_BYTES_MAX;
 use crate::log::Log;
-use crate::queue::{Batch, Message, Receiver, SendersGone};
+use crate::queue::{Batch, Message, Receiver, Refusal, Reply};
 use crate::sink::{Sink, Trouble};
 use crate::telemetry::Telemetry;
 use std::collections::hash_map::RandomState;
@@ -43,8 +43,8 @@ pub enum Outcome {
 ///
 /// # Errors
 /// The system has no thread for it.
-pub fn spawn(
-    receiver: Receiver,
+pub fn spawn<R: Reply>(
+    receiver: Receiver<R>,
     sink: Box<dyn Sink>,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
@@ -66,8 +66,8 @@ pub fn spawn(
     })
 }
 
-struct Writer {
-    receiver: Receiver,
+struct Writer<R> {
+    receiver: Receiver<R>,
     sink: Box<dyn Sink>,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
@@ -86,7 +86,7 @@ enum Stop {
     OutOfTime,
 }
 
-impl Writer {
+impl<R: Reply> Writer<R> {
     fn run(mut self) -> Outcome {
         match self.serve() {
             Ok(()) => Outcome::Drained,
@@ -95,6 +95,8 @@ impl Writer {
                 let batch_count = self.abandon();
                 match stop {
                     Stop::OutputEnded(error) => Outcome::OutputEnded(error),
+                    // Only lines of our own were left: nobody lost a push.
+                    Stop::OutOfTime if batch_count == 0 => Outcome::Drained,
                     Stop::OutOfTime => Outcome::Undrained { batch_count },
                 }
             }
@@ -111,10 +113,8 @@ impl Writer {
                 None if is_closed => return Ok(()),
                 None => {
                     let patience = self.look_after_output()?;
-                    match self.receiver.receive(patience) {
-                        Ok(Some(message)) => self.take(message),
-                        Ok(None) => {}
-                        Err(SendersGone) => return Ok(()),
+                    if let Some(message) = self.receiver.receive(patience) {
+                        self.take(message);
                     }
                 }
             }
@@ -144,7 +144,7 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Batch(batch) if batch.is_withdrawn(Instant::now()) => {
-                self.receiver.release(&batch);
+                self.receiver.withdraw(batch);
             }
             Message::Batch(batch) => self.batches.push(batch),
             Message::Reopen => self.sink.reopen(),
@@ -188,10 +188,9 @@ impl Writer {
         self.block = block;
         written?;
         self.flows();
-        for batch in self.batches.drain(..) {
-            self.telemetry.lines_written.add(u64::from(batch.line_count));
-            self.receiver.acknowledge(batch);
-        }
+        let lines = self.batches.iter().map(|batch| u64::from(batch.line_count)).sum();
+        self.telemetry.lines_written.add(lines);
+        self.receiver.acknowledge(&mut self.batches);
         Ok(())
     }
 
@@ -273,16 +272,75 @@ impl Writer {
         }
     }
 
-    /// Lets go of everything that is not written; returns how many batches that were.
+    /// Lets go of everything that is not written; returns how many pushes that were. Those of the
+    /// block in hand may be written in part: they get no answer but the end of their connection.
     fn abandon(&mut self) -> u64 {
-        let mut count = 0;
+        let mut count = self.batches.iter().map(|batch| u64::from(batch.is_push())).sum();
         while let Some(message) = self.receiver.take_waiting() {
-            self.take(message);
-        }
-        for batch in self.batches.drain(..) {
-            self.receiver.release(&batch);
-            count += 1;
+            if let Message::Batch(batch) = message {
+                count += u64::from(batch.is_push());
+                self.receiver.refuse(batch, Refusal::OutputEnded);
+            }
         }
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Format, Level};
+    use crate::queue::{self, Acknowledge, Options};
+    use std::sync::mpsc::{self, Sender};
+
+    /// An output that takes nothing, and tells when it was asked to.
+    struct Stuck(Sender<()>);
+
+    impl Sink for Stuck {
+        fn begin(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn write(&mut self, _: &[u8]) -> Result<usize, Trouble> {
+            if self.0.send(()).is_err() {
+                // OK because the test has seen enough.
+            }
+            thread::yield_now();
+            Err(Trouble::Blocked)
+        }
+
+        fn finish(&mut self, _: &[u8]) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn idle(&mut self) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn reopen(&mut self) {}
+    }
+
+    /// Hands lines over by `hand_over`, waits until the writer has them in its hand, and closes the
+    /// queue: how the writer ends.
+    fn ended(hand_over: impl FnOnce(&queue::Sender<()>)) -> Outcome {
+        let telemetry = Arc::new(Telemetry::new());
+        let (acknowledge, ack_timeout) = (Acknowledge::Queued, Duration::from_secs(20));
+        let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
+        let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
+        let (asked, was_asked) = mpsc::channel();
+        let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
+        let writer = spawn(receiver, Box::new(Stuck(asked)), telemetry, log, |_| {}).unwrap();
+        hand_over(&sender);
+        was_asked.recv().unwrap();
+        sender.close(Instant::now() + Duration::from_millis(20));
+        writer.join().unwrap()
+    }
+
+    #[test]
+    fn a_push_that_is_left_is_told_but_lines_of_our_own_are_not() {
+        let own = ended(|sender| assert!(sender.offer(b"own\n".to_vec(), 1)));
+        assert!(matches!(own, Outcome::Drained), "{own:?}");
+        let push = ended(|sender| sender.submit(b"a\n".to_vec(), 1, ()));
+        assert!(matches!(push, Outcome::Undrained { batch_count: 1 }), "{push:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Setting;
 use super::error::{Mistake, Place, What};
-use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS};
+use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS, TELEMETRY_KEYS};
 
 const INPUT_PREFIX: &str = "ENV_INPUT_PUSHGATEWAY_";
 const OWN_PREFIX: &str = "PUSHLINE_";
@@ -42,10 +42,12 @@ fn all() -> impl Iterator<Item = (String, Key)> {
     let server = SERVER_KEYS.into_iter().map(move |name| (own("SERVER", name), Key::Server(name)));
     let output = OUTPUT_KEYS.into_iter().map(move |name| (own("OUTPUT", name), Key::Output(name)));
     let log = LOG_KEYS.into_iter().map(move |name| (own("LOG", name), Key::Log(name)));
+    let telemetry =
+        TELEMETRY_KEYS.into_iter().map(move |name| (own("TELEMETRY", name), Key::Telemetry(name)));
     let input = INPUT_KEYS
         .into_iter()
         .map(|name| (format!("{INPUT_PREFIX}{}", name.to_ascii_uppercase()), Key::Input(0, name)));
-    server.chain(output).chain(log).chain(input)
+    server.chain(output).chain(log).chain(telemetry).chain(input)
 }
 
 fn key(name: &str) -> Option<Key> {

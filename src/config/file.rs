@@ -1,8 +1,12 @@
 //! A TOML file → settings, each with its line and column. The only file that names toml.
+//!
+//! What is printed of a configuration is TOML too: it is taken apart here to be compared.
 
 use super::Setting;
 use super::error::{Mistake, Place, What};
-use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS};
+use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS, TELEMETRY_KEYS};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -23,6 +27,49 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Vec<Setting> {
             Vec::new()
         }
     }
+}
+
+/// The values of a table by their keys, each as it stands in the text.
+pub(super) type Values = BTreeMap<String, String>;
+
+/// The tables of a printed configuration by their names; an input is named by its prefix. Tables in
+/// tables become keys with dots.
+pub(super) fn tables(text: &str) -> BTreeMap<String, Values> {
+    let mut tables = BTreeMap::new();
+    // OK because what is printed is TOML: a test reads it back.
+    let Ok(document) = DeTable::parse(text) else { return tables };
+    for (name, value) in document.get_ref() {
+        let Some(table) = value.get_ref().as_table() else { continue };
+        if name.get_ref() != "inputs" {
+            tables.insert(name.get_ref().to_string(), values(table, text));
+            continue;
+        }
+        let inputs = table.values().filter_map(|kind| kind.get_ref().as_array()).flatten();
+        for input in inputs.filter_map(|input| input.get_ref().as_table()) {
+            let prefix = input.get("route_prefix").and_then(|prefix| prefix.get_ref().as_str());
+            let name = format!("inputs.pushgateway[{}]", prefix.unwrap_or_default());
+            tables.insert(name, values(input, text));
+        }
+    }
+    tables
+}
+
+fn values(table: &DeTable<'_>, text: &str) -> Values {
+    let mut found = Values::new();
+    for (name, value) in table {
+        let name = name.get_ref();
+        match value.get_ref().as_table() {
+            Some(inner) => {
+                let inner = values(inner, text);
+                found.extend(inner.into_iter().map(|(key, text)| (format!("{name}.{key}"), text)));
+            }
+            None => {
+                let text = text.get(value.span()).unwrap_or_default();
+                found.insert(name.to_string(), text.to_owned());
+            }
+        }
+    }
+    found
 }
 
 struct Reader<'a> {
@@ -50,9 +97,12 @@ impl Reader<'_> {
                 "server" => self.table("server", value, &SERVER_KEYS, Key::Server),
                 "output" => self.table("output", value, &OUTPUT_KEYS, Key::Output),
                 "log" => self.table("log", value, &LOG_KEYS, Key::Log),
+                "telemetry" => self.table("telemetry", value, &TELEMETRY_KEYS, Key::Telemetry),
                 "inputs" => self.inputs(value),
                 other => {
-                    let allowed = "[server], [output], [log] and [[inputs.pushgateway]]".to_owned();
+                    let allowed =
+                        "[server], [output], [log], [telemetry] and [[inputs.pushgateway]]"
+                            .to_owned();
                     let key = other.to_owned();
                     self.mistake(name.span().start, What::Unknown { key, allowed });
                 }
@@ -152,8 +202,35 @@ fn raw(value: &DeValue<'_>) -> Raw {
         }
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
-            texts.collect::<Option<_>>().map_or(Raw::Other("array"), Raw::List)
+            let tables = items.iter().map(|item| pairs(item.get_ref().as_table()?));
+            let list = texts.collect::<Option<_>>().map(Raw::List);
+            list.or_else(|| tables.collect::<Option<_>>().map(Raw::Tables))
+                .unwrap_or_else(|| mixed("list", items))
+        }
+        DeValue::Table(table) => {
+            pairs(table).map_or_else(|| mixed("table", table.values()), Raw::Table)
         }
         other => Raw::Other(other.type_str()),
     }
+}
+
+/// The texts of a table by name; none where a value is no text.
+fn pairs(table: &DeTable<'_>) -> Option<Vec<(String, String)>> {
+    let pair = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+        Some((name.get_ref().to_string(), value.get_ref().as_str()?.to_owned()))
+    };
+    table.iter().map(pair).collect()
+}
+
+/// What a list or table is that holds more than texts.
+fn mixed<'v, 'i: 'v>(
+    whole: &'static str,
+    values: impl IntoIterator<Item = &'v Spanned<DeValue<'i>>>,
+) -> Raw {
+    let is_other = |value: &&Spanned<DeValue<'_>>| value.get_ref().as_str().is_none();
+    let other = values.into_iter().find(is_other).map(|other| {
+        let within = other.get_ref().as_table().and_then(|table| table.values().find(is_other));
+        within.unwrap_or(other).get_ref().type_str()
+    });
+    Raw::Mixed(whole, other.unwrap_or("string"))
 }

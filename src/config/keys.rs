@@ -1,7 +1,6 @@
 //! Every key: what it may be, and where its value goes.
 
-use super::value;
-use super::{Config, InputConfig};
+use super::{Config, InputConfig, rules, value};
 use crate::gate::Listen;
 use crate::limits::{KIB, MIB};
 use crate::log::{Format, Level};
@@ -23,6 +22,8 @@ pub(super) enum Key {
     Output(&'static str),
     /// `[log]`
     Log(&'static str),
+    /// `[telemetry]`
+    Telemetry(&'static str),
     /// The `[[inputs.pushgateway]]` of that number.
     Input(usize, &'static str),
 }
@@ -42,13 +43,21 @@ pub(super) const SERVER_KEYS: [&str; 10] = [
 pub(super) const OUTPUT_KEYS: [&str; 6] =
     ["target", "ack", "ack_timeout", "drain_timeout", "queue_bytes", "fsync"];
 pub(super) const LOG_KEYS: [&str; 2] = ["level", "format"];
-pub(super) const INPUT_KEYS: [&str; 6] = [
+pub(super) const TELEMETRY_KEYS: [&str; 1] = ["emit_interval"];
+pub(super) const INPUT_KEYS: [&str; 13] = [
     "route_prefix",
     "measurement_name",
     "job_as_measurement",
     "keep_exist_metric_name",
     "honor_timestamps",
     "utf8_names",
+    "metric_allow",
+    "metric_deny",
+    "tags_rename",
+    "tags_drop",
+    "tags_add",
+    "measurements",
+    "measurement_prefix",
 ];
 
 /// A value as a source gives it.
@@ -62,6 +71,12 @@ pub(super) enum Raw {
     Integer(i64),
     /// A list of strings.
     List(Vec<String>),
+    /// A table of strings.
+    Table(Vec<(String, String)>),
+    /// A list of tables of strings, at least one.
+    Tables(Vec<Vec<(String, String)>>),
+    /// A list or a table, by its name, with a value of another type in it.
+    Mixed(&'static str, &'static str),
     /// A variable of the environment: any of the above, to be read as the key asks.
     Variable(String),
     /// Anything else, by the name of its type.
@@ -75,9 +90,29 @@ impl fmt::Display for Raw {
             Raw::Flag(flag) => flag.fmt(f),
             Raw::Integer(integer) => integer.fmt(f),
             Raw::List(items) => write!(f, "{items:?}"),
+            Raw::Table(pairs) => fmt_table(f, pairs),
+            Raw::Tables(tables) => {
+                f.write_str("[")?;
+                for (index, pairs) in tables.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { ", " })?;
+                    fmt_table(f, pairs)?;
+                }
+                f.write_str("]")
+            }
+            Raw::Mixed(whole, kind) => write!(f, "a {whole} with a value of type {kind}"),
             Raw::Other(kind) => write!(f, "of type {kind}"),
         }
     }
+}
+
+fn fmt_table(f: &mut fmt::Formatter<'_>, pairs: &[(String, String)]) -> fmt::Result {
+    f.write_str("{")?;
+    for (index, (name, text)) in pairs.iter().enumerate() {
+        let separator = if index == 0 { "" } else { ", " };
+        let (name, text) = (Quoted(name.as_bytes()), Quoted(text.as_bytes()));
+        write!(f, "{separator}{name} = {text}")?;
+    }
+    f.write_str("}")
 }
 
 /// Sets one key.
@@ -89,6 +124,10 @@ pub(super) fn set(config: &mut Config, key: Key, raw: &Raw) -> Result<(), String
         Key::Server(name) => set_server(config, name, raw),
         Key::Output(name) => set_output(config, name, raw),
         Key::Log(name) => set_log(config, name, raw),
+        Key::Telemetry(_) => {
+            config.telemetry.emit_interval = interval(raw)?;
+            Ok(())
+        }
         Key::Input(number, name) => {
             while config.inputs.len() <= number {
                 config.inputs.push(InputConfig::default());
@@ -161,6 +200,13 @@ fn set_input(input: &mut InputConfig, name: &str, raw: &Raw) -> Result<(), Strin
         "honor_timestamps" => {
             input.timestamps = if flag(raw)? { Timestamps::Honor } else { Timestamps::Ignore };
         }
+        "metric_allow" => input.filter.allow = rules::patterns(raw)?,
+        "metric_deny" => input.filter.deny = rules::patterns(raw)?,
+        "tags_rename" => input.tags.rename = rules::table(raw)?,
+        "tags_drop" => input.tags.drop = rules::patterns(raw)?,
+        "tags_add" => input.tags.add = rules::labels(raw)?,
+        "measurements" => input.measurement_rules = rules::measurements(raw)?,
+        "measurement_prefix" => input.measurement_prefix = text(raw)?,
         _ => input.names = if flag(raw)? { Names::Utf8 } else { Names::Legacy },
     }
     Ok(())
@@ -215,6 +261,19 @@ fn duration(raw: &Raw) -> Result<Duration, String> {
     duration
         .filter(|duration| (MIN..=MAX).contains(duration))
         .ok_or_else(|| "between 1ms and 24h, as \"10s\" or \"500ms\"".to_owned())
+}
+
+/// How often something is done; `"0s"` is never.
+fn interval(raw: &Raw) -> Result<Option<Duration>, String> {
+    const MIN: Duration = Duration::from_secs(1);
+    if let Raw::Text(text) | Raw::Variable(text) = raw
+        && value::duration(text) == Some(Duration::ZERO)
+    {
+        return Ok(None);
+    }
+    let found = duration(raw).ok().filter(|found| *found >= MIN);
+    let allowed = || "\"0s\" (off) or between 1s and 24h, as \"10s\" or \"1m\"".to_owned();
+    found.map(Some).ok_or_else(allowed)
 }
 
 fn choice<T: Copy>(raw: &Raw, choices: &[(&str, T)]) -> Result<T, String> {

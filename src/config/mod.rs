@@ -5,11 +5,14 @@
 //! collected, so that an operator mends all of them at once. The stages own their options; this is
 //! the only room that knows all of them.
 
+mod change;
 mod environment;
 mod error;
+mod facts;
 mod file;
 mod keys;
 mod print;
+mod rules;
 mod value;
 
 use crate::limits;
@@ -24,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+pub use change::Change;
 pub use error::Error;
 
 /// The whole configuration, valid.
@@ -35,6 +39,8 @@ pub struct Config {
     pub output: Output,
     /// `[log]`
     pub log: Log,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
     /// `[[inputs.pushgateway]]`, at least one.
     pub inputs: Vec<InputConfig>,
 }
@@ -74,6 +80,13 @@ pub struct Log {
     pub format: log::Format,
 }
 
+/// `[telemetry]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Telemetry {
+    /// How often own figures go to the output; none where they never do.
+    pub emit_interval: Option<Duration>,
+}
+
 /// One `[[inputs.pushgateway]]`, key by key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputConfig {
@@ -89,6 +102,14 @@ pub struct InputConfig {
     pub timestamps: mapping::Timestamps,
     /// Which names are allowed.
     pub names: sample::Names,
+    /// `metric_allow` and `metric_deny`.
+    pub filter: mapping::Filter,
+    /// `tags_rename`, `tags_drop` and `tags_add`.
+    pub tags: mapping::TagRules,
+    /// `measurements`
+    pub measurement_rules: Vec<mapping::MeasurementRule>,
+    /// May be empty.
+    pub measurement_prefix: String,
 }
 
 impl Default for InputConfig {
@@ -100,6 +121,10 @@ impl Default for InputConfig {
             keep_exist_metric_name: false,
             timestamps: mapping::Timestamps::Honor,
             names: sample::Names::Legacy,
+            filter: mapping::Filter::default(),
+            tags: mapping::TagRules::default(),
+            measurement_rules: Vec::new(),
+            measurement_prefix: String::new(),
         }
     }
 }
@@ -132,6 +157,7 @@ impl Default for Config {
                 durability: Durability::Written,
             },
             log: Log::default(),
+            telemetry: Telemetry::default(),
             inputs: vec![InputConfig::default()],
         }
     }
@@ -200,16 +226,12 @@ impl Config {
         }
     }
 
-    /// The size of the worker pool: as configured, or twice the CPUs but at least eight. A worker
-    /// that waits for its acknowledgement uses no CPU, and the more of them wait the more pushes
-    /// share one write.
+    /// The size of the worker pool: as configured, or one for each CPU but at least two. A worker
+    /// waits for nothing while there is work, so more of them would only take turns.
     pub fn workers(&self) -> usize {
-        const PER_CPU: usize = 4;
-        const MIN: usize = 8;
+        const MIN: usize = 2;
         match self.server.workers {
-            0 => {
-                thread::available_parallelism().map_or(MIN, |cpus| (cpus.get() * PER_CPU).max(MIN))
-            }
+            0 => thread::available_parallelism().map_or(MIN, |cpus| cpus.get().max(MIN)),
             chosen => chosen,
         }
     }
@@ -243,7 +265,14 @@ impl InputConfig {
                 prefix: normalise_prefix(&self.route_prefix),
                 names: self.names,
             },
-            mapping: mapping::Options { measurement, timestamps: self.timestamps },
+            mapping: mapping::Options {
+                measurement,
+                timestamps: self.timestamps,
+                filter: self.filter.clone(),
+                measurement_rules: self.measurement_rules.clone(),
+                measurement_prefix: self.measurement_prefix.clone(),
+                tags: self.tags.clone(),
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::value::{duration_text, size_text};
 use super::{Config, InputConfig};
 use crate::log::{Format, Level};
-use crate::mapping::Timestamps;
+use crate::mapping::{MeasurementRule, Pattern, Timestamps};
 use crate::queue::Acknowledge;
 use crate::sample::Names;
 use crate::sink::Durability;
@@ -56,7 +56,9 @@ impl Config {
         writeln!(f, "drain_timeout = \"{}\"", duration_text(output.drain_timeout))?;
         writeln!(f, "queue_bytes = \"{}\"", size_text(queue.bytes_max))?;
         writeln!(f, "fsync = {}\n", output.durability == Durability::Synced)?;
-        writeln!(f, "[log]\nlevel = \"{level}\"\nformat = \"{format}\"")
+        writeln!(f, "[log]\nlevel = \"{level}\"\nformat = \"{format}\"")?;
+        let emit_interval = duration_text(self.telemetry.emit_interval.unwrap_or_default());
+        writeln!(f, "\n[telemetry]\nemit_interval = \"{emit_interval}\"")
     }
 }
 
@@ -68,8 +70,39 @@ impl fmt::Display for InputConfig {
         writeln!(f, "job_as_measurement = {}", self.job_as_measurement)?;
         writeln!(f, "keep_exist_metric_name = {}", self.keep_exist_metric_name)?;
         writeln!(f, "honor_timestamps = {}", self.timestamps == Timestamps::Honor)?;
-        writeln!(f, "utf8_names = {}", self.names == Names::Utf8)
+        writeln!(f, "utf8_names = {}", self.names == Names::Utf8)?;
+        self.fmt_rules(f)
     }
+}
+
+impl InputConfig {
+    fn fmt_rules(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InputConfig { filter, tags, measurement_rules, .. } = self;
+        writeln!(f, "metric_allow = {}", patterns(&filter.allow))?;
+        writeln!(f, "metric_deny = {}", patterns(&filter.deny))?;
+        let renamed = tags.rename.iter().map(|(old, new)| (&**old, &**new));
+        writeln!(f, "tags_rename = {}", table(renamed))?;
+        writeln!(f, "tags_drop = {}", patterns(&tags.drop))?;
+        let added = tags.add.iter().map(|label| (&*label.name, &*label.value));
+        writeln!(f, "tags_add = {}", table(added))?;
+        let rule =
+            |rule: &MeasurementRule| table([("prefix", &*rule.prefix), ("name", &rule.name)]);
+        let rules: Vec<_> = measurement_rules.iter().map(rule).collect();
+        writeln!(f, "measurements = [{}]", rules.join(", "))?;
+        writeln!(f, "measurement_prefix = {}", quoted(&self.measurement_prefix))
+    }
+}
+
+fn patterns(patterns: &[Pattern]) -> String {
+    let texts: Vec<_> = patterns.iter().map(|pattern| quoted(&pattern.to_string())).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+/// An inline table (TOML 1.0).
+fn table<'t>(pairs: impl IntoIterator<Item = (&'t str, &'t str)>) -> String {
+    let pair = |(name, text)| format!("{} = {}", quoted(name), quoted(text));
+    let pairs: Vec<_> = pairs.into_iter().map(pair).collect();
+    format!("{{{}}}", pairs.join(", "))
 }
 
 /// A basic string (TOML 1.0, "String").

@@ -19,7 +19,13 @@ fn load_with(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String>
 fn conf_sample_is_the_defaults() {
     let sample = include_str!("../../conf.sample");
     assert_eq!(load(sample).unwrap(), Config::default());
-    for key in keys::SERVER_KEYS.iter().chain(&keys::OUTPUT_KEYS).chain(&keys::INPUT_KEYS) {
+    for key in keys::SERVER_KEYS
+        .iter()
+        .chain(&keys::OUTPUT_KEYS)
+        .chain(&keys::LOG_KEYS)
+        .chain(&keys::TELEMETRY_KEYS)
+        .chain(&keys::INPUT_KEYS)
+    {
         assert!(sample.contains(&format!("\n{key} = ")), "{key} is not shown");
     }
 }
@@ -45,16 +51,54 @@ fn what_is_printed_reads_back_as_the_same() {
         [log]
         level = "debug"
         format = "json"
+        [telemetry]
+        emit_interval = "1500ms"
         [[inputs.pushgateway]]
         route_prefix = "a/b/"
         measurement_name = "m\n"
         [[inputs.pushgateway]]
         honor_timestamps = false
         utf8_names = true
+        metric_allow = ["a*", "\"?"]
+        metric_deny = ["*_b"]
+        tags_drop = ["x"]
+        measurement_prefix = "p_"
+        [inputs.pushgateway.tags_rename]
+        "a b" = "c"
+        [inputs.pushgateway.tags_add]
+        site = "plant 7"
+        env = "\u0007"
+        [[inputs.pushgateway.measurements]]
+        prefix = "node_disk_"
+        name = "disk"
+        [[inputs.pushgateway.measurements]]
+        prefix = "etcd_server__"
     "#;
     let config = load(toml).unwrap();
+    let defaults = InputConfig::default();
+    let InputConfig { filter, tags, measurement_rules, .. } = &config.inputs[1];
+    assert!(*filter != defaults.filter && *tags != defaults.tags);
+    assert_eq!(measurement_rules[1].name, "etcd_server");
     assert_eq!(load(&config.to_string()).unwrap(), config);
     assert_eq!(load(&Config::default().to_string()).unwrap(), Config::default());
+}
+
+#[test]
+fn an_emit_interval_is_nothing_or_at_least_a_second() {
+    for nothing in ["0s", "0ms", "0h"] {
+        let toml = format!("[telemetry]\nemit_interval = \"{nothing}\"");
+        assert_eq!(load(&toml).unwrap().telemetry.emit_interval, None, "{nothing}");
+    }
+    let toml = "[telemetry]\nemit_interval = \"1s\"";
+    let second = Duration::from_secs(1);
+    assert_eq!(load(toml).unwrap().telemetry.emit_interval, Some(second));
+    for wrong in ["\"999ms\"", "\"25h\"", "10"] {
+        let want = format!(
+            "F:2:17: telemetry.emit_interval is {wrong}, \
+             must be \"0s\" (off) or between 1s and 24h, as \"10s\" or \"1m\""
+        );
+        assert_eq!(load(&format!("[telemetry]\nemit_interval = {wrong}")).unwrap_err(), want);
+    }
 }
 
 #[test]
@@ -74,6 +118,7 @@ fn the_environment_wins_over_the_file() {
         ("PUSHLINE_SERVER_LISTEN", "127.0.0.1:1, unix:/run/y"),
         ("PUSHLINE_SERVER_WORKERS", "7"),
         ("PUSHLINE_OUTPUT_QUEUE_BYTES", "1MiB"),
+        ("PUSHLINE_TELEMETRY_EMIT_INTERVAL", "1m"),
         ("ENV_INPUT_PUSHGATEWAY_ROUTE_PREFIX", "v1/"),
         ("ENV_INPUT_PUSHGATEWAY_JOB_AS_MEASUREMENT", "T"),
         ("HOME", "/root"),
@@ -83,6 +128,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.server.gate.listen.len(), 2);
     assert_eq!(config.workers(), 7);
     assert_eq!(config.output.queue.bytes_max, 1 << 20);
+    assert_eq!(config.telemetry.emit_interval, Some(Duration::from_secs(60)));
     let prefixes: Vec<_> = config.inputs.iter().map(|input| &*input.route_prefix).collect();
     assert_eq!(prefixes, ["/v1", "/b"]);
     assert_eq!(config.inputs()[0].mapping.measurement, Measurement::Job);
@@ -122,7 +168,7 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         ("[log]\nlevle = \"info\"", "F:2:1: \"log.levle\" is not known, allowed are level, format"),
         (
             "[sever]\n",
-            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log] and [[inputs.pushgateway]]",
+            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log], [telemetry] and [[inputs.pushgateway]]",
         ),
         (
             "[[inputs.prom]]\n",
@@ -148,6 +194,132 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         ("[output]\nfsync = true", "output.fsync is true, which only a file can do, not stdout"),
     ] {
         assert_eq!(load(toml).unwrap_err(), want, "{toml}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_list_of_patterns_names_the_pattern() {
+    let (long, cut) = ("x".repeat(257), "x".repeat(40));
+    let many: Vec<_> = (0..257).map(|number| format!("\"{number}\"")).collect();
+    for (toml, column, found, allowed) in [
+        (r#"metric_allow = "go_*""#, 16, r#""go_*""#, PATTERNS.to_owned()),
+        (
+            r#"metric_allow = ["a", 1]"#,
+            16,
+            "a list with a value of type integer",
+            PATTERNS.to_owned(),
+        ),
+        (
+            r#"metric_deny = ["a", ""]"#,
+            15,
+            r#"["a", ""]"#,
+            format!(r#"{PATTERNS}, which "" is not"#),
+        ),
+        (
+            &format!("tags_drop = [\"{long}\"]"),
+            13,
+            &format!("[\"{long}\"]"),
+            format!("{PATTERNS}, which \"{cut}\"… is not"),
+        ),
+        (
+            &format!("metric_deny = [{}]", many.join(", ")),
+            15,
+            &format!("[{}]", many.join(", ")),
+            format!("{PATTERNS}, not 257"),
+        ),
+    ] {
+        check_mistake(toml, column, found, &allowed);
+    }
+}
+
+#[test]
+fn a_mistake_in_a_table_of_rules_names_the_entry() {
+    for (toml, column, found, allowed) in [
+        ("tags_rename = 1", 15, "1", TABLE.to_owned()),
+        ("tags_add = { a = 1 }", 12, "a table with a value of type integer", TABLE.to_owned()),
+        (
+            r#"tags_rename = { a = "b", c = "" }"#,
+            15,
+            r#"{"a" = "b", "c" = ""}"#,
+            format!(r#"{TABLE}, which "" is not"#),
+        ),
+        (r#"tags_add = { "" = "b" }"#, 12, r#"{"" = "b"}"#, format!(r#"{TABLE}, which "" is not"#)),
+        (
+            r#"measurements = [{ prefix = "a", nam = "b" }]"#,
+            16,
+            r#"[{"nam" = "b", "prefix" = "a"}]"#,
+            format!(r#"{RULES}, and no "nam""#),
+        ),
+        (
+            r#"measurements = [{ name = "b" }, { prefix = "c" }]"#,
+            16,
+            r#"[{"name" = "b"}, {"prefix" = "c"}]"#,
+            format!(r#"{RULES}, which "" is not"#),
+        ),
+        (
+            r#"measurements = [{ prefix = "_" }]"#,
+            16,
+            r#"[{"prefix" = "_"}]"#,
+            format!(r#"{RULES}, which "" is not"#),
+        ),
+        (r#"measurements = ["a"]"#, 16, r#"["a"]"#, RULES.to_owned()),
+        (
+            "measurements = [{ prefix = 1 }]",
+            16,
+            "a list with a value of type integer",
+            RULES.to_owned(),
+        ),
+        ("measurement_prefix = 1", 22, "1", "a string".to_owned()),
+    ] {
+        check_mistake(toml, column, found, &allowed);
+    }
+}
+
+/// The mistake of an input that has this key.
+fn check_mistake(toml: &str, column: usize, found: &str, allowed: &str) {
+    let (key, _) = toml.split_once(' ').unwrap();
+    let want = format!("F:2:{column}: inputs.pushgateway.{key} is {found}, must be {allowed}");
+    let toml = format!("[[inputs.pushgateway]]\n{toml}");
+    assert_eq!(load(&toml).unwrap_err(), want, "{toml}");
+}
+
+const PATTERNS: &str = "a list of at most 256 patterns of 1 to 256 bytes each";
+const TABLE: &str = "a table of at most 256 names, each with a text, of 1 to 256 bytes each";
+const RULES: &str = "a list of at most 256 tables with a prefix and a name of 1 to 256 bytes each";
+
+#[test]
+fn rules_stand_in_the_environment_between_commas() {
+    const PREFIX: &str = "ENV_INPUT_PUSHGATEWAY_";
+    let toml = "[[inputs.pushgateway]]\nmetric_deny = [\"x\"]\ntags_drop = [\"x\"]\n";
+    let values = [
+        ("METRIC_ALLOW", "node_*, up"),
+        ("METRIC_DENY", ""),
+        ("TAGS_RENAME", "a=b, c=d=e"),
+        ("TAGS_ADD", "site = plant 7"),
+        ("MEASUREMENTS", "node_disk_=disk,etcd_server_="),
+        ("MEASUREMENT_PREFIX", "p_"),
+    ];
+    let environment = values.map(|(key, value)| (format!("{PREFIX}{key}"), value));
+    let environment = environment.each_ref().map(|(name, value)| (&**name, *value));
+    let same = r#"
+        [[inputs.pushgateway]]
+        metric_allow = ["node_*", "up"]
+        tags_drop = ["x"]
+        tags_rename = { a = "b", c = "d=e" }
+        tags_add = { site = "plant 7" }
+        measurements = [{ prefix = "node_disk_", name = "disk" }, { prefix = "etcd_server_" }]
+        measurement_prefix = "p_"
+    "#;
+    assert_eq!(load_with(toml, &environment).unwrap(), load(same).unwrap());
+    for (key, value, want) in [
+        ("TAGS_ADD", "a=b,c", format!("{TABLE}, as a=b,c=d, which \"c\" is not")),
+        ("TAGS_ADD", "a=1,a=2", format!("{TABLE}, and not \"a\" twice")),
+        ("METRIC_DENY", "a,,b", format!("{PATTERNS}, which \"\" is not")),
+        ("MEASUREMENTS", "a", format!("{RULES}, as a=b,c=d, which \"a\" is not")),
+    ] {
+        let name = format!("{PREFIX}{key}");
+        let want = format!("environment: {name} is \"{value}\", must be {want}");
+        assert_eq!(load_with("", &[(&name, value)]).unwrap_err(), want);
     }
 }
 

@@ -1,4 +1,7 @@
 //! The memory for bodies in hand, all connections together: reserved before it is taken.
+//!
+//! The bound is that of each request: one that is lowered refuses new bodies, and those in hand go
+//! on under the bound that they began with.
 
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
@@ -7,22 +10,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Bytes that all bodies together may take.
 #[derive(Debug)]
 pub(super) struct Budget {
-    bytes_max: usize,
     taken: AtomicUsize,
     telemetry: Arc<Telemetry>,
 }
 
 impl Budget {
-    pub(super) fn new(bytes_max: usize, telemetry: Arc<Telemetry>) -> Budget {
-        Budget { bytes_max, taken: AtomicUsize::new(0), telemetry }
+    pub(super) fn new(telemetry: Arc<Telemetry>) -> Budget {
+        Budget { taken: AtomicUsize::new(0), telemetry }
     }
 
-    pub(super) fn bytes_max(&self) -> usize {
-        self.bytes_max
-    }
-
-    fn try_take(&self, bytes: usize) -> bool {
-        let fits = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
+    fn try_take(&self, bytes: usize, bytes_max: usize) -> bool {
+        let fits = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= bytes_max);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 }
@@ -31,30 +29,38 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Lease {
     budget: Arc<Budget>,
+    /// What all bodies together may take for this one to grow.
+    bytes_max: usize,
     bytes: usize,
 }
 
 impl Lease {
-    pub(super) fn new(budget: Arc<Budget>) -> Lease {
-        Lease { budget, bytes: 0 }
+    pub(super) fn new(budget: Arc<Budget>, bytes_max: usize) -> Lease {
+        Lease { budget, bytes_max, bytes: 0 }
     }
 
     /// Makes the lease cover `bytes`; false where the budget has no room for them.
     pub(super) fn cover(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let fits = self.budget.try_take(more);
+        let fits = more == 0 || self.budget.try_take(more, self.bytes_max);
         if fits {
             self.budget.telemetry.buffered_bytes.raise(more as u64);
             self.bytes += more;
         }
         fits
     }
+
+    /// Gives all of it back.
+    pub(super) fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.budget.taken.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.telemetry.buffered_bytes.lower(bytes as u64);
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.budget.telemetry.buffered_bytes.lower(self.bytes as u64);
+        self.give_back();
     }
 }
 
@@ -64,9 +70,9 @@ mod tests {
 
     #[test]
     fn what_is_taken_comes_back() {
-        let budget = Arc::new(Budget::new(100, Arc::new(Telemetry::new())));
-        let mut one = Lease::new(Arc::clone(&budget));
-        let mut other = Lease::new(Arc::clone(&budget));
+        let budget = Arc::new(Budget::new(Arc::new(Telemetry::new())));
+        let mut one = Lease::new(Arc::clone(&budget), 100);
+        let mut other = Lease::new(Arc::clone(&budget), 100);
         assert!(one.cover(60));
         assert!(one.cover(50), "less than it has");
         assert!(!other.cover(41));
@@ -74,5 +80,20 @@ mod tests {
         drop(one);
         assert!(other.cover(100));
         assert!(!other.cover(usize::MAX));
+    }
+
+    #[test]
+    fn a_lowered_bound_refuses_new_bodies_and_leaves_those_in_hand() {
+        let budget = Arc::new(Budget::new(Arc::new(Telemetry::new())));
+        let mut before = Lease::new(Arc::clone(&budget), 100);
+        assert!(before.cover(60));
+        let mut after = Lease::new(Arc::clone(&budget), 50);
+        assert!(!after.cover(1));
+        assert!(after.cover(0), "nothing is always there");
+        assert!(before.cover(90));
+        drop(before);
+        assert!(after.cover(50) && !after.cover(51));
+        let mut raised = Lease::new(Arc::clone(&budget), 200);
+        assert!(raised.cover(150) && !raised.cover(151));
     }
 }

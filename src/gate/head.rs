@@ -2,12 +2,13 @@
 //! 9112).
 //!
 //! Nothing of a foreign head is passed on as it came: the worker's head is written anew from what
-//! was understood, with the fields that a push needs and no other. Framing is strict: exactly one
-//! `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no body.
+//! was understood, with the fields that its method needs and no other. Framing is strict: exactly
+//! one `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no body.
 
 use super::refusal::Refusal;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use httparse::{Header, Status};
+use std::io::Write;
 use std::ops::Range;
 
 /// How the body of a request is delimited.
@@ -49,6 +50,21 @@ pub(super) struct Head {
     pub(super) is_probe: bool,
 }
 
+impl Default for Head {
+    /// Of no request.
+    fn default() -> Head {
+        Head {
+            len: 0,
+            method: Method::Other,
+            framing: Framing::Length(0),
+            persistence: Persistence::Close,
+            expects_continue: false,
+            authorization: None,
+            is_probe: false,
+        }
+    }
+}
+
 /// The methods that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -73,6 +89,20 @@ impl Method {
             "OPTIONS" => Method::Quick("OPTIONS"),
             _ => Method::Other,
         }
+    }
+
+    /// The method that a head begins with, whether or not the rest of it can be read. Empty lines
+    /// may stand before it, as for [`read`].
+    pub(super) fn at_start(received: &[u8]) -> Method {
+        let line = received.trim_ascii_start();
+        let end = line.iter().position(|byte| *byte == b' ').unwrap_or(0);
+        let name = line.get(..end).unwrap_or_default();
+        Method::of(std::str::from_utf8(name).unwrap_or_default())
+    }
+
+    /// Whether it pushes.
+    pub(super) fn is_push(self) -> bool {
+        matches!(self, Method::Push(_))
     }
 
     /// Its name, `other` for those that are not told apart.
@@ -196,8 +226,15 @@ fn authorization(headers: &[Header<'_>], received: &[u8]) -> Result<Option<Range
     Ok(Some(start..start + value.len()))
 }
 
-/// The worker's head: the request line and what a push needs. Bytes of the target that a request
-/// line must not have are percent-encoded, which says the same.
+/// The fields that a worker needs of a push, and what joins several of one name; the first one
+/// holds where nothing does.
+const PUSH_FIELDS: [(&str, Option<&[u8]>); 2] =
+    [("Content-Type", None), ("Content-Encoding", Some(b", "))];
+/// The same of all other requests: one for the status page says what it takes.
+const OTHER_FIELDS: [(&str, Option<&[u8]>); 1] = [("Accept", Some(b", "))];
+
+/// The worker's head: the request line and what the worker needs. Bytes of the target that a
+/// request line must not have are percent-encoded, which says the same.
 fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[Header<'_>]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     private.clear();
@@ -212,7 +249,11 @@ fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[H
         }
     }
     private.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, separator) in [("Content-Type", None), ("Content-Encoding", Some(b", "))] {
+    let passed_on = match Method::of(method) {
+        Method::Push(_) => PUSH_FIELDS.as_slice(),
+        _ => &OTHER_FIELDS,
+    };
+    for (name, separator) in passed_on {
         let mut found = values(headers, name).peekable();
         if found.peek().is_none() {
             continue;
@@ -230,6 +271,12 @@ fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[H
         }
         private.extend_from_slice(b"\r\n");
     }
+}
+
+/// The end of the worker's head: the length of the body, and the empty line.
+pub(super) fn write_end(private: &mut Vec<u8>, body_len: usize) {
+    // OK because writing to a Vec never fails.
+    write!(private, "Content-Length: {body_len}\r\n\r\n").ok();
 }
 
 #[cfg(test)]
@@ -256,6 +303,37 @@ mod tests {
         );
         assert_eq!((head.len, head.framing), (GOOD.len(), Framing::Length(12)));
         assert_eq!(GOOD.get(head.authorization.unwrap()), Some(&b"Basic eA=="[..]));
+    }
+
+    #[test]
+    fn the_method_is_known_before_the_head_is_whole() {
+        for (start, want) in [
+            (&b"POST /metrics/job/x HTTP/9"[..], Method::Push("POST")),
+            (b"\r\n\nPUT ", Method::Push("PUT")),
+            (b"HEAD /\0", Method::Head),
+            (b"POST", Method::Other),
+            (b"post / HTTP/1.1", Method::Other),
+            (b"\xff\xfe \xfd", Method::Other),
+            (b"", Method::Other),
+        ] {
+            assert_eq!(Method::at_start(start), want, "{}", start.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_a_client_accepts_is_passed_on_but_for_pushes() {
+        let fields = "Content-Type: a\r\naccept: text/html\r\nAccept: caf\u{e9}\r\n";
+        for (method, want) in [
+            ("GET", "Accept: text/html, caf??\r\n"),
+            ("HEAD", "Accept: text/html, caf??\r\n"),
+            ("POST", "Content-Type: a\r\n"),
+        ] {
+            let mut private = Vec::new();
+            let head = format!("{method} / HTTP/1.1\r\n{fields}\r\n");
+            read(head.as_bytes(), &mut private).unwrap().unwrap();
+            let want = format!("{method} / HTTP/1.1\r\n{want}");
+            assert_eq!(String::from_utf8(private).unwrap(), want);
+        }
     }
 
     #[test]

@@ -1,48 +1,55 @@
 //! Foreign connections → complete, bounded, well-formed requests.
 //!
-//! tiny_http trusts its peers, so it must not meet a stranger. The gate accepts, gives each
-//! connection a thread with a small stack, reads one whole request under deadlines and limits,
-//! hands it, rebuilt from what was understood, to a worker over a private connection, and relays
-//! the answer. A slow client costs a gate thread, never a worker.
+//! tiny_http trusts its peers, so it must not meet a stranger. The gate accepts, reads one whole
+//! request at a time of each connection under deadlines and limits, hands it, rebuilt from what was
+//! understood, to a worker over a private connection, and relays the answer. One thread does all of
+//! it and never waits for a peer: a slow client costs memory, but no thread and no worker.
 //!
 //! ```text
-//! accept ─▶ registry ─▶ connection: head ─▶ auth ─▶ body (budget, chunked) ─▶ lanes ─▶ worker
-//!                                   refusal ◀── whatever is wrong
+//! reactor: accept ─▶ connection: head ─▶ auth ─▶ body (budget, chunked) ─▶ lanes ─▶ worker
+//!                                refusal ◀── whatever is wrong
 //! ```
+//!
+//! A thread for each connection was simpler, but each of its waits is two switches of context, and
+//! small pushes cost more in them than in everything else (measured: see the commit that replaced
+//! it).
 
 mod budget;
 mod chunked;
 mod connection;
 mod head;
+mod input;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod invariants;
 mod lanes;
+mod reactor;
 mod refusal;
-mod registry;
 mod stream;
 
 use crate::auth::Auth;
-use crate::limits::KIB;
+use crate::live::Live;
 use crate::log::Log;
 use crate::server::{KEY_HEADER, Private};
+use crate::status::Status;
 use crate::telemetry::Telemetry;
 use budget::Budget;
-use connection::{Connection, Shared};
-use lanes::Lanes;
+use connection::Shared;
 use listenfd::ListenFd;
-use registry::Registry;
+use reactor::{Bell, Order, Reactor};
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use stream::{Listener, Stream};
+use stream::Listener;
 
 /// One place to listen (`server.listen`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,14 +88,6 @@ pub struct Options {
     pub idle_timeout: Duration,
 }
 
-/// The stack of a connection's thread: its deepest call parses a head with its headers on the
-/// stack.
-const STACK_BYTES: usize = 128 * KIB;
-/// How long a client may take nothing of its answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The pause after an `accept` or a thread that failed: descriptors or memory may come back.
-const FAILURE_PAUSE: Duration = Duration::from_millis(50);
-
 /// Why the gate cannot open.
 #[derive(Debug)]
 pub struct Error {
@@ -110,9 +109,11 @@ pub struct Links {
     /// The way to the workers.
     pub private: Private,
     /// Who may push.
-    pub auth: Arc<Auth>,
+    pub auth: Live<Auth>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
+    /// Who is told of what is refused here.
+    pub status: Arc<Status>,
     /// Where events go.
     pub log: Arc<Log>,
 }
@@ -128,9 +129,10 @@ pub struct Listeners {
 /// The open gate.
 #[derive(Debug)]
 pub struct Gate {
-    listeners: Vec<Arc<Listener>>,
-    acceptors: Vec<JoinHandle<()>>,
-    registry: Arc<Registry>,
+    rope: UnixStream,
+    orders: Sender<Order>,
+    options: Live<Options>,
+    thread: JoinHandle<usize>,
     paths: Vec<PathBuf>,
 }
 
@@ -167,11 +169,9 @@ fn handed_over() -> io::Result<Vec<(Listener, String)>> {
     for index in 0..sockets.len() {
         // It is of one kind or the other; the wrong one is told by an error, and stays.
         if let Ok(Some(listener)) = sockets.take_tcp_listener(index) {
-            listener.set_nonblocking(false)?;
             let address = listener.local_addr()?.to_string();
             open.push((Listener::Tcp(listener), address));
         } else if let Some(listener) = sockets.take_unix_listener(index)? {
-            listener.set_nonblocking(false)?;
             let address = listener.local_addr()?;
             let address = address
                 .as_pathname()
@@ -209,67 +209,57 @@ fn remove_stale(path: &Path) {
 }
 
 impl Gate {
-    /// Begins to serve. `on_lost` is called when an acceptor ends though the gate is open.
+    /// Begins to serve. `on_lost` is called when the gate ends though nobody closed it.
     ///
     /// # Errors
-    /// The system has no thread for an acceptor.
+    /// The system has no thread or no descriptor for it.
     pub fn open(
         listeners: Listeners,
         options: Options,
         links: Links,
-        on_lost: impl Fn(&'static str) + Clone + Send + 'static,
+        on_lost: impl FnOnce(&'static str) + Send + 'static,
     ) -> io::Result<Gate> {
-        let Links { private, auth, telemetry, log } = links;
-        let registry = Arc::new(Registry::new(options.connections_max, Arc::clone(&telemetry)));
-        let shared = Arc::new(Shared {
-            budget: Arc::new(Budget::new(options.buffered_bytes_max, Arc::clone(&telemetry))),
-            lanes: Lanes::new(private.streams),
+        let Links { private, auth, telemetry, status, log } = links;
+        let options = Live::new(options);
+        let shared = Shared {
+            budget: Arc::new(Budget::new(Arc::clone(&telemetry))),
             key_line: format!("{KEY_HEADER}: {}\r\n", private.key),
-            options,
+            options: options.clone(),
             auth,
             telemetry,
+            status,
             log,
-        });
+        };
         let Listeners { open, paths } = listeners;
-        let listeners: Vec<_> = open.into_iter().map(|(listener, _)| Arc::new(listener)).collect();
-        let mut acceptors = Vec::new();
-        for listener in &listeners {
-            let acceptor = Acceptor {
-                listener: Arc::clone(listener),
-                registry: Arc::clone(&registry),
-                shared: Arc::clone(&shared),
-            };
-            let (registry, on_lost) = (Arc::clone(&registry), on_lost.clone());
-            acceptors.push(thread::Builder::new().name("acceptor".to_owned()).spawn(
-                move || {
-                    let ended =
-                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| acceptor.run()));
-                    if ended.is_err() || !registry.is_closing() {
-                        on_lost("an acceptor ended");
-                    }
-                },
-            )?);
-        }
-        Ok(Gate { listeners, acceptors, registry, paths })
+        let listeners = open.into_iter().map(|(listener, _)| listener).collect();
+        let (rope, stream) = UnixStream::pair()?;
+        let (orders, inbox) = mpsc::channel();
+        let bell = Bell { stream, inbox };
+        let reactor = Reactor::new(shared, listeners, private.streams, bell)?;
+        let thread = thread::Builder::new().name("gate".to_owned()).spawn(move || {
+            let ended = catch_unwind(AssertUnwindSafe(|| reactor.run()));
+            if let Ok(Ok(cut_off)) = ended {
+                return cut_off;
+            }
+            on_lost("the gate ended");
+            0
+        })?;
+        Ok(Gate { rope, orders, options, thread, paths })
+    }
+
+    /// Serves by these options from here on: a request by those that it began with, an idle
+    /// connection's wait likewise. Where it listens does not change.
+    pub fn replace(&self, options: Options) {
+        self.options.replace(options);
+        self.order(Order::KeepBound);
     }
 
     /// Closes in order: no new connections, idle ones closed, requests in hand answered, at the
     /// latest at `deadline`. Returns how many connections had to be cut off then.
     pub fn close(self, deadline: Instant) -> usize {
-        let Gate { listeners, acceptors, registry, paths } = self;
-        // The registry closes first: an acceptor must know that its listener was shut on purpose.
-        registry.stop_taking();
-        for listener in &listeners {
-            if listener.shut().is_err() {
-                // OK because it is shut already.
-            }
-        }
-        let cut_off = registry.close(deadline);
-        for acceptor in acceptors {
-            if acceptor.join().is_err() {
-                // OK because a panic of an acceptor was told when it happened.
-            }
-        }
+        self.order(Order::Close(deadline));
+        let Gate { thread, paths, .. } = self;
+        let cut_off = thread.join().unwrap_or_default();
         for path in paths {
             if fs::remove_file(path).is_err() {
                 // OK because somebody else has removed it.
@@ -277,57 +267,10 @@ impl Gate {
         }
         cut_off
     }
-}
 
-/// Accepts the connections of one listener.
-struct Acceptor {
-    listener: Arc<Listener>,
-    registry: Arc<Registry>,
-    shared: Arc<Shared>,
-}
-
-impl Acceptor {
-    /// Accepts until the gate closes; no error ends it.
-    fn run(&self) {
-        let mut has_failed = false;
-        // Room is made only for a connection that is there: nobody is closed to no purpose.
-        while !self.registry.is_closing() {
-            let accepted = self.listener.wait().and_then(|()| {
-                self.registry.wait_for_room();
-                self.listener.accept()
-            });
-            match accepted {
-                Ok(stream) => {
-                    has_failed = false;
-                    self.serve(stream);
-                }
-                Err(_) if self.registry.is_closing() => return,
-                Err(error) => {
-                    self.shared.telemetry.accept_errors.increment();
-                    if !has_failed {
-                        self.shared.log.warn("cannot accept, trying again", &[("error", &error)]);
-                    }
-                    has_failed = true;
-                    thread::sleep(FAILURE_PAUSE);
-                }
-            }
-        }
-    }
-
-    /// Gives a connection its thread. Where there is none, the connection is closed unserved.
-    fn serve(&self, stream: Stream) {
-        if stream.prepare(WRITE_TIMEOUT).is_err() {
-            // The client is gone already.
-            return;
-        }
-        let stream = Arc::new(stream);
-        let place = self.registry.enter(&stream);
-        let connection = Connection::new(stream, place, Arc::clone(&self.shared));
-        let thread = thread::Builder::new().name("connection".to_owned()).stack_size(STACK_BYTES);
-        if let Err(error) = thread.spawn(move || connection.serve()) {
-            self.shared.telemetry.connections_refused.increment();
-            self.shared.log.warn("no thread for a connection", &[("error", &error)]);
-            thread::sleep(FAILURE_PAUSE);
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() || (&self.rope).write_all(b"!").is_err() {
+            // OK because a gate that has ended is closed, and serves by no options.
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::server::reason;
+use crate::telemetry::Reason;
 use std::fmt;
 use std::time::Duration;
 
@@ -43,8 +44,6 @@ pub(super) enum Refusal {
     },
     /// 503: no worker was free.
     NoWorker,
-    /// 503: the gate closed while the request came.
-    Closing,
     /// 505: neither HTTP/1.0 nor HTTP/1.1.
     Version,
 }
@@ -58,8 +57,24 @@ impl Refusal {
             Refusal::BodyTooLarge { .. } => 413,
             Refusal::HeadTooLarge => 431,
             Refusal::NoAnswer => 500,
-            Refusal::OutOfMemory { .. } | Refusal::NoWorker | Refusal::Closing => 503,
+            Refusal::OutOfMemory { .. } | Refusal::NoWorker => 503,
             Refusal::Version => 505,
+        }
+    }
+
+    /// How it is counted.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Refusal::Malformed(_) => Reason::Request,
+            Refusal::CutShort { .. } => Reason::CutShort,
+            Refusal::Unauthorized { .. } => Reason::Unauthorized,
+            Refusal::TimedOut { .. } => Reason::TimedOut,
+            Refusal::BodyTooLarge { .. } => Reason::BodyTooLarge,
+            Refusal::HeadTooLarge => Reason::HeadTooLarge,
+            Refusal::NoAnswer => Reason::Internal,
+            Refusal::OutOfMemory { .. } => Reason::Memory,
+            Refusal::NoWorker => Reason::NoWorker,
+            Refusal::Version => Reason::HttpVersion,
         }
     }
 
@@ -68,9 +83,7 @@ impl Refusal {
         let (status, body) = (self.status(), format!("{self}\n"));
         let extra = match self {
             Refusal::Unauthorized { challenges } => challenges,
-            Refusal::OutOfMemory { .. } | Refusal::NoWorker | Refusal::Closing => {
-                "Retry-After: 5\r\n"
-            }
+            Refusal::OutOfMemory { .. } | Refusal::NoWorker => "Retry-After: 5\r\n",
             _ => "",
         };
         format!(
@@ -108,7 +121,6 @@ impl fmt::Display for Refusal {
                  this push was not written"
             ),
             Refusal::NoWorker => write!(f, "no worker became free, this request was not served"),
-            Refusal::Closing => write!(f, "shutting down, this push was not written"),
             Refusal::Version => write!(f, "only HTTP/1.0 and HTTP/1.1 are spoken here"),
         }
     }

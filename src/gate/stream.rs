@@ -1,12 +1,10 @@
-//! One foreign connection's bytes, TCP or Unix, shared by the thread that serves it and by who may
-//! have to end it.
+//! Foreign sockets, TCP or Unix, that never make their caller wait.
 
-use crate::system::{self, Wait};
-use std::io::{self, Read, Write};
+use crate::system;
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::{Duration, Instant};
 
 /// A connected socket.
 #[derive(Debug)]
@@ -22,104 +20,100 @@ pub(super) enum Listener {
     Unix(UnixListener),
 }
 
+/// What became of a call that does not wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing now; the watch tells when to come again.
+    Nothing,
+}
+
 impl Listener {
-    /// Waits for a connection.
-    pub(super) fn accept(&self) -> io::Result<Stream> {
+    /// From here on `accept` does not wait.
+    pub(super) fn prepare(&self) -> io::Result<()> {
         match self {
-            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Listener::Tcp(listener) => listener.set_nonblocking(true),
+            Listener::Unix(listener) => listener.set_nonblocking(true),
         }
     }
 
-    /// Waits until a connection waits to be accepted, or the listener is shut.
-    pub(super) fn wait(&self) -> io::Result<()> {
-        const LONG: Duration = Duration::from_secs(3600);
-        let descriptor = match self {
+    /// The next connection, set up so that an answer leaves at once; none where none waits.
+    pub(super) fn accept(&self) -> io::Result<Option<Stream>> {
+        let accepted = match self {
+            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
+            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+        };
+        match accepted {
+            Ok(stream) => stream.prepare().map(|()| Some(stream)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
             Listener::Tcp(listener) => listener.as_fd(),
             Listener::Unix(listener) => listener.as_fd(),
-        };
-        while system::wait_readable(descriptor, LONG)? == Wait::TimedOut {}
-        Ok(())
-    }
-
-    /// Makes `accept` return, in every thread, from now on.
-    pub(super) fn shut(&self) -> io::Result<()> {
-        match self {
-            Listener::Tcp(listener) => system::shut_listener(listener),
-            Listener::Unix(listener) => system::shut_listener(listener),
         }
     }
 }
 
 impl Stream {
-    /// Sets up a new connection: an answer leaves at once, and a client that never reads its
-    /// answers is given up after `write_timeout`.
-    pub(super) fn prepare(&self, write_timeout: Duration) -> io::Result<()> {
+    fn prepare(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => {
-                stream.set_nonblocking(false)?;
-                stream.set_nodelay(true)?;
-                stream.set_write_timeout(Some(write_timeout))
+                stream.set_nonblocking(true)?;
+                stream.set_nodelay(true)
             }
-            Stream::Unix(stream) => {
-                stream.set_nonblocking(false)?;
-                stream.set_write_timeout(Some(write_timeout))
-            }
+            Stream::Unix(stream) => stream.set_nonblocking(true),
         }
     }
 
-    /// Reads what there is, at least one byte unless it is the end.
-    ///
-    /// # Errors
-    /// `TimedOut` when `deadline` comes first.
-    pub(super) fn read(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::Error::from(io::ErrorKind::TimedOut));
-            }
-            if system::wait_readable(self.descriptor(), left)? == Wait::Ready {
-                match self.read_now(buffer) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    outcome => return outcome,
-                }
-            }
-        }
+    /// Reads into the spare capacity of `buffer`, which must have some; 0 bytes are the end.
+    pub(super) fn read(&self, buffer: &mut Vec<u8>) -> io::Result<Moved> {
+        moved(|| system::read_spare(self, buffer))
     }
 
-    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => (&mut &*stream).read(buffer),
-            Stream::Unix(stream) => (&mut &*stream).read(buffer),
-        }
+    /// Writes as much of `bytes` as the system takes now.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<Moved> {
+        moved(|| match self {
+            Stream::Tcp(stream) => (&mut &*stream).write(bytes),
+            Stream::Unix(stream) => (&mut &*stream).write(bytes),
+        })
     }
 
-    /// Writes all of `bytes`.
-    ///
-    /// # Errors
-    /// What the system says, `WouldBlock` when the client takes nothing for too long.
-    pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => (&mut &*stream).write_all(bytes),
-            Stream::Unix(stream) => (&mut &*stream).write_all(bytes),
-        }
-    }
-
-    /// Ends one direction or both.
-    pub(super) fn shutdown(&self, how: Shutdown) {
+    /// Says that nothing more will be written.
+    pub(super) fn end_writing(&self) {
         let ended = match self {
-            Stream::Tcp(stream) => stream.shutdown(how),
-            Stream::Unix(stream) => stream.shutdown(how),
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
         if ended.is_err() {
             // OK because the peer was faster.
         }
     }
+}
 
-    fn descriptor(&self) -> BorrowedFd<'_> {
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Stream::Tcp(stream) => stream.as_fd(),
             Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// Tells what a call moved; it is made again where a signal came between.
+pub(super) fn moved(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Moved> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(Moved::Bytes(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Moved::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

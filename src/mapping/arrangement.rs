@@ -1,8 +1,10 @@
 //! Which tags a line has, in which order, and what their keys are (SPEC 2.3).
 
+use super::Context;
 use super::names::{FamilyNames, clean};
+use super::selection::select;
 use crate::chunk::is_same;
-use crate::sample::{Label, Part};
+use crate::sample::{Label, Part, Sample};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -23,6 +25,8 @@ pub enum Source {
     Label(usize),
     /// The number in `Part`.
     Bound,
+    /// The tag of that index of `TagRules::add`.
+    Added(usize),
 }
 
 /// The tags of samples of one kind, and what they were arranged for: samples of a family stand
@@ -88,15 +92,18 @@ impl Arrangement {
         &mut self,
         number: u64,
         names: &FamilyNames,
-        part: Part,
-        group: &[Label<'_>],
-        labels: &[Label<'_>],
+        context: &Context<'_>,
+        sample: &Sample<'_>,
     ) {
+        let (group, labels, part) = (context.group, sample.labels, sample.part);
         let (bound, suffix) = (bound_key(part), suffix(part));
         self.number = number;
         self.note(names.number, labels);
         self.order.clear();
         self.renamed.clear();
+        if !context.options.tags.is_empty() {
+            return self.arrange_by_rules(names, context, sample);
+        }
         self.sorted.clear();
         self.sorted.extend(0..labels.len());
         let name_of = |index: &usize| labels.get(*index).map(|label| &*label.name);
@@ -130,37 +137,52 @@ impl Arrangement {
             }
         }
         if must_rename {
-            self.rename(names, part, group, labels);
+            self.rename(names, context, sample);
         }
+    }
+
+    /// The same for an input with rules for its tags.
+    fn arrange_by_rules(
+        &mut self,
+        names: &FamilyNames,
+        context: &Context<'_>,
+        sample: &Sample<'_>,
+    ) {
+        for tag in select(context, sample) {
+            let renamed = tag.is_renamed.then_some(self.renamed.len());
+            if tag.is_renamed {
+                self.renamed.push(tag.key.to_owned());
+            }
+            self.order.push(Entry { source: tag.source, renamed });
+        }
+        self.rename(names, context, sample);
     }
 
     /// Gives every tag a clean key of its own: `_` is appended to a key that is reserved, that is
     /// the line's field, or that another tag has, again while it still clashes. Keys that are clean
     /// and free stay as they are.
-    fn rename(
-        &mut self,
-        names: &FamilyNames,
-        part: Part,
-        group: &[Label<'_>],
-        labels: &[Label<'_>],
-    ) {
-        let (bound, suffix) = (bound_key(part), suffix(part));
-        let key_of = |source: Source| match source {
-            Source::Group(index) => group.get(index).map_or("", |label| &label.name),
-            Source::Label(index) => labels.get(index).map_or("", |label| &label.name),
+    fn rename(&mut self, names: &FamilyNames, context: &Context<'_>, sample: &Sample<'_>) {
+        let (bound, suffix) = (bound_key(sample.part), suffix(sample.part));
+        let name_of = |source: Source| match source {
+            Source::Group(index) => context.group.get(index).map_or("", |label| &label.name),
+            Source::Label(index) => sample.labels.get(index).map_or("", |label| &label.name),
             Source::Bound => bound.unwrap_or_default(),
+            Source::Added(index) => {
+                context.options.tags.add.get(index).map_or("", |label| &label.name)
+            }
+        };
+        // The new names that rules gave; what is found here comes behind them.
+        let (given, mut found) = (std::mem::take(&mut self.renamed), Vec::new());
+        let key_of = |entry: &Entry| match entry.renamed {
+            Some(index) => given.get(index).map_or("", String::as_str),
+            None => name_of(entry.source),
         };
         let stays =
             |key: &str| !names.is_taken(key, suffix) && matches!(clean(key), Cow::Borrowed(_));
-        let mut keys: HashSet<Cow<'_, str>> = self
-            .order
-            .iter()
-            .map(|entry| key_of(entry.source))
-            .filter(|key| stays(key))
-            .map(Cow::Borrowed)
-            .collect();
+        let mut keys: HashSet<Cow<'_, str>> =
+            self.order.iter().map(key_of).filter(|key| stays(key)).map(Cow::Borrowed).collect();
         for entry in &mut self.order {
-            let key = key_of(entry.source);
+            let key = key_of(entry);
             if stays(key) {
                 continue;
             }
@@ -169,13 +191,15 @@ impl Arrangement {
                 free.push('_');
             }
             keys.insert(Cow::Owned(free.clone()));
-            entry.renamed = Some(self.renamed.len());
-            self.renamed.push(free);
+            entry.renamed = Some(given.len() + found.len());
+            found.push(free);
         }
+        self.renamed = given;
+        self.renamed.append(&mut found);
         let renamed = &self.renamed;
         let final_key = |entry: &Entry| match entry.renamed {
             Some(index) => renamed.get(index).map_or("", String::as_str),
-            None => key_of(entry.source),
+            None => name_of(entry.source),
         };
         self.order.sort_unstable_by(|a, b| final_key(a).cmp(final_key(b)));
     }

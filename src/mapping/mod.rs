@@ -2,17 +2,24 @@
 //!
 //! A [`Mapping`] serves one push. It decides which names and tags a line has and in which order;
 //! how they are written is the business of `line`. Names are cleaned here, since only clean names
-//! show what clashes; the order of work is split, clean, resolve clashes (SPEC 5). What was worked
-//! out for one sample serves those after it that are like it, and is handed on with each point
-//! ([`Point::changed`]). Nothing is allocated for a sample unless one of its tag keys must change.
+//! show what clashes; the order of work is split, clean, resolve clashes (SPEC 5). The rules of an
+//! input (`rules`) come before all that, and cost nothing where there are none. What was worked out
+//! for one sample serves those after it that are like it, and is handed on with each point
+//! ([`Point::changed`]). Nothing is allocated for a sample unless its tags must be worked out and
+//! there are rules for them, or one of their keys must change.
 
 mod arrangement;
 mod names;
+mod pattern;
+mod rules;
+mod selection;
 
 use crate::sample::{Label, Part, Sample, Value};
 pub use arrangement::Source;
 use arrangement::{Arrangement, bound_key, suffix};
 use names::FamilyNames;
+pub use pattern::Pattern;
+pub use rules::{Filter, MeasurementRule, TagRules};
 
 /// Whether a sample's own timestamp is used (SPEC 2.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +52,14 @@ pub struct Options {
     pub measurement: Measurement,
     /// Whose time counts.
     pub timestamps: Timestamps,
+    /// Which metrics are kept.
+    pub filter: Filter,
+    /// The first that fits names the measurement, and `measurement` where none does.
+    pub measurement_rules: Vec<MeasurementRule>,
+    /// Stands before the name of every measurement, wherever that comes from.
+    pub measurement_prefix: String,
+    /// What becomes of labels.
+    pub tags: TagRules,
 }
 
 /// What a push is besides its samples.
@@ -68,6 +83,8 @@ pub struct Skipped {
     pub not_finite: u64,
     /// `le` or `quantile` is NaN.
     pub bound_nan: u64,
+    /// The input's filter does not keep the metric, whatever else is to be said of the sample.
+    pub filtered: u64,
 }
 
 /// Kinds of samples: a sample of each has other tags, or another field.
@@ -78,7 +95,7 @@ pub const KINDS: usize = 5;
 pub struct Point<'m> {
     names: &'m FamilyNames,
     arrangement: &'m Arrangement,
-    group: &'m [Label<'static>],
+    context: &'m Context<'m>,
     labels: &'m [Label<'m>],
     /// So many of the labels are those of the last point of the same kind.
     kept: usize,
@@ -183,7 +200,7 @@ impl Mapping<'_> {
                 run.kept = run.kept.min(sample.kept);
                 (*run, sample.kept, run.is_plain && sample.kept == run.label_count)
             }
-            _ => self.begin_run(sample),
+            _ => self.begin_run(sample)?,
         };
         let timestamp_ns = match (self.context.options.timestamps, sample.timestamp_ns) {
             (Timestamps::Honor, Some(own)) if own > 0 => own,
@@ -193,7 +210,7 @@ impl Mapping<'_> {
         Some(Point {
             names,
             arrangement: &arrangements[run.kind],
-            group: self.context.group,
+            context: &self.context,
             labels: sample.labels,
             kept,
             part: sample.part,
@@ -206,29 +223,37 @@ impl Mapping<'_> {
     /// Where samples are counted that have no line as this one.
     #[inline(always)]
     fn reason_to_skip(&mut self, sample: &Sample<'_>) -> Option<&mut u64> {
-        match (sample.part, sample.value) {
+        let Mapping { skipped, context, .. } = self;
+        let reason = match (sample.part, sample.value) {
             (Part::Bucket(bound) | Part::Quantile(bound), _) if bound.is_nan() => {
-                Some(&mut self.skipped.bound_nan)
+                &mut skipped.bound_nan
             }
-            (_, Value::Number(number)) if !number.is_finite() => Some(&mut self.skipped.not_finite),
-            _ => None,
-        }
+            (_, Value::Number(number)) if !number.is_finite() => &mut skipped.not_finite,
+            _ => return None,
+        };
+        let is_kept = context.options.filter.keeps(sample.family);
+        Some(if is_kept { reason } else { &mut skipped.filtered })
     }
 
     /// Begins a run with a sample: the run, how many labels are those of the last sample of this
-    /// kind, and whether all tags are those of the last point.
+    /// kind, and whether all tags are those of the last point. None where the sample is filtered
+    /// out, which is counted: then there is no run, and the next sample is asked about again.
     #[inline(never)]
-    fn begin_run(&mut self, sample: &Sample<'_>) -> (Run, usize, bool) {
+    fn begin_run(&mut self, sample: &Sample<'_>) -> Option<(Run, usize, bool)> {
         let (kind, labels) = (kind(sample.part), sample.labels);
         let last = self.run.take();
         self.mapper.note_kept(last, sample.kept);
         let Mapper { names, arrangements, kept, last_number } = &mut *self.mapper;
         names.set(sample.family, &self.context);
+        if !names.is_kept {
+            self.skipped.filtered += 1;
+            return None;
+        }
         let kept = std::mem::replace(&mut kept[kind], usize::MAX);
         let arrangement = &mut arrangements[kind];
         if !arrangement.holds(names.number, labels, kept) {
             *last_number += 1;
-            arrangement.arrange(*last_number, names, sample.part, self.context.group, labels);
+            arrangement.arrange(*last_number, names, &self.context, sample);
         }
         let run = Run {
             kind,
@@ -247,7 +272,7 @@ impl Mapping<'_> {
                 && last.label_count == sample.kept
                 && run.label_count == sample.kept
         });
-        (run, kept, has_tags_of_last)
+        Some((run, kept, has_tags_of_last))
     }
 }
 
@@ -307,16 +332,20 @@ impl<'m> Point<'m> {
 
     /// The tags, sorted by key in byte order, no key twice.
     pub fn tags(&self) -> impl Iterator<Item = Tag<'m>> {
-        let Point { arrangement, group, labels, part, .. } = *self;
+        let Point { arrangement, context, labels, part, .. } = *self;
         arrangement.order.iter().filter_map(move |entry| {
             let source = entry.source;
             let (key, value) = match source {
-                Source::Group(index) => (&*group.get(index)?.name, TagValue::Group(index)),
+                Source::Group(index) => (&*context.group.get(index)?.name, TagValue::Group(index)),
                 Source::Label(index) => {
                     let label = labels.get(index)?;
                     (&*label.name, TagValue::Text(&label.value))
                 }
                 Source::Bound => (bound_key(part)?, TagValue::Bound(bound(part)?)),
+                Source::Added(index) => {
+                    let tag = context.options.tags.add.get(index)?;
+                    (&*tag.name, TagValue::Text(&tag.value))
+                }
             };
             let key = match entry.renamed {
                 Some(index) => arrangement.renamed.get(index)?,
@@ -335,7 +364,7 @@ impl<'m> Point<'m> {
                 self.labels.get(index).map(|label| TagValue::Text(&label.value))
             }
             Source::Bound => bound(self.part).map(TagValue::Bound),
-            Source::Label(_) | Source::Group(_) => None,
+            Source::Label(_) | Source::Group(_) | Source::Added(_) => None,
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct FamilyNames {
     pub(super) field: String,
     /// Which family it is: never the same again.
     pub(super) number: u64,
+    /// The input's filter keeps it.
+    pub(super) is_kept: bool,
     is_set: bool,
 }
 
@@ -30,13 +32,19 @@ impl FamilyNames {
         if self.is_set && is_same(&self.family, family) {
             return;
         }
-        let (measurement, field) = match &context.options.measurement {
+        let options = context.options;
+        let by_rule = options.measurement_rules.iter().find_map(|rule| rule.names(family));
+        let (measurement, field) = by_rule.unwrap_or_else(|| match &options.measurement {
             Measurement::Fixed(name) => (name.as_str(), family),
             Measurement::Job => (context.job, family),
             Measurement::Cut => (cut(family).measurement, cut(family).field),
             Measurement::CutAndKeep => (cut(family).measurement, cut(family).kept),
-        };
-        replace(&mut self.measurement, &clean(measurement));
+        });
+        match &*options.measurement_prefix {
+            "" => replace(&mut self.measurement, &clean(measurement)),
+            prefix => replace(&mut self.measurement, &clean(&format!("{prefix}{measurement}"))),
+        }
+        self.is_kept = options.filter.keeps(family);
         replace(&mut self.field, &clean(field));
         replace(&mut self.family, family);
         self.number += 1;

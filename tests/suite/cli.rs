@@ -137,9 +137,14 @@ fn own_metrics_count_what_was_served() {
     for line in [
         "pushline_http_requests_total{code=\"200\",method=\"POST\"} 1",
         "pushline_http_requests_total{code=\"400\",method=\"POST\"} 1",
+        "pushline_pushes_total{coding=\"identity\",format=\"text\"} 1",
+        "pushline_pushes_refused_total{reason=\"malformed_text\"} 1",
+        "pushline_pushes_refused_total{reason=\"stalled\"} 0",
+        "pushline_push_body_bytes_total 14",
         "pushline_samples_read_total 2",
         "pushline_samples_skipped_total{reason=\"not_finite\"} 1",
         "pushline_lines_written_total 1",
+        "pushline_ready 1",
         "pushline_queue_batches 0",
         "pushline_connections_open 1",
     ] {

@@ -26,7 +26,7 @@ fn input(options: &Value) -> Input {
             prefix: route::normalise_prefix(&text("route_prefix")),
             names: if flag("utf8_names", false) { Names::Utf8 } else { Names::Legacy },
         },
-        mapping: mapping::Options { measurement, timestamps },
+        mapping: mapping::Options { measurement, timestamps, ..mapping::Options::default() },
     }
 }
 

@@ -119,7 +119,7 @@ fn what_a_supervisor_runs_serves_and_pipes() {
     let folder = folder();
     let config = folder.join("pushline.toml");
     std::fs::write(&config, "[server]\nlisten = [\"127.0.0.1:0\"]\n").unwrap();
-    let unit = std::fs::read_to_string(examples().join("pushline.service")).unwrap();
+    let unit = std::fs::read_to_string(examples().join("pushline-pipe.service")).unwrap();
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let script = line.split_once('\'').unwrap().1.trim_end_matches('\'');
     let program = command().get_program().to_string_lossy().into_owned();

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The options of a vector as a configuration file.
-fn toml(options: &Value) -> String {
+pub(crate) fn toml(options: &Value) -> String {
     let mut text = String::new();
     let options = options.as_object().unwrap();
     let server =
@@ -34,7 +34,7 @@ fn toml(options: &Value) -> String {
     text
 }
 
-fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
 }
 

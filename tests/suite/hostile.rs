@@ -414,6 +414,101 @@ fn running_out_of_descriptors_is_survived() {
     println!("96 descriptors, 150 connections: service resumed, {} pushes", served.into_inner());
 }
 
+/// Threads of all processes of the user whose process this is.
+fn threads_of_the_user(pid: u32) -> u64 {
+    let number = |status: &str, key: &str| {
+        let line = status.lines().find(|line| line.starts_with(key))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    let status = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/status")).ok();
+    let user = number(&status(&pid.to_string()).unwrap(), "Uid:");
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let names = processes.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let statuses = names.filter_map(|name| status(&name));
+    statuses
+        .filter(|status| number(status, "Uid:") == user)
+        .filter_map(|status| number(&status, "Threads:"))
+        .sum()
+}
+
+/// A command run by a user whom a limit of threads binds: root is not bound, so it takes a user of
+/// the test's own.
+fn as_bound_user(program: &std::path::Path) -> std::process::Command {
+    let id = std::process::Command::new("id").arg("-u").output().unwrap();
+    if String::from_utf8(id.stdout).unwrap().trim() != "0" {
+        return std::process::Command::new(program);
+    }
+    let mut as_user = std::process::Command::new("setpriv");
+    let user = 20_000 + std::process::id() % 30_000;
+    as_user.args([&format!("--reuid={user}"), "--clear-groups", "--"]).arg(program);
+    as_user
+}
+
+#[test]
+fn running_out_of_threads_is_survived() {
+    const SPARE_THREADS: u64 = 20;
+    const CONNECTIONS_MAX: usize = 300;
+    const UNSERVED: usize = 10;
+    let folder = crate::process::folder();
+    // A copy where that user can read it.
+    let program = folder.join("pushline");
+    std::fs::copy(command().get_program(), &program).unwrap();
+    let mut pushline = Pushline::spawn_with(as_bound_user(&program), "", Stdio::piped());
+    let output = Collected::from(pushline.stdout());
+    let (address, pid) = (pushline.address, pushline.child.id());
+    let limit = threads_of_the_user(pid) + SPARE_THREADS;
+    let limited = as_bound_user("prlimit".as_ref())
+        .args([format!("--pid={pid}"), format!("--nproc={limit}")])
+        .status()
+        .unwrap();
+    assert!(limited.success());
+    let body = request("POST", b"/metrics/job/ordinary", &[], b"a_b 1\n");
+    let mut answered = 0;
+    let mut refused = 0;
+    // All of them stay connected, each with its thread, if it has one.
+    let mut exhaust = |client: &mut Client| {
+        client.send(&body).ok();
+        match client.read_answer(true) {
+            Ok(answer) => assert_eq!(answer.status, 200),
+            Err(_) => return false,
+        }
+        answered += 1;
+        true
+    };
+    let mut hoard = Vec::new();
+    while refused < UNSERVED && hoard.len() < CONNECTIONS_MAX {
+        let mut client = Client::connect(address);
+        refused += usize::from(!exhaust(&mut client));
+        hoard.push(client);
+    }
+    let served = hoard.len() - refused;
+    // Who has a thread is served as ever.
+    assert!(exhaust(&mut hoard[0]), "the first connection");
+    drop(hoard);
+    let deadline = Instant::now() + PATIENCE;
+    while !exhaust(&mut Client::connect(address)) {
+        assert!(Instant::now() < deadline, "service does not resume");
+        refused += 1;
+    }
+    let metrics = Client::connect(address).ask("GET", "/metrics", &[], b"");
+    let counted = format!("pushline_connections_refused_total {refused}");
+    assert!(metrics.text().lines().any(|line| line == counted), "{counted} {}", metrics.text());
+    println!("{SPARE_THREADS} threads to spare: {served} connections served, {refused} refused");
+    // To end in order needs no thread that is not there.
+    let mut hoard = Vec::new();
+    let mut is_served = true;
+    while is_served && hoard.len() < CONNECTIONS_MAX {
+        let mut client = Client::connect(address);
+        is_served = exhaust(&mut client);
+        hoard.push(client);
+    }
+    pushline.signal("TERM");
+    assert!(pushline.wait().success(), "{}", String::from_utf8_lossy(&pushline.log.snapshot()));
+    let is_whole = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() == answered;
+    output.take_until(is_whole);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn credentials_guard_every_route_but_the_probes() {
     use std::os::unix::fs::PermissionsExt;

@@ -130,6 +130,11 @@ impl Pushline {
         Pushline { child, address, log, folder }
     }
 
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join("pushline.toml")
+    }
+
     pub(crate) fn stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().unwrap()
     }

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in tiers; a room may import only rooms of tiers before its own.
 const TIERS: [&[&str]; 12] = [
-    &["limits", "chunk"],
-    &["sample", "telemetry", "log", "system", "random"],
+    &["limits", "chunk", "json", "live", "system", "alone"],
+    &["sample", "telemetry", "log", "random", "pulse"],
     &["exposition", "mapping", "route", "body"],
     &["line"],
     &["push"],
     &["queue"],
     &["sink"],
-    &["writer"],
-    &["server", "auth", "shutdown"],
-    &["gate"],
+    &["writer", "status"],
+    &["server", "auth", "shutdown", "supervisor", "convert"],
+    &["gate", "watchdog", "emitter"],
     &["config", "cli"],
     &["app"],
 ];
@@ -22,7 +22,7 @@ const TIERS: [&[&str]; 12] = [
 /// The one file that may name each crate.
 const CRATES: [(&str, &str); 14] = [
     ("base64", "route.rs"),
-    ("crossbeam_channel", "queue.rs"),
+    ("crossbeam_channel", "queue/mod.rs"),
     ("flate2", "body.rs"),
     ("httparse", "gate/head.rs"),
     ("listenfd", "gate/mod.rs"),
@@ -31,7 +31,7 @@ const CRATES: [(&str, &str); 14] = [
     ("signal_hook", "shutdown.rs"),
     ("snap", "body.rs"),
     ("subtle", "auth.rs"),
-    ("tiny_http", "server.rs"),
+    ("tiny_http", "server/mod.rs"),
     ("toml", "config/file.rs"),
     ("wide", "chunk.rs"),
     ("zmij", "line/number.rs"),
@@ -49,7 +49,7 @@ fn sources() -> BTreeMap<String, String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
                 sources.insert(name, std::fs::read_to_string(&path).unwrap());
             }

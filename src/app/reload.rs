@@ -1,0 +1,85 @@
+//! SIGHUP: the configuration and the credentials are read again, and each stage is handed its new
+//! options, once all of them are known to be good: nothing that can fail stands behind the first of
+//! these steps, but for the thread that emits own figures, whose lack is told.
+
+use super::Running;
+use crate::auth::Auth;
+use crate::config::{Change, Config};
+use crate::emitter::{self, Emitter};
+use crate::log::{self, Log};
+use crate::server::Settings;
+use std::io;
+use std::sync::Arc;
+
+impl Running {
+    /// Opens the output anew, whatever the configuration says, then takes what can change of it,
+    /// and the credentials: all of that, or none where there is a mistake.
+    pub(super) fn reload(&mut self) {
+        self.queue.reopen();
+        match self.read_again() {
+            Ok((config, auth)) => self.take(config, auth),
+            Err(mistakes) => {
+                for mistake in mistakes.lines() {
+                    self.log.error("the configuration stays as it was", &[("error", &mistake)]);
+                }
+            }
+        }
+    }
+
+    /// # Errors
+    /// Every mistake, one a line.
+    fn read_again(&self) -> Result<(Config, Auth), String> {
+        let config = (self.load)().map_err(|mistakes| mistakes.to_string())?;
+        let auth = Auth::open(config.server.auth_file.as_deref());
+        auth.map(|auth| (config, auth)).map_err(|error| error.to_string())
+    }
+
+    fn take(&mut self, new: Config, auth: Auth) {
+        let changes = self.config.changes(&new);
+        let credentials = if auth == *self.auth.read() { "unchanged" } else { "changed" };
+        let config = new.keeping_fixed(&self.config);
+        self.auth.replace(auth);
+        self.settings.replace(Settings::new(config.inputs(), config.push()));
+        self.queue.replace(config.output.queue);
+        self.gate.replace(config.server.gate.clone());
+        self.log.replace(config.log.level, config.log.format);
+        self.status.set_facts(config.facts());
+        let is_other_interval = config.telemetry != self.config.telemetry;
+        // As much as the old level or the new one lets through: its own change is told too.
+        let level = config.log.level.max(self.config.log.level);
+        tell_changes(&Log::new(level, config.log.format), &changes, credentials);
+        self.config = config;
+        if is_other_interval && let Err(error) = self.emit() {
+            self.log.error("own figures cannot be emitted", &[("error", &error)]);
+        }
+    }
+
+    /// Begins to emit own figures as the configuration says now.
+    pub(super) fn emit(&mut self) -> io::Result<()> {
+        if let Some(emitter) = self.emitter.take() {
+            emitter.stop();
+        }
+        let links = emitter::Links {
+            push: self.config.push(),
+            queue: self.queue.clone(),
+            telemetry: Arc::clone(&self.telemetry),
+            log: Arc::clone(&self.log),
+        };
+        let interval = self.config.telemetry.emit_interval;
+        self.emitter = interval.map(|interval| Emitter::start(interval, links)).transpose()?;
+        Ok(())
+    }
+}
+
+/// Says what was taken, in one line, and what was not, in one each.
+fn tell_changes(log: &Log, changes: &[Change], credentials: &str) {
+    let (fixed, taken): (Vec<_>, Vec<_>) = changes.iter().partition(|one| one.needs_restart());
+    for Change { key, old, new } in fixed {
+        let fields: [log::Field<'_>; 3] = [("key", key), ("running", old), ("configured", new)];
+        log.warn("a changed key needs a restart and stays as it runs", &fields);
+    }
+    let taken: Vec<_> = taken.iter().map(|change| change.to_string()).collect();
+    let taken = if taken.is_empty() { "nothing".to_owned() } else { taken.join(", ") };
+    let fields: [log::Field<'_>; 2] = [("changed", &taken), ("credentials", &credentials)];
+    log.info("configuration and credentials read again", &fields);
+}

@@ -1,0 +1,101 @@
+//! What the connections of the gate read into, one after the other: the thread of the gate has one.
+//!
+//! A connection has its turn with all its unread bytes in here. What it leaves is its own until the
+//! next turn; mostly that is nothing, so an idle connection needs no memory.
+
+use super::stream::{Moved, Stream};
+use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
+use std::io;
+
+/// Bytes that one read asks for.
+pub(super) const READ_BYTES: usize = 64 * KIB;
+/// Reads that one connection may make in a turn: then others have theirs.
+const READS_MAX: usize = 16;
+/// Buffers for bodies that are kept for later ones.
+const SPARES_MAX: usize = 16;
+
+/// Bytes that came and are not used yet, of the connection that has its turn.
+#[derive(Debug)]
+pub(super) struct Input {
+    bytes: Vec<u8>,
+    /// So many of them are used.
+    used: usize,
+    reads: usize,
+    spares: Vec<Vec<u8>>,
+}
+
+impl Input {
+    pub(super) fn new() -> Input {
+        Input { bytes: Vec::with_capacity(READ_BYTES), used: 0, reads: 0, spares: Vec::new() }
+    }
+
+    /// Begins the turn of a connection with what it had left.
+    pub(super) fn begin(&mut self, left: &mut Vec<u8>) {
+        self.clear();
+        self.reads = 0;
+        self.bytes.append(left);
+        left.shrink_to(0);
+    }
+
+    /// Ends its turn: what it leaves.
+    pub(super) fn end(&mut self, left: &mut Vec<u8>) {
+        left.extend_from_slice(self.rest());
+        self.clear();
+        self.bytes.shrink_to(READ_BYTES);
+    }
+
+    pub(super) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.used..).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest().is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.used = 0;
+    }
+
+    /// Some of the rest is used.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.used = self.bytes.len().min(self.used + count);
+    }
+
+    /// Bytes that were read too far.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether the connection may read once more in this turn.
+    pub(super) fn take_share(&mut self) -> bool {
+        self.reads += 1;
+        self.reads <= READS_MAX
+    }
+
+    /// Makes room for a read; how much.
+    pub(super) fn room(&mut self) -> usize {
+        self.bytes.drain(..self.used);
+        self.used = 0;
+        self.bytes.reserve(READ_BYTES / 2);
+        self.bytes.capacity() - self.bytes.len()
+    }
+
+    /// Reads into that room.
+    pub(super) fn fill(&mut self, stream: &Stream) -> io::Result<Moved> {
+        stream.read(&mut self.bytes)
+    }
+
+    /// A buffer for a body.
+    pub(super) fn spare(&mut self) -> Vec<u8> {
+        self.spares.pop().unwrap_or_default()
+    }
+
+    /// A buffer that is no longer needed.
+    pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if self.spares.len() < SPARES_MAX && buffer.capacity() <= KEPT_BODY_BYTES_MAX {
+            self.spares.push(buffer);
+        }
+    }
+}

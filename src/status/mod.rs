@@ -1,0 +1,113 @@
+//! What an operator sees: the status page at `GET /`, and the JSON that it shows, at
+//! `GET /api/v1/status`.
+//!
+//! ```text
+//! worker, gate ─▶ board ─┐
+//! telemetry, queue ──────┼─▶ report ─▶ JSON ─▶ page, in the browser
+//! app: setup, facts ─────┘
+//! ```
+//!
+//! A [`Status`] is made once and passed to who tells it something. What it keeps is bounded
+//! whatever pushers send (`board`), and every foreign text leaves it as a JSON string; the page
+//! puts it on the screen as text and never as markup.
+
+mod board;
+mod page;
+mod report;
+
+use crate::queue;
+use crate::telemetry::Telemetry;
+use board::Board;
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use board::{Push, Tally};
+pub use page::{CONTENT_TYPE, HEADERS, PAGE, is_admitted};
+
+/// The content type of a report.
+pub const REPORT_CONTENT_TYPE: &str = "application/json";
+/// Header lines of a report, each with its CRLF.
+pub const REPORT_HEADERS: &str = "Cache-Control: no-store\r\n\
+    Cross-Origin-Resource-Policy: same-origin\r\n\
+    Referrer-Policy: no-referrer\r\n\
+    X-Content-Type-Options: nosniff\r\n";
+
+/// What holds from the start of the process to its end.
+#[derive(Debug)]
+pub struct Setup {
+    /// When it started, in nanoseconds since the Unix epoch.
+    pub started_ns: i64,
+    /// Where it listens.
+    pub listen: Vec<String>,
+    /// Where lines go.
+    pub target: String,
+    /// The size of the worker pool.
+    pub workers: usize,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// What waits for the output.
+    pub flow: Arc<queue::Flow>,
+}
+
+/// What the configuration says, as text and numbers: no stage knows its types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The prefix of each input.
+    pub route_prefixes: Vec<String>,
+    /// Names, each ending in its unit, and bounds.
+    pub limits: Vec<(&'static str, u64)>,
+    /// The effective configuration as TOML, without secrets.
+    pub configuration: String,
+}
+
+/// What the page shows.
+#[derive(Debug)]
+pub struct Status {
+    setup: Setup,
+    facts: Mutex<Facts>,
+    board: Board,
+    is_draining: AtomicBool,
+}
+
+impl Status {
+    /// A status without a push.
+    pub fn new(setup: Setup, facts: Facts) -> Status {
+        Status {
+            setup,
+            facts: Mutex::new(facts),
+            board: Board::default(),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Replaces what the configuration says.
+    pub fn set_facts(&self, facts: Facts) {
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
+    }
+
+    /// From here on the process is shutting down.
+    pub fn drains(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// A push is answered with 200.
+    pub fn accepted(&self, push: &Push<'_>, tally: &Tally) {
+        self.board.accepted(push, tally);
+    }
+
+    /// A push is answered with `status`, for this reason.
+    pub fn refused(&self, push: &Push<'_>, status: u16, error: &dyn Display) {
+        self.board.refused(push, status, error);
+    }
+
+    /// A request is answered with `status` before it is known for which group it came.
+    pub fn turned_away(&self, status: u16, error: &dyn Display, time_ns: i64) {
+        self.board.turned_away(status, error, time_ns);
+    }
+
+    /// Everything as one JSON object; the README tells what each name means.
+    pub fn report(&self, now_ns: i64) -> String {
+        report::render(self, now_ns)
+    }
+}

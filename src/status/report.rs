@@ -1,0 +1,219 @@
+//! Board, telemetry, queue and facts → the JSON of `GET /api/v1/status`.
+//!
+//! Names are stable and end in their unit; times are milliseconds since the Unix epoch. The README
+//! has the table of them.
+
+use super::{Facts, Status};
+use crate::json::Json;
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX};
+use crate::queue::Refusal;
+use std::fs;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// An output that takes nothing for so long is worth a word, long before it counts as stalled.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) fn render(status: &Status, now_ns: i64) -> String {
+    let started_ns = status.setup.started_ns;
+    let ms = |time_ns: i64| u64::try_from(time_ns / 1_000_000).unwrap_or_default();
+    let facts = status.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let health = Health::of(status);
+    let mut json = Json::default();
+    json.object(|json| {
+        json.key("version").text(env!("CARGO_PKG_VERSION"));
+        json.key("now_ms").number(ms(now_ns));
+        json.key("start_ms").number(ms(started_ns));
+        json.key("uptime_ms").number(ms(now_ns.saturating_sub(started_ns)));
+        json.key("state").text(health.state);
+        json.key("reason").text(&health.reason);
+        json.key("output").object(|json| output(json, status));
+        json.key("server").object(|json| server(json, status));
+        json.key("limits").object(|json| limits(json, &facts));
+        json.key("route_prefixes")
+            .array(|json| facts.route_prefixes.iter().for_each(|prefix| json.text(prefix)));
+        json.key("configuration").text(&facts.configuration);
+        json.key("samples_skipped").number(skipped(status));
+        status.board.report(json);
+    });
+    json.into_text()
+}
+
+/// One word for a glance, and a sentence for its reader.
+struct Health {
+    state: &'static str,
+    reason: String,
+}
+
+impl Health {
+    fn of(status: &Status) -> Health {
+        let target = &status.setup.target;
+        let waited = status.setup.flow.stuck_for();
+        let secs = waited.as_secs_f64();
+        let (state, reason) = match status.setup.flow.ready() {
+            Err(Refusal::OutputEnded) => {
+                ("output_ended", format!("The reader of {target} has gone away; the process ends."))
+            }
+            _ if status.is_draining.load(Ordering::Relaxed) => draining(),
+            Err(Refusal::ShuttingDown) => draining(),
+            Err(_) => (
+                "stalled",
+                format!(
+                    "{target} has taken nothing for {secs:.0} s. \
+                     Pushes are answered 503 until it does."
+                ),
+            ),
+            Ok(()) if waited > SLOW_AFTER => {
+                ("slow", format!("{target} has taken nothing for {secs:.0} s. Pushes wait for it."))
+            }
+            Ok(()) => ("healthy", format!("Pushes are taken, lines flow to {target}.")),
+        };
+        Health { state, reason }
+    }
+}
+
+fn draining() -> (&'static str, String) {
+    ("shutting_down", "What is in hand is being written. New pushes are refused.".to_owned())
+}
+
+fn output(json: &mut Json, status: &Status) {
+    let telemetry = &status.setup.telemetry;
+    let waited_ms = status.setup.flow.stuck_for().as_millis();
+    json.key("target").text(&status.setup.target);
+    json.key("lines").number(telemetry.lines_written.get());
+    json.key("bytes").number(telemetry.bytes_written.get());
+    json.key("queue_batches").number(telemetry.queue_batches.get());
+    json.key("queue_bytes").number(telemetry.queue_bytes.get());
+    json.key("waiting_ms").number(u64::try_from(waited_ms).unwrap_or(u64::MAX));
+    json.key("stalls").number(telemetry.writer_stalls.get());
+    json.key("reconnects").number(telemetry.reconnects.get());
+}
+
+fn server(json: &mut Json, status: &Status) {
+    let telemetry = &status.setup.telemetry;
+    json.key("listen")
+        .array(|json| status.setup.listen.iter().for_each(|address| json.text(address)));
+    json.key("connections").number(telemetry.connections_open.get());
+    json.key("connections_accepted").number(telemetry.connections_accepted.get());
+    json.key("connections_evicted").number(telemetry.connections_evicted.get());
+    json.key("connections_refused").number(telemetry.connections_refused.get());
+    json.key("workers").number(status.setup.workers as u64);
+    // Who asks keeps one busy: that one is not told of.
+    json.key("workers_busy").number(telemetry.workers_busy.get().saturating_sub(1));
+    json.key("worker_panics").number(telemetry.worker_panics.get());
+    json.key("bodies_bytes").number(telemetry.buffered_bytes.get());
+    json.key("resident_bytes").number_or_null(resident_bytes());
+}
+
+fn limits(json: &mut Json, facts: &Facts) {
+    for (name, bound) in &facts.limits {
+        json.key(name).number(*bound);
+    }
+    json.key("head_bytes").number(HEAD_BYTES_MAX as u64);
+    json.key("head_fields").number(HEADERS_MAX as u64);
+    json.key("groups_shown").number(STATUS_GROUPS_MAX as u64);
+}
+
+fn skipped(status: &Status) -> u64 {
+    let telemetry = &status.setup.telemetry;
+    telemetry.skipped_not_finite.get() + telemetry.skipped_bound_nan.get()
+}
+
+/// The memory that the process holds, where the system tells it (proc(5), `/proc/pid/status`).
+fn resident_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Setup;
+    use super::*;
+    use crate::queue::{self, Acknowledge};
+    use crate::telemetry::Telemetry;
+    use serde_json::Value;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    fn status(ack_timeout: Duration) -> (Status, queue::Sender<()>, queue::Receiver<()>) {
+        let telemetry = Arc::new(Telemetry::new());
+        let options =
+            queue::Options { bytes_max: 1 << 20, acknowledge: Acknowledge::Queued, ack_timeout };
+        let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
+        let setup = Setup {
+            started_ns: 1_000_000_000,
+            listen: vec!["127.0.0.1:9091".to_owned()],
+            target: "tcp://\"<db>\":1".to_owned(),
+            workers: 9,
+            telemetry,
+            flow: sender.flow(),
+        };
+        let facts = Facts {
+            route_prefixes: vec![String::new(), "/v1".to_owned()],
+            limits: vec![("max_body_bytes", 16)],
+            configuration: "[server]\n".to_owned(),
+        };
+        (Status::new(setup, facts), sender, receiver)
+    }
+
+    fn read(status: &Status) -> Value {
+        let text = status.report(3_500_000_000);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    #[test]
+    fn a_report_tells_times_in_milliseconds_and_bounds_by_name() {
+        let (status, ..) = status(Duration::from_secs(5));
+        status.setup.telemetry.lines_written.add(4);
+        status.setup.telemetry.workers_busy.raise(2);
+        let report = read(&status);
+        for (pointer, want) in [
+            ("/version", env!("CARGO_PKG_VERSION").into()),
+            ("/start_ms", 1_000.into()),
+            ("/now_ms", 3_500.into()),
+            ("/uptime_ms", 2_500.into()),
+            ("/state", "healthy".into()),
+            ("/output/target", "tcp://\"<db>\":1".into()),
+            ("/output/lines", 4.into()),
+            ("/server/workers", 9.into()),
+            ("/server/workers_busy", 1.into()),
+            ("/server/listen/0", "127.0.0.1:9091".into()),
+            ("/limits/max_body_bytes", 16.into()),
+            ("/limits/groups_shown", STATUS_GROUPS_MAX.into()),
+            ("/route_prefixes/1", "/v1".into()),
+            ("/configuration", Value::from("[server]\n")),
+            ("/groups", Value::Array(Vec::new())),
+        ] {
+            assert_eq!(report.pointer(pointer), Some(&want), "{pointer} in {report}");
+        }
+        assert!(report["server"]["resident_bytes"].as_u64().unwrap() > 100_000);
+        status.set_facts(Facts::default());
+        assert_eq!(read(&status)["configuration"], "", "facts are replaced");
+    }
+
+    #[test]
+    fn the_state_is_that_of_the_output_until_the_process_drains() {
+        let (status, sender, receiver) = status(Duration::ZERO);
+        assert_eq!(read(&status)["state"], "healthy");
+        receiver.is_trying();
+        // OK because time goes on by itself: with no timeout, any wait is a stall.
+        while sender.ready().is_ok() {
+            std::thread::yield_now();
+        }
+        let report = read(&status);
+        assert_eq!(report["state"], "stalled");
+        let reason = report["reason"].as_str().unwrap();
+        assert!(reason.starts_with("tcp://\"<db>\":1 has taken nothing for 0 s."), "{reason}");
+        receiver.is_flowing();
+        assert_eq!(read(&status)["state"], "healthy");
+        status.drains();
+        assert_eq!(read(&status)["state"], "shutting_down");
+        sender.close(Instant::now());
+        assert_eq!(read(&status)["state"], "shutting_down");
+        receiver.end();
+        assert_eq!(read(&status)["state"], "output_ended");
+    }
+}

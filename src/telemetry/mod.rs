@@ -1,0 +1,194 @@
+//! What the process counts of itself → its own exposition, text format 0.0.4 (SPEC 1, `/metrics`).
+//!
+//! A [`Telemetry`] is made once and passed by reference. Every label set is bounded and known at
+//! compile time: never a path, a peer or anything else that a pusher chooses. Counters are relaxed
+//! atomics; the hot path adds to them once a push, not once a sample. What is counted is counted
+//! before the answer that it belongs to, so whoever has an answer finds it in the next figures.
+
+mod process;
+mod reason;
+mod render;
+#[cfg(test)]
+mod tests;
+
+use process::Process;
+pub use reason::Reason;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `count`.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down, never below zero.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Raises it by `amount`.
+    pub fn raise(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Lowers it by `amount`, which was raised before.
+    pub fn lower(&self, amount: u64) {
+        self.0.fetch_sub(amount, Ordering::Relaxed);
+    }
+
+    /// Makes it `value`, whatever it was.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Its value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The methods that are told apart; every other method counts as `other`.
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "other"];
+
+/// The statuses that pushline answers with, by SPEC 1. Any other would count as `other`, so that
+/// none is lost.
+const STATUSES: [u16; 13] = [200, 202, 400, 401, 404, 405, 408, 413, 415, 431, 500, 503, 505];
+
+/// The formats of accepted pushes, as `sample::Format` names them.
+const FORMATS: [&str; 3] = ["text", "openmetrics", "protobuf"];
+
+/// The codings of accepted pushes, as `body::Coding` names them.
+const CODINGS: [&str; 4] = ["identity", "gzip", "deflate", "snappy"];
+
+/// Upper bounds of the time to answer, in microseconds and as the label `le` in seconds.
+const ANSWER_BOUNDS: [(u64, &str); 12] = [
+    (100, "0.0001"),
+    (250, "0.00025"),
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (50_000, "0.05"),
+    (250_000, "0.25"),
+    (1_000_000, "1"),
+    (5_000_000, "5"),
+    (30_000_000, "30"),
+];
+
+/// Everything that the process counts of itself.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    process: Process,
+    /// By method and status, the last of them for other ones.
+    answered: [[Counter; STATUSES.len() + 1]; METHODS.len()],
+    answer_buckets: [Counter; ANSWER_BOUNDS.len()],
+    answer_count: Counter,
+    answer_time_us: Counter,
+    accepted: [[Counter; CODINGS.len()]; FORMATS.len()],
+    refused: [Counter; Reason::ALL.len()],
+    /// Bytes of the bodies of accepted pushes, as sent.
+    pub body_bytes: Counter,
+    /// Bytes of the bodies of accepted pushes, after decompression.
+    pub decoded_bytes: Counter,
+    /// Samples read from accepted pushes, the skipped ones included.
+    pub samples_read: Counter,
+    /// Samples of accepted pushes skipped because their value is NaN or infinite (SPEC 2.2).
+    pub skipped_not_finite: Counter,
+    /// Samples of accepted pushes skipped because their `le` or `quantile` is NaN (SPEC 2.2).
+    pub skipped_bound_nan: Counter,
+    /// Samples that the filters of their input leave out.
+    pub skipped_filtered: Counter,
+    /// Lines handed to the output.
+    pub lines_written: Counter,
+    /// Bytes handed to the output, those of a block that was begun anew once.
+    pub bytes_written: Counter,
+    /// Pushes that wait for the writer, the one in its hand included.
+    pub queue_batches: Gauge,
+    /// Bytes of those pushes.
+    pub queue_bytes: Gauge,
+    /// Whether the output takes pushes, 1 or 0: noted by who renders, as it depends on the clock.
+    pub ready: Gauge,
+    /// Times that the output took nothing for longer than `ack_timeout`, counted at their ends.
+    pub writer_stalls: Counter,
+    /// Times that the output worked again after it had failed.
+    pub reconnects: Counter,
+    /// Bytes of bodies in hand, all connections together.
+    pub buffered_bytes: Gauge,
+    /// Connections open now.
+    pub connections_open: Gauge,
+    /// Connections accepted since the start.
+    pub connections_accepted: Counter,
+    /// Idle connections closed to make room for new ones.
+    pub connections_evicted: Counter,
+    /// Connections closed unserved: for want of a thread, or because they were gone already.
+    pub connections_refused: Counter,
+    /// Errors of `accept` that were survived.
+    pub accept_errors: Counter,
+    /// Workers that there are.
+    pub workers: Gauge,
+    /// Workers that serve a request now.
+    pub workers_busy: Gauge,
+    /// Panics of workers, each answered with 500.
+    pub worker_panics: Counter,
+    /// Times that these figures were handed to the output (`telemetry.emit_interval`).
+    pub emitted: Counter,
+    /// Times that they were due and the output was not ready for them.
+    pub emissions_skipped: Counter,
+}
+
+impl Telemetry {
+    /// All zero.
+    pub fn new() -> Telemetry {
+        Telemetry::default()
+    }
+
+    /// Counts one answer and the time that it took.
+    pub fn answered(&self, method: &str, status: u16, time: Duration) {
+        let row = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1);
+        let column = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len());
+        if let Some(counter) = self.answered.get(row).and_then(|row| row.get(column)) {
+            counter.increment();
+        }
+        let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bucket = ANSWER_BOUNDS.iter().position(|(bound, _)| time_us <= *bound);
+        if let Some(counter) = bucket.and_then(|bucket| self.answer_buckets.get(bucket)) {
+            counter.increment();
+        }
+        self.answer_count.increment();
+        self.answer_time_us.add(time_us);
+    }
+
+    /// Counts one push that was accepted, by the names of its format and its coding.
+    pub fn accepted(&self, format: &str, coding: &str) {
+        let row = FORMATS.iter().position(|known| *known == format);
+        let column = CODINGS.iter().position(|known| *known == coding);
+        let row = row.and_then(|row| self.accepted.get(row));
+        if let Some(counter) = row.zip(column).and_then(|(row, column)| row.get(column)) {
+            counter.increment();
+        }
+    }
+
+    /// Counts one push that was refused.
+    pub fn refused(&self, reason: Reason) {
+        if let Some(counter) = self.refused.get(reason as usize) {
+            counter.increment();
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Why pushes are refused, as they are counted: a closed set, one label value each.
+//!
+//! Whatever can refuse a push says which [`Reason`] it is by an exhaustive `match` beside the words
+//! of its message, so a new way to refuse cannot be forgotten.
+
+/// Declares each reason once: its meaning, its name in the code and its name as a label.
+macro_rules! reasons {
+    ($($(#[doc = $meaning:literal])+ $reason:ident = $name:literal,)+) => {
+        /// Why a push is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason { $($(#[doc = $meaning])+ $reason,)+ }
+
+        impl Reason {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [Reason] = &[$(Reason::$reason,)+];
+
+            /// Its name, as the label `reason` has it.
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$reason => $name,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// 400: the head or the framing of the request is malformed.
+    Request = "request",
+    /// 431: the head is over its limit.
+    HeadTooLarge = "head_too_large",
+    /// 505: neither HTTP/1.0 nor HTTP/1.1.
+    HttpVersion = "http_version",
+    /// 401: without valid credentials.
+    Unauthorized = "unauthorized",
+    /// 408: the head or the body did not arrive in time.
+    TimedOut = "timed_out",
+    /// 400: the connection ended before the body was whole.
+    CutShort = "cut_short",
+    /// 413: the body as sent is over its limit.
+    BodyTooLarge = "body_too_large",
+    /// 503: memory for bodies is used up.
+    Memory = "memory",
+    /// 503: no worker became free.
+    NoWorker = "no_worker",
+    /// 400: the labels of the URL are wrong.
+    Url = "url",
+    /// 415: a content coding that is not supported.
+    Coding = "coding",
+    /// 415: a parameter of the content type that is not supported.
+    Parameter = "parameter",
+    /// 400: the compressed bytes are corrupt.
+    Corrupt = "corrupt",
+    /// 413: the decoded body is over its limit.
+    DecodedTooLarge = "decoded_too_large",
+    /// 400: malformed text.
+    MalformedText = "malformed_text",
+    /// 400: malformed OpenMetrics.
+    MalformedOpenMetrics = "malformed_openmetrics",
+    /// 400: malformed protobuf.
+    MalformedProtobuf = "malformed_protobuf",
+    /// 413: its lines are more than the queue may hold.
+    LinesTooLarge = "lines_too_large",
+    /// 503: the output has taken nothing for too long.
+    Stalled = "stalled",
+    /// 503: there was no room in the queue in time.
+    QueueFull = "queue_full",
+    /// 503: it was not written in time; it may be written all the same.
+    AckTimedOut = "ack_timed_out",
+    /// 503: the process is shutting down.
+    ShuttingDown = "shutting_down",
+    /// 503: the output has ended for good.
+    OutputEnded = "output_ended",
+    /// 500: a worker panicked.
+    Panic = "panic",
+    /// The way between gate and worker broke, a defect as well.
+    Internal = "internal",
+}

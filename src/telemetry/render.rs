@@ -1,0 +1,198 @@
+//! The counts → text format 0.0.4: HELP, TYPE and series of each family.
+//!
+//! Series whose labels are known from the start are there from the start, at 0, so that the first
+//! increase is seen as one. Only answers are shown as they occur: most pairs of method and status
+//! never do.
+
+use super::{
+    ANSWER_BOUNDS, CODINGS, Counter, FORMATS, Gauge, METHODS, Reason, STATUSES, Telemetry,
+};
+use std::fmt::{Display, Write as _};
+
+/// A text in the making: one family after the other.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    text: String,
+    name: &'static str,
+}
+
+impl Page {
+    /// Begins a counter.
+    pub(super) fn counter(&mut self, name: &'static str, help: &str) {
+        self.family(name, "counter", help);
+    }
+
+    /// Begins a gauge.
+    pub(super) fn gauge(&mut self, name: &'static str, help: &str) {
+        self.family(name, "gauge", help);
+    }
+
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.name = name;
+        // OK because writing to a String never fails.
+        write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n").ok();
+    }
+
+    /// Writes a series of the family.
+    pub(super) fn series(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        self.part("", labels, value);
+    }
+
+    fn part(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.text.push_str(self.name);
+        self.text.push_str(suffix);
+        for (index, (name, value)) in labels.iter().enumerate() {
+            let separator = if index == 0 { '{' } else { ',' };
+            // No value needs an escape: all of them stand in this program.
+            write!(self.text, "{separator}{name}=\"{value}\"").ok();
+        }
+        let end = if labels.is_empty() { "" } else { "}" };
+        writeln!(self.text, "{end} {value}").ok();
+    }
+}
+
+impl Telemetry {
+    /// Renders everything in the Prometheus text format 0.0.4.
+    pub fn render(&self) -> String {
+        let mut page = Page { text: String::with_capacity(12 * 1024), name: "" };
+        self.render_answers(&mut page);
+        self.render_pushes(&mut page);
+        self.render_skipped(&mut page);
+        for (name, help, counter) in self.counters() {
+            page.counter(name, help);
+            page.series(&[], counter.get());
+        }
+        for (name, help, gauge) in self.gauges() {
+            page.gauge(name, help);
+            page.series(&[], gauge.get());
+        }
+        page.gauge("pushline_build_info", "What runs: always 1.");
+        let version = env!("CARGO_PKG_VERSION");
+        page.series(&[("arch", std::env::consts::ARCH), ("version", version)], 1);
+        self.process.render(&mut page);
+        page.text
+    }
+
+    fn render_answers(&self, page: &mut Page) {
+        page.counter("pushline_http_requests_total", "Requests, by what they were answered.");
+        for (method, row) in METHODS.iter().zip(&self.answered) {
+            let codes = STATUSES.iter().map(u16::to_string).chain(["other".to_owned()]);
+            for (code, counter) in codes.zip(row).filter(|(_, counter)| counter.get() > 0) {
+                page.series(&[("code", &code), ("method", method)], counter.get());
+            }
+        }
+        let help = "Time from the first byte of a request to its answer.";
+        page.family("pushline_http_answer_seconds", "histogram", help);
+        let mut cumulated = 0;
+        for ((_, bound), counter) in ANSWER_BOUNDS.iter().zip(&self.answer_buckets) {
+            cumulated += counter.get();
+            page.part("_bucket", &[("le", bound)], cumulated);
+        }
+        // An answer that is counted meanwhile must not make a bucket larger than the whole.
+        let count = self.answer_count.get().max(cumulated);
+        let time_us = self.answer_time_us.get();
+        page.part("_bucket", &[("le", "+Inf")], count);
+        page.part("_sum", &[], format_args!("{}.{:06}", time_us / 1_000_000, time_us % 1_000_000));
+        page.part("_count", &[], count);
+    }
+
+    fn render_pushes(&self, page: &mut Page) {
+        page.counter("pushline_pushes_total", "Pushes accepted, by format and content coding.");
+        for (format, row) in FORMATS.iter().zip(&self.accepted) {
+            for (coding, counter) in CODINGS.iter().zip(row) {
+                page.series(&[("coding", coding), ("format", format)], counter.get());
+            }
+        }
+        page.counter("pushline_pushes_refused_total", "Pushes refused, by reason.");
+        for (reason, counter) in Reason::ALL.iter().zip(&self.refused) {
+            page.series(&[("reason", reason.name())], counter.get());
+        }
+    }
+
+    fn render_skipped(&self, page: &mut Page) {
+        let help = "Samples of accepted pushes that have no line.";
+        page.counter("pushline_samples_skipped_total", help);
+        for (reason, counter) in [
+            ("not_finite", &self.skipped_not_finite),
+            ("bound_nan", &self.skipped_bound_nan),
+            ("filtered", &self.skipped_filtered),
+        ] {
+            page.series(&[("reason", reason)], counter.get());
+        }
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 14] {
+        [
+            (
+                "pushline_push_body_bytes_total",
+                "Bytes of the bodies of accepted pushes, as sent.",
+                &self.body_bytes,
+            ),
+            (
+                "pushline_push_decoded_bytes_total",
+                "Bytes of the bodies of accepted pushes, after decompression.",
+                &self.decoded_bytes,
+            ),
+            (
+                "pushline_samples_read_total",
+                "Samples of accepted pushes, the skipped ones included.",
+                &self.samples_read,
+            ),
+            ("pushline_lines_written_total", "Lines on the output.", &self.lines_written),
+            ("pushline_written_bytes_total", "Bytes on the output.", &self.bytes_written),
+            (
+                "pushline_writer_stalls_total",
+                "Times that the output took nothing for longer than ack_timeout, at their ends.",
+                &self.writer_stalls,
+            ),
+            (
+                "pushline_output_reconnects_total",
+                "Times that the output worked again after it had failed.",
+                &self.reconnects,
+            ),
+            (
+                "pushline_connections_accepted_total",
+                "Connections accepted.",
+                &self.connections_accepted,
+            ),
+            (
+                "pushline_connections_evicted_total",
+                "Idle connections closed to make room.",
+                &self.connections_evicted,
+            ),
+            (
+                "pushline_connections_refused_total",
+                "Connections closed unserved.",
+                &self.connections_refused,
+            ),
+            ("pushline_accept_errors_total", "Failed accepts survived.", &self.accept_errors),
+            ("pushline_worker_panics_total", "Worker panics survived.", &self.worker_panics),
+            (
+                "pushline_telemetry_emitted_total",
+                "Times that these figures were handed to the output.",
+                &self.emitted,
+            ),
+            (
+                "pushline_telemetry_skipped_total",
+                "Times that these figures were due and the output was not ready.",
+                &self.emissions_skipped,
+            ),
+        ]
+    }
+
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 7] {
+        [
+            ("pushline_ready", "Whether the output takes pushes, as /-/ready says.", &self.ready),
+            ("pushline_queue_batches", "Pushes that wait for the output.", &self.queue_batches),
+            (
+                "pushline_queue_bytes",
+                "Bytes of the pushes that wait for the output.",
+                &self.queue_bytes,
+            ),
+            ("pushline_buffered_bytes", "Bytes of bodies in hand.", &self.buffered_bytes),
+            ("pushline_connections_open", "Connections open now.", &self.connections_open),
+            ("pushline_workers", "Workers, one of them for what is no push.", &self.workers),
+            ("pushline_workers_busy", "Workers that serve a request.", &self.workers_busy),
+        ]
+    }
+}

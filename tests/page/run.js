@@ -1,0 +1,336 @@
+// Looks at the status page of a real pushline in headless Chromium: run.js PUSHLINE SCREENSHOTS
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const [binary, shots] = process.argv.slice(2);
+mkdirSync(shots, { recursive: true });
+
+const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const HOSTILE = '</script><img src=x onerror=alert(1)><b>"\'&amp;{{7*7}}';
+const RTL = '\u202egnp.exe\u200b\u2028\u0007';
+
+/** A pushline of the test's own, on a free port. */
+async function start(environment = {}) {
+  const child = spawn(binary, [], {
+    env: { ...process.env, PUSHLINE_SERVER_LISTEN: '127.0.0.1:0', ...environment },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const lines = createInterface({ input: child.stderr });
+  const address = await new Promise((resolve, reject) => {
+    child.on('exit', status => reject(new Error(`pushline ended with ${status}`)));
+    lines.on('line', line => {
+      const found = /msg=listening address=(\S+)/.exec(line);
+      if (found) resolve(found[1]);
+    });
+  });
+  const ended = new Promise(resolve => child.on('exit', resolve));
+  return { base: `http://${address}`, stop: () => { child.kill(); return ended; } };
+}
+
+const path = labels => '/metrics/' + Object.entries(labels)
+  .map(([name, value]) => `${encodeURIComponent(name)}/${encodeURIComponent(value)}`).join('/');
+
+const push = (server, labels, body, headers = {}) =>
+  fetch(server.base + path(labels), { method: 'POST', body, headers });
+
+/** Opens the page and notes whatever it must not do. */
+async function open(browser, server, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1120, height: 800 }, ...options });
+  const page = await context.newPage();
+  const faults = [];
+  page.on('dialog', dialog => { faults.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
+  page.on('pageerror', error => faults.push(`an error: ${error.stack}`));
+  page.on('console', message => {
+    // A refused connection is told there by the browser, and is what one test is about.
+    if (!message.text().includes('net::ERR_')) faults.push(`the console: ${message.text()}`);
+  });
+  page.on('request', request => {
+    const is_own = request.url().startsWith(server.base + '/') || request.url().startsWith('data:');
+    if (!is_own) faults.push(`a request: ${request.url()}`);
+  });
+  await page.goto(server.base + '/');
+  const close = async () => {
+    await page.unrouteAll({ behavior: 'wait' });
+    await context.close();
+    assert.deepEqual(faults, []);
+  };
+  return { page, close };
+}
+
+const state = (page, word) => page.locator('h1', { hasText: word }).waitFor();
+const row = (page, text) => page.locator('tbody', { hasText: text });
+const shot = (page, name) => page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+
+async function hasNoSidewaysScroll(page) {
+  const [content, view, table, main] = await page.evaluate(() => [
+    document.documentElement.scrollWidth, document.documentElement.clientWidth,
+    document.getElementById('table').clientWidth, document.getElementById('main').clientWidth]);
+  assert.ok(content <= view, `${content} px wide in ${view} px`);
+  assert.ok(table <= main, `a table of ${table} px in ${main} px`);
+}
+
+const tests = {
+  async 'an empty page shows how to push'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    await state(page, 'Healthy');
+    const command = await page.locator('#example').innerText();
+    assert.ok(command.includes(`${server.base}/metrics/job/`), command);
+    await shot(page, 'empty-light');
+    await close();
+    await server.stop();
+  },
+
+  async 'a push is on the page within two seconds of its 200'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    await state(page, 'Healthy');
+    const taken = [];
+    // A busy machine may be late now and then, but not each time.
+    while (!taken.some(ms => ms <= 2000) && taken.length < 5) {
+      const instance = `host-${taken.length}`;
+      const answer = await push(server, { job: 'backup', instance }, 'a_b 1\nc_d 2\n');
+      const from = performance.now();
+      assert.equal(answer.status, 200);
+      await row(page, instance).waitFor();
+      taken.push(performance.now() - from);
+      const text = (await row(page, instance).innerText()).replace(/\s+/g, ' ');
+      assert.match(text, /backup instance=host-\d (now|\d+ s ago) (now|\d+ s ago) 1 2 2 text$/);
+    }
+    console.log(`seen after ${taken.map(Math.round).join(', ')} ms`);
+    assert.ok(taken.some(ms => ms <= 2000));
+    await close();
+    await server.stop();
+  },
+
+  async 'an error stands out with its text until the group pushes again'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    const labels = { job: 'nightly' };
+    assert.equal((await push(server, labels, 'a_b{x="y} 1\n')).status, 400);
+    const error = page.locator('.error:not(.past)');
+    await error.waitFor();
+    assert.match(await error.innerText(), /^400 line 1, column 7: the quote .*1 refused so far$/);
+    assert.ok((await row(page, 'nightly').innerText()).includes('never'));
+    assert.equal((await fetch(server.base + '/metrix/job/x', { method: 'PUT' })).status, 404);
+    await page.locator('#turned-away', { hasText: 'no input takes a push to "/metrix/job/x"' }).waitFor();
+    await push(server, labels, 'a_b 1\n');
+    await page.locator('.error.past').waitFor();
+    await close();
+    await server.stop();
+  },
+
+  async 'hostile labels are text and nothing else'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    const labels = { job: HOSTILE, evil: RTL, empty: '', long: 'W'.repeat(10000) };
+    for (const body of ['a_b 1\n', `a_b ${HOSTILE}\n`]) await push(server, labels, body);
+    await push(server, Object.fromEntries([['job', 'many'],
+      ...Array.from({ length: 300 }, (_, index) => [`label_${index}`, 'x'])]), 'a_b 1\n');
+    const box = row(page, HOSTILE);
+    await box.waitFor();
+    const text = await box.innerText();
+    for (const part of [HOSTILE, '\\u202egnp.exe\\u200b\\u2028\\u0007', 'empty=""', 'W\u2026']) {
+      assert.ok(text.includes(part), `${part} is not in ${text}`);
+    }
+    assert.ok((await row(page, 'many').innerText()).includes('more'));
+    assert.equal(await page.locator('img, tbody script').count(), 0);
+    for (const width of [1120, 850, 750, 360]) {
+      await page.setViewportSize({ width, height: 800 });
+      await hasNoSidewaysScroll(page);
+      await shot(page, `hostile-${width}`);
+    }
+    await close();
+    await server.stop();
+  },
+
+  async 'the policy of the page forbids what is not its own'(browser) {
+    const server = await start();
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(server.base + '/');
+    const [refused, hacked] = await page.evaluate(() => new Promise(resolve => {
+      const found = new Set();
+      document.addEventListener('securitypolicyviolation', event => {
+        found.add(event.effectiveDirective);
+        if (found.size === 5) resolve([[...found].sort(), window.hacked]);
+      });
+      document.body.insertAdjacentHTML('beforeend', '<img src=x onerror="window.hacked = 1">');
+      document.body.insertAdjacentHTML('beforeend', '<p style="color: red">');
+      const script = document.createElement('script');
+      script.textContent = 'window.hacked = 2';
+      document.body.append(script);
+      fetch('http://127.0.0.2:9/').catch(() => {});
+    }));
+    assert.deepEqual(refused,
+      ['connect-src', 'img-src', 'script-src-attr', 'script-src-elem', 'style-src-attr']);
+    assert.equal(hacked, undefined);
+    await context.close();
+    await server.stop();
+  },
+
+  async 'an output that takes nothing is told with its name'(browser) {
+    // Nobody listens on a port of 127.0.0.2 that nothing has bound.
+    const server = await start({ PUSHLINE_OUTPUT_TARGET: 'tcp://127.0.0.2:9',
+      PUSHLINE_OUTPUT_ACK_TIMEOUT: '100ms' });
+    const { page, close } = await open(browser, server);
+    assert.equal((await push(server, { job: 'backup' }, 'a_b 1\n')).status, 503);
+    await state(page, 'Stalled');
+    assert.match(await page.locator('#reason').innerText(),
+      /^tcp:\/\/127.0.0.2:9 has taken nothing for \d+ s\. Pushes are answered 503 until it does\.$/);
+    await row(page, '503').waitFor();
+    await shot(page, 'stalled-light');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await shot(page, 'stalled-dark');
+    await close();
+    await server.stop();
+  },
+
+  async 'a server that is gone or going is told plainly'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    await push(server, { job: 'backup' }, 'a_b 1\n');
+    await row(page, 'backup').waitFor();
+    await alter(page, report => ({ ...report, state: 'shutting_down' }));
+    await state(page, 'Shutting down');
+    await server.stop();
+    await state(page, 'No answer');
+    const reason = await page.locator('#reason').innerText();
+    assert.match(reason, / does not answer\. What stands below is from \d+ s ago\. It was shutting down\.$/);
+    await row(page, 'backup').waitFor();
+    await shot(page, 'gone-light');
+    await close();
+  },
+
+  async 'a browser that was asked for credentials gives them for the report too'(browser) {
+    const file = `${shots}/credentials`;
+    writeFileSync(file, 'basic operator:at night\n', { mode: 0o600 });
+    const server = await start({ PUSHLINE_SERVER_AUTH_FILE: file });
+    const httpCredentials = { username: 'operator', password: 'at night' };
+    const { page, close } = await open(browser, server, { httpCredentials });
+    await state(page, 'Healthy');
+    await close();
+    await server.stop();
+  },
+
+  async 'a hidden page asks nothing until it is seen again'(browser) {
+    const server = await start();
+    const [one, other] = [await open(browser, server), await open(browser, server)];
+    const asked = page => page.waitForRequest('**/api/v1/status');
+    await asked(one.page);
+    const hide = hidden => one.page.evaluate(value => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+    await hide(true);
+    let count = 0;
+    one.page.on('request', () => { count += 1; });
+    for (let times = 0; times < 4; times += 1) await asked(other.page);
+    assert.equal(count, 0);
+    await Promise.all([asked(one.page), hide(false)]);
+    await one.close();
+    await other.close();
+    await server.stop();
+  },
+
+  async 'light, dark, wide and narrow show the same'(browser) {
+    const server = await start();
+    await busy(server);
+    for (const colorScheme of ['light', 'dark']) {
+      const { page, close } = await open(browser, server, { colorScheme, deviceScaleFactor: 1 });
+      await alter(page, lived);
+      await page.clock.install();
+      await page.reload();
+      for (let seconds = 0; seconds < 62; seconds += 1) {
+        await Promise.all([page.waitForResponse('**/status'), page.clock.runFor(1000)]);
+      }
+      for (const [width, height] of [[1120, 800], [850, 800], [360, 740]]) {
+        await page.setViewportSize({ width, height });
+        await hasNoSidewaysScroll(page);
+        await shot(page, `${colorScheme}-${width}`);
+      }
+      const colors = await page.evaluate(() => {
+        const { color, backgroundColor } = getComputedStyle(document.body);
+        return [color, backgroundColor].map(text => Number(/\d+/.exec(text)[0]));
+      });
+      assert.equal(colors[0] > colors[1], colorScheme === 'dark', `${colors}`);
+      await page.setViewportSize({ width: 1120, height: 800 });
+      for (const details of await page.locator('summary').all()) await details.click();
+      await hasNoSidewaysScroll(page);
+      await shot(page, `${colorScheme}-open`);
+      await close();
+    }
+    await server.stop();
+  },
+};
+
+/** A morning of an edge host. */
+async function busy(server) {
+  const text = count => Array.from({ length: count }, (_, index) => `m_${index} ${index}\n`).join('');
+  await push(server, { job: 'certificates', instance: 'edge-02' }, text(3));
+  await push(server, { job: 'nightly-export', instance: 'erp1', tenant: 'north' }, text(12));
+  await push(server, { job: 'etl', stage: 'load', instance: 'etl-1', zone: 'eu-central-1' }, text(210),
+    { 'Content-Type': 'application/openmetrics-text' });
+  await push(server, { job: 'nightly-export', instance: 'erp2', tenant: 'south' }, 'export_rows{table="a} 1\n');
+  await push(server, { job: 'backup', instance: 'db2' }, 'backup_ok{disk="sda} 1\n');
+  await push(server, { job: 'backup', instance: 'db2' }, text(18));
+  await push(server, { job: 'backup', instance: 'db1' }, text(18));
+  await push(server, { job: 'node', node: 'n1', namespace: 'default', pod: 'pusher-7d4f9c' }, text(41));
+}
+
+/** Lets the page have other reports than the server gives. */
+const alter = (page, change) => page.route('**/api/v1/status', async route => {
+  try {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: change(await response.json()) });
+  } catch {
+    // The server or the page is gone: the page sees a request that failed.
+    await route.abort().catch(() => {});
+  }
+});
+
+/** The report of a server that has run for days, as the screenshots show it. */
+function lived(report) {
+  lived.seconds = (lived.seconds ?? 0) + 1;
+  const now_ms = report.now_ms - 1e6 + lived.seconds * 1000, minute = 60000, hour = 60 * minute;
+  const ages = [2200, 9 * 1000, 42 * 1000, 3 * minute, 4 * minute, 26 * minute, 7 * hour, 31 * hour];
+  const pushes = [21843, 1312, 1290, 0, 5410, 96, 48, 6];
+  report.now_ms = now_ms;
+  report.uptime_ms = 9 * 24 * hour;
+  report.start_ms = 1;
+  report.groups.forEach((group, index) => {
+    const factor = pushes[index] || 1;
+    if (group.last_push_ms !== null) {
+      group.first_push_ms = now_ms - report.uptime_ms / (1 + index / 3);
+      group.last_push_ms = now_ms - ages[index];
+    }
+    for (const key of ['pushes', 'samples', 'lines']) group[key] *= factor;
+    if (group.last_error) group.last_error.time_ms = now_ms - (index === 2 ? 5 * hour : ages[index]);
+  });
+  const wave = Math.round(420 + 200 * Math.sin(lived.seconds / 7) + 90 * Math.sin(lived.seconds * 2));
+  lived.lines = (lived.lines ?? 2184000) + wave;
+  const sum = key => report.groups.reduce((total, group) => total + group[key], 0);
+  Object.assign(report, { pushes: sum('pushes') + Math.round(lived.seconds * 2.3), samples: lived.lines });
+  Object.assign(report.output, { lines: lived.lines, bytes: lived.lines * 87 });
+  Object.assign(report.server, { connections: 14, connections_accepted: 22310, workers_busy: 1 });
+  return report;
+}
+
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGUMENTS });
+let failed = 0;
+for (const [name, test] of Object.entries(tests)) {
+  try {
+    await test(browser);
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}\n${error.stack}`);
+  }
+}
+await browser.close();
+console.log(`${Object.keys(tests).length - failed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
