@@ -13,10 +13,10 @@ use crate::lines;
 use crate::random::Random;
 use crate::similar::Lines;
 use pushline::exposition;
-use pushline::mapping::{Measurement, Skipped, Timestamps};
+use pushline::mapping::{self, Filter, Measurement, MeasurementRule, Pattern, Skipped, Timestamps};
 use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
 use pushline::route::{self, Group, Route};
-use pushline::sample::{Format, Names, Part};
+use pushline::sample::{Format, Label, Names, Part};
 
 const NOW: i64 = 1_764_000_000_123_456_789;
 /// How many bodies a normal run compares.
@@ -59,6 +59,9 @@ impl Setting {
             _ => Measurement::Cut,
         };
         input.mapping.timestamps = [Timestamps::Honor, Timestamps::Ignore][random.below(4) / 3];
+        if random.below(4) == 0 {
+            pick_rules(random, &mut input.mapping);
+        }
         input.endpoint.names = [Names::Legacy, Names::Utf8][random.below(2)];
         let endpoints = [input.endpoint.clone()];
         let path = PATHS[random.below(PATHS.len())];
@@ -82,6 +85,36 @@ impl Setting {
     }
 }
 
+/// Which metrics are kept, and what becomes of names and tags: some of it.
+fn pick_rules(random: &mut Random, options: &mut mapping::Options) {
+    let pattern = |text: &str| Pattern::new(text.to_owned());
+    if random.below(2) == 0 {
+        let deny = ["*count*", "h", "time_*", "node_*"][random.below(4)];
+        options.filter =
+            Filter { allow: vec![pattern("*_*"), pattern("h")], deny: vec![pattern(deny)] };
+    }
+    if random.below(2) == 0 {
+        let rule = |prefix: &str, name: &str| MeasurementRule {
+            prefix: prefix.to_owned(),
+            name: name.to_owned(),
+        };
+        options.measurement_rules = vec![rule("node_cpu_", "cpu"), rule("h", "all h")];
+        options.measurement_prefix = "p ".to_owned();
+    }
+    if random.below(2) == 0 {
+        let rename = [("a", "b"), ("b", "job"), ("cpu", "le"), ("mode", "seconds_total")];
+        let own = |(old, new): (&str, &str)| (old.to_owned(), new.to_owned());
+        options.tags.rename = rename.into_iter().map(own).collect();
+    }
+    if random.below(2) == 0 {
+        options.tags.drop = vec![pattern("zo?e"), pattern("d*")];
+    }
+    if random.below(2) == 0 {
+        let label = |name: &'static str| Label { name: name.into(), value: "added, x".into() };
+        options.tags.add = vec![label("a"), label("host"), label("zone")];
+    }
+}
+
 /// What comes of a body, in whichever way.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
@@ -102,6 +135,15 @@ impl Outcome {
             }
             Err(error) => Outcome { error: Some(error.to_string()), ..Outcome::default() },
         }
+    }
+}
+
+impl Outcome {
+    /// Gives each field a line of its own.
+    fn take_apart(&mut self) {
+        let fields = lines::read(self.lines.as_bytes());
+        self.lines = fields.iter().map(|field| field.with_now(None) + "\n").collect();
+        self.line_count = 0;
     }
 }
 
@@ -134,6 +176,7 @@ fn plainly(setting: &Setting, body: &[u8]) -> (Outcome, usize) {
                 outcome.sample_count += converted.sample_count;
                 outcome.skipped.not_finite += converted.skipped.not_finite;
                 outcome.skipped.bound_nan += converted.skipped.bound_nan;
+                outcome.skipped.filtered += converted.skipped.filtered;
                 fields.extend(field(setting, &alone, &converted.lines));
             }
             Err(error) => {
@@ -218,7 +261,7 @@ fn are_pair(first: &Field, second: &Field) -> bool {
 
 /// Both ways: none where they agree, else what each found.
 fn difference(setting: &Setting, pusher: &mut Pusher, body: &[u8]) -> Option<String> {
-    let fast = Outcome::of(setting.convert(pusher, body));
+    let mut fast = Outcome::of(setting.convert(pusher, body));
     if std::str::from_utf8(body).is_err() {
         // The body is looked at as a whole before any of its lines.
         return fast.error.is_none().then(|| "a body that is not UTF-8 was taken".to_owned());
@@ -231,6 +274,11 @@ fn difference(setting: &Setting, pusher: &mut Pusher, body: &[u8]) -> Option<Str
             return Some(difference);
         }
         plain = Outcome { error: plain.error, ..Outcome::default() };
+    }
+    if setting.input.mapping.filter != Filter::default() {
+        // Whether what is filtered out stands between `_sum` and `_count` is not laid down.
+        fast.take_apart();
+        plain.take_apart();
     }
     (fast != plain).then(|| format!("together {fast:#?}\nalone {plain:#?}"))
 }
@@ -278,7 +326,8 @@ impl Tally {
         self.refused += u64::from(outcome.error.is_some());
         self.accepted += u64::from(outcome.error.is_none());
         self.lines += u64::from(outcome.line_count);
-        let skipped = outcome.skipped.not_finite + outcome.skipped.bound_nan;
+        let Skipped { not_finite, bound_nan, filtered } = outcome.skipped;
+        let skipped = not_finite + bound_nan + filtered;
         self.skipped += skipped;
         self.joined += outcome.sample_count - skipped - u64::from(outcome.line_count);
     }

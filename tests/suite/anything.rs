@@ -8,7 +8,7 @@
 use crate::lines;
 use crate::random::Random;
 use pushline::body::{Coding, Decoder};
-use pushline::mapping::{Measurement, Timestamps};
+use pushline::mapping::{Measurement, Skipped, Timestamps};
 use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
 use pushline::route::{self, Endpoint, Route};
 use pushline::sample::Names;
@@ -160,7 +160,8 @@ fn assert_accounts(converted: &Converted) {
     let fields = lines::read(&converted.lines);
     let line_count = converted.lines.iter().filter(|byte| **byte == b'\n').count();
     assert_eq!(line_count, converted.line_count as usize);
-    let skipped = converted.skipped.not_finite + converted.skipped.bound_nan;
+    let Skipped { not_finite, bound_nan, filtered } = converted.skipped;
+    let skipped = not_finite + bound_nan + filtered;
     assert_eq!(fields.len() as u64 + skipped, converted.sample_count);
     assert!(converted.lines.len() <= LINES_BYTES_MAX);
     assert!(converted.decoded_bytes <= DECODED_BYTES_MAX);
