@@ -1,29 +1,35 @@
 //! The whole of pushline but for tiny_http: the same gate, whose private connections lead straight
 //! to workers. What tiny_http costs is the difference.
 //!
-//! A worker reads one request of the gate from its end of a socket pair, converts it and waits for
-//! its acknowledgement as pushline's own workers do, and writes the answer. The gate only ever
-//! sends complete requests that it wrote itself, so they are read as plainly as can be.
+//! A worker reads one request of the gate from its end of a socket pair, converts it and hands its
+//! lines to the queue with the way back, and whoever acknowledges them writes the answer, as with
+//! pushline's own workers. The gate only ever sends complete requests that it wrote itself, so they
+//! are read as plainly as can be. What pushline does besides for each push, its status page, is
+//! left out.
 
 use memchr::memmem;
 use pushline::auth::Auth;
 use pushline::config::Config;
 use pushline::gate::{Gate, Links, Listeners};
+use pushline::live::Live;
 use pushline::log::Log;
 use pushline::push::{Head, Input, Pusher};
-use pushline::queue::{self, Submitter};
-use pushline::route::{self, Endpoint, Group, Route};
+use pushline::queue::{self, Refusal, Reply, Sender};
+use pushline::route::{self, Endpoint, Route};
 use pushline::server::{KEY_HEADER, Private};
+use pushline::status::{Setup, Status};
 use pushline::telemetry::Telemetry;
 use pushline::{shutdown, sink, system, writer};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// What every request of the gate carries; nobody else holds the other ends of the pairs.
 const KEY: &str = "bench";
+/// As many private connections as pushline makes; each has a thread there too, of tiny_http.
+const CONNECTIONS: usize = 17;
 /// Bytes that one read asks for.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -40,14 +46,15 @@ pub fn serve() -> io::Result<()> {
     let output = &config.output;
     let sink = sink::open(&output.target, output.durability, Arc::clone(&log));
     let sink = sink.map_err(io::Error::other)?;
-    let (sender, receiver) = queue::channel(output.queue, Arc::clone(&telemetry));
+    let (sender, receiver, warden) = queue::channel(output.queue, Arc::clone(&telemetry));
+    thread::Builder::new().name("warden".to_owned()).spawn(|| warden.run())?;
     let writer = writer::spawn(receiver, sink, Arc::clone(&telemetry), Arc::clone(&log), |_| {})?;
-    // As many as pushline has: one more than can push.
-    let private = workers(&config, &sender, config.workers() + 1)?;
+    let private = workers(&config, &sender)?;
     let (stop, stopped) = mpsc::channel();
     shutdown::listen(move |_| _ = stop.send(()))?;
-    let auth = Arc::new(Auth::open(None).map_err(io::Error::other)?);
-    let links = Links { private, auth, telemetry, log };
+    let status = status(&config, &telemetry, &sender);
+    let auth = Live::new(Auth::open(None).map_err(io::Error::other)?);
+    let links = Links { private, auth, telemetry, status, log };
     let gate = Gate::open(listeners, config.server.gate.clone(), links, |_| {})?;
     stopped.recv().map_err(io::Error::other)?;
     let deadline = Instant::now() + output.drain_timeout;
@@ -59,26 +66,57 @@ pub fn serve() -> io::Result<()> {
     }
 }
 
-fn workers(config: &Config, queue: &queue::Sender, count: usize) -> io::Result<Private> {
+/// What the gate tells of refusals.
+fn status(config: &Config, telemetry: &Arc<Telemetry>, queue: &Sender<Way>) -> Arc<Status> {
+    let setup = Setup {
+        started_ns: system::now_ns(),
+        listen: Vec::new(),
+        target: String::new(),
+        workers: CONNECTIONS,
+        telemetry: Arc::clone(telemetry),
+        flow: queue.flow(),
+    };
+    Arc::new(Status::new(setup, config.facts()))
+}
+
+fn workers(config: &Config, queue: &Sender<Way>) -> io::Result<Private> {
     let mut streams = Vec::new();
-    for _ in 0..count {
+    for _ in 0..CONNECTIONS {
         let (gates, own) = UnixStream::pair()?;
-        let worker = Worker::new(config, queue, own);
+        let worker = Worker::new(config, queue.clone(), own);
         thread::Builder::new().name("worker".to_owned()).spawn(move || worker.run())?;
         streams.push(gates);
     }
     Ok(Private { streams, key: KEY.to_owned() })
 }
 
+/// The way back to the gate.
+#[derive(Clone, Debug)]
+struct Way(Arc<UnixStream>);
+
+impl Way {
+    fn send(&self, status: &str) {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        if (&*self.0).write_all(answer.as_bytes()).is_err() {
+            // OK because the gate is gone, and the worker will see that.
+        }
+    }
+}
+
+impl Reply for Way {
+    fn answer(self, outcome: Result<(), Refusal>) {
+        self.send(if outcome.is_ok() { "200 OK" } else { "503 Service Unavailable" });
+    }
+}
+
 /// One thread, and what it uses again for each request.
 struct Worker {
-    stream: UnixStream,
+    way: Way,
+    queue: Sender<Way>,
     inputs: Vec<Input>,
     endpoints: Vec<Endpoint>,
     pusher: Pusher,
-    submitter: Submitter,
     request: Vec<u8>,
-    lines: Vec<u8>,
 }
 
 /// Where a request has what.
@@ -88,28 +126,23 @@ struct Request<'r> {
 }
 
 impl Worker {
-    fn new(config: &Config, queue: &queue::Sender, stream: UnixStream) -> Worker {
+    fn new(config: &Config, queue: Sender<Way>, stream: UnixStream) -> Worker {
         let inputs = config.inputs();
         Worker {
-            stream,
+            way: Way(Arc::new(stream)),
+            queue,
             endpoints: inputs.iter().map(|input| input.endpoint.clone()).collect(),
             inputs,
             pusher: Pusher::new(config.push()),
-            submitter: queue.submitter(),
             request: Vec::new(),
-            lines: Vec::new(),
         }
     }
 
     /// Ends when the gate is gone.
     fn run(mut self) {
         while let Ok(()) = self.receive() {
-            let answer = match self.serve() {
-                Some(()) => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-                None => "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
-            };
-            if self.stream.write_all(answer.as_bytes()).is_err() {
-                return;
+            if self.serve().is_none() {
+                self.way.send("400 Bad Request");
             }
         }
     }
@@ -120,7 +153,7 @@ impl Worker {
         while whole(&self.request).is_none() {
             let at = self.request.len();
             self.request.resize(at + READ_BYTES, 0);
-            let count = self.stream.read(self.request.get_mut(at..).unwrap_or_default())?;
+            let count = (&*self.way.0).read(self.request.get_mut(at..).unwrap_or_default())?;
             self.request.truncate(at + count);
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -129,7 +162,7 @@ impl Worker {
         Ok(())
     }
 
-    /// None where it is refused.
+    /// Answers, or lets the queue answer; none where the request is refused.
     fn serve(&mut self) -> Option<()> {
         let Request { head, body } = whole(&self.request)?;
         if field(head, KEY_HEADER) != Some(KEY) {
@@ -137,22 +170,23 @@ impl Worker {
         }
         let mut words = head.split(' ');
         let (method, target) = (words.next()?, words.next()?);
-        let (input, group): (usize, Group) =
-            match route::route(method, target.as_bytes(), &self.endpoints).ok()? {
-                Route::Push { input, group } => (input, group),
-                Route::Healthy | Route::Ready => return Some(()),
-                _ => return None,
-            };
-        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
+        let (input, group) = match route::route(method, target.as_bytes(), &self.endpoints).ok()? {
+            Route::Push { input, group } => (input, group),
+            Route::Healthy | Route::Ready => {
+                self.way.send("200 OK");
+                return Some(());
+            }
+            _ => return None,
+        };
         let push = Head {
             group: &group,
             content_type: field(head, "Content-Type"),
             content_encoding: field(head, "Content-Encoding"),
-            received_ns: i64::try_from(now_ns).ok()?,
+            received_ns: system::now_ns(),
         };
-        let buffer = std::mem::take(&mut self.lines);
-        let converted = self.pusher.convert(self.inputs.get(input)?, push, body, buffer).ok()?;
-        self.lines = self.submitter.submit(converted.lines, converted.line_count).ok()?;
+        let (input, buffer) = (self.inputs.get(input)?, self.queue.spare());
+        let converted = self.pusher.convert(input, push, body, buffer).ok()?;
+        self.queue.submit(converted.lines, converted.line_count, self.way.clone());
         Some(())
     }
 }
