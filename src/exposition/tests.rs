@@ -1,7 +1,6 @@
 //! The text reader against its naive twin, and every reader against cut and damaged bodies.
 
-use super::oracle::{self, Plain};
-use super::text::Dialect;
+use super::invariants::{self, read_all};
 use super::*;
 use crate::random::Random;
 
@@ -63,39 +62,6 @@ fn base64(text: &str) -> Vec<u8> {
     child.wait_with_output().unwrap().stdout
 }
 
-fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<Plain>, Error> {
-    let mut samples = Vec::new();
-    let (mut before, mut alike) = (Vec::new(), None);
-    read(body, format, names, |sample| {
-        samples.push(Plain::of(sample));
-        let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
-        assert!(labels.len() >= sample.kept, "{labels:?}");
-        assert_eq!(labels.get(..sample.kept), before.get(..sample.kept));
-        before = labels;
-        let names: Vec<_> = sample.labels.iter().map(|label| label.name.to_string()).collect();
-        let now = Some((sample.family.to_owned(), std::mem::discriminant(&sample.part), names));
-        assert!(!sample.is_alike || now == alike);
-        alike = now;
-        Ok::<_, Error>(())
-    })?;
-    Ok(samples)
-}
-
-/// The reader and its twin: the same samples, or both refuse.
-fn assert_twins(body: &[u8], format: Format, names: Names) {
-    let dialect = match format {
-        Format::Text => Dialect::Text,
-        Format::OpenMetrics => Dialect::OpenMetrics,
-        Format::Protobuf => return,
-    };
-    let found = read_all(body, format, names);
-    let want = oracle::read(body, dialect, names);
-    if found.as_ref().ok() != want.as_ref() {
-        let error = found.as_ref().err().map(|error| error.describe(body, format));
-        panic!("{}\n found {found:?} {error:?}\n want  {want:?}", body.escape_ascii());
-    }
-}
-
 /// One to three damages of the kinds that a hostile or broken peer makes.
 fn damage(body: &mut Vec<u8>, random: &mut Random) {
     const SPICE: &[u8] = b"{}\"\\=,# \t\n\r_:+-.eE019naNIf\0\xff\xc3\x80";
@@ -122,7 +88,7 @@ fn damage(body: &mut Vec<u8>, random: &mut Random) {
 fn the_text_reader_agrees_with_its_twin() {
     let bodies = golden();
     for (body, format, names) in &bodies {
-        assert_twins(body, *format, *names);
+        invariants::twins(body, *format, *names);
     }
     let mut random = Random::new(0x5851_f42d_4c95_7f2d);
     let small: Vec<_> = bodies.iter().filter(|(body, ..)| body.len() < 2000).collect();
@@ -130,7 +96,7 @@ fn the_text_reader_agrees_with_its_twin() {
         let (body, format, names) = small[random.below(small.len())];
         let mut body = body.clone();
         damage(&mut body, &mut random);
-        assert_twins(&body, *format, *names);
+        invariants::twins(&body, *format, *names);
     }
 }
 
@@ -174,7 +140,7 @@ fn the_text_reader_agrees_with_its_twin_on_lines_of_random_words() {
             body.push_str(WORDS[random.below(WORDS.len())]);
         }
         for format in [Format::Text, Format::OpenMetrics] {
-            assert_twins(body.as_bytes(), format, Names::Utf8);
+            invariants::twins(body.as_bytes(), format, Names::Utf8);
         }
         accepted += usize::from(read_all(body.as_bytes(), Format::Text, Names::Utf8).is_ok());
     }
@@ -249,7 +215,7 @@ fn every_prefix_of_every_golden_body_gives_an_answer() {
                 assert!(!text.contains('\n') && text.len() < 300, "{text}");
             }
             if body.len() < 500 {
-                assert_twins(&body[..len], format, names);
+                invariants::twins(&body[..len], format, names);
             }
             count += 1;
         }
@@ -282,7 +248,7 @@ fn random_bytes_are_read_or_refused() {
     for _ in 0..20_000 {
         let body: Vec<u8> = (0..random.below(60)).map(|_| random.byte()).collect();
         for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
-            assert_twins(&body, format, Names::Utf8);
+            invariants::twins(&body, format, Names::Utf8);
             if let Err(error) = read_all(&body, format, Names::Utf8) {
                 assert!(error.offset() <= body.len());
             }
@@ -453,7 +419,7 @@ fn the_text_reader_agrees_with_its_twin_on_similar_lines() {
         similar::damage(&mut random, &mut lines);
         let body = lines.concat();
         for format in [Format::Text, Format::OpenMetrics] {
-            assert_twins(&body, format, Names::Utf8);
+            invariants::twins(&body, format, Names::Utf8);
         }
         accepted += usize::from(read_all(&body, Format::Text, Names::Utf8).is_ok());
     }

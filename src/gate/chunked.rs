@@ -123,24 +123,8 @@ fn size(line: &[u8]) -> Result<usize, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// The body, and what stands behind it; fed at most `step` bytes more at a time.
-    fn decode(sent: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
-        let (mut chunked, mut body, mut at, mut came) = (Chunked::Size, Vec::new(), 0, 0);
-        loop {
-            match chunked.step(&sent[at..came])? {
-                Piece::Framing(len) => at += len,
-                Piece::Data(len) => {
-                    body.extend_from_slice(&sent[at..at + len]);
-                    at += len;
-                }
-                Piece::Incomplete if chunked == Chunked::Done => return Ok(Some((body, at))),
-                Piece::Incomplete if came == sent.len() => return Ok(None),
-                Piece::Incomplete => came = (came + step).min(sent.len()),
-            }
-        }
-    }
+    use crate::gate::invariants::{self, decode};
+    use crate::random::Random;
 
     #[test]
     fn a_chunked_body_is_put_together_however_it_arrives() {
@@ -177,5 +161,44 @@ mod tests {
         assert!(decode(&[b'1'; 300], 100).is_err());
         let trailers = [&b"0\r\n"[..], &b"a: b\r\n".repeat(2000)].concat();
         assert_eq!(decode(&trailers, 100), Err("the trailers are too long"));
+    }
+
+    #[test]
+    fn damaged_chunks_are_one_body_or_refused_however_they_arrive() {
+        const PIECES: [&[u8]; 12] = [
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"0",
+            b"5",
+            b"0\r\n\r\n",
+            b";x",
+            b" ",
+            b"5\r\nhello\r\n",
+            b"f",
+            b"\0",
+            b"a: b\r\n",
+        ];
+        const GOOD: &[u8] = b"5;x\r\nhello\r\n0a\r\n0123456789\r\n0\r\nA: b\r\n\r\nGET";
+        let mut random = Random::new(0x2545_f491_4f6c_dd1d);
+        let mut whole = 0;
+        for _ in 0..30_000 {
+            let mut sent = GOOD.to_vec();
+            for _ in 0..=random.below(3) {
+                let at = random.below(sent.len());
+                match random.below(4) {
+                    0 => sent[at] = random.byte(),
+                    1 => {
+                        sent.remove(at);
+                    }
+                    _ => {
+                        let piece = PIECES[random.below(PIECES.len())];
+                        sent.splice(at..at, piece.iter().copied());
+                    }
+                }
+            }
+            whole += usize::from(invariants::chunked(&sent));
+        }
+        assert!((3_000..27_000).contains(&whole), "{whole} were whole");
     }
 }

@@ -19,6 +19,9 @@ mod chunked;
 mod connection;
 mod head;
 mod input;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod invariants;
 mod lanes;
 mod reactor;
 mod refusal;

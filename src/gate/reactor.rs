@@ -123,8 +123,8 @@ impl Reactor {
         loop {
             self.watch.wait(self.patience(), &mut changes)?;
             let now = Instant::now();
-            // Lanes first. A lane whose answer is read has its thread woken by that, for nothing: the
-            // next request that it gets now costs no wake of its own.
+            // Lanes first. A lane whose answer is read has its thread woken by that, for nothing:
+            // the next request that it gets now costs no wake of its own.
             changes.sort_unstable_by_key(|change| change.token);
             for change in &changes {
                 self.take(*change, now)?;

@@ -5,13 +5,14 @@ import statistics
 import tempfile
 
 import programs
-from servers import Pushgateway, Pushline, VictoriaMetrics
+from servers import Direct, Pushgateway, Pushline, VictoriaMetrics
 from table import Row, number, skipped
 
 ROUNDS = 5
 WARM_UP_SECONDS = 1
 SECONDS = 3
-GATE_SECONDS = 2
+GATE_ROUNDS = 4
+GATE_SECONDS = 1.5
 GATE_CONNECTIONS = (1, 16, 64, 256)
 
 
@@ -29,8 +30,7 @@ class Contest:
 
     def ratio(self, server, other):
         """Answered pushes of one to those of the other: the median of the ratios of each round."""
-        pairs = zip(self.reports[server], self.reports[other])
-        return statistics.median(per_second([own]) / per_second([its]) for own, its in pairs)
+        return ratio(self.reports[server], self.reports[other])
 
     def rows(self, what, names):
         reports = self.reports.values()
@@ -96,21 +96,31 @@ def against_victoriametrics(built, row, body, connections):
 
 
 def gate(built):
-    """The cost of a push that is nearly nothing but its request."""
-    with ended(Pushline(built)) as (server,):
-        server.load(built, "small", 16, WARM_UP_SECONDS)
-        loads = [
-            [server.load(built, "small", connections, GATE_SECONDS) for _ in range(ROUNDS)]
-            for connections in GATE_CONNECTIONS
-        ]
+    """The cost of a push that is nearly nothing but its request, with tiny_http and without."""
+    with ended(Pushline(built), Direct(built)) as servers:
+        reports = {server: [[] for _ in GATE_CONNECTIONS] for server in servers}
+        for server in servers:
+            server.load(built, "small", 16, WARM_UP_SECONDS)
+        for turn in range(GATE_ROUNDS):
+            order = list(reversed(servers) if turn % 2 else servers)
+            for at, connections in enumerate(GATE_CONNECTIONS):
+                for server in order:
+                    report = server.load(built, "small", connections, GATE_SECONDS)
+                    reports[server][at].append(report)
+    own, direct = (reports[server] for server in servers)
     connections = " / ".join(map(str, GATE_CONNECTIONS))
     return [
-        Row(
-            f"200-byte pushes, {connections} connections",
-            list(map(per_second, loads)),
-            unit="requests/s",
-        ),
-        Row("the same: CPU of pushline", list(map(cpu_us, loads)), unit="µs/request"),
+        *gate_rows(f"200-byte pushes, {connections} connections", "pushline", own),
+        *gate_rows(f"without tiny_http, {connections} connections", "it", direct),
+        Row("pushline ÷ the same without tiny_http, requests", list(map(ratio, own, direct))),
+    ]
+
+
+def gate_rows(what, server, loads):
+    """One figure for each number of connections."""
+    return [
+        Row(what, list(map(per_second, loads)), unit="requests/s"),
+        Row(f"the same: CPU of {server}", list(map(cpu_us, loads)), unit="µs/request"),
         Row(
             "the same: fewest answers of a connection in a round",
             [spread(reports)[0] for reports in loads],
@@ -120,6 +130,12 @@ def gate(built):
             [spread(reports)[1] for reports in loads],
         ),
     ]
+
+
+def ratio(reports, others):
+    """Answered pushes of one to those of the other: the median of the ratios of each round."""
+    pairs = zip(reports, others)
+    return statistics.median(per_second([own]) / per_second([its]) for own, its in pairs)
 
 
 def per_second(reports):

@@ -103,11 +103,13 @@ class Pushline(Server):
         self.reader = subprocess.Popen(
             [built.tool, "drain"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        super().__init__(
-            [built.pushline], {"PUSHLINE_SERVER_LISTEN": self.address}, stdout=self.reader.stdin
-        )
+        environment = {"PUSHLINE_SERVER_LISTEN": self.address}
+        super().__init__(self.command(built), environment, stdout=self.reader.stdin)
         self.reader.stdin.close()
         self.lines = self.bytes = 0
+
+    def command(self, built):
+        return [built.pushline]
 
     def load(self, built, body, connections, seconds):
         report = super().load(built, body, connections, seconds)
@@ -126,7 +128,15 @@ class Pushline(Server):
         self.reader.wait(PATIENCE_S)
         want = {"lines": self.lines, "bytes": self.bytes}
         if status or told != want:
-            raise SystemExit(f"bench: pushline ended with {status}; {told} came, not {want}")
+            name = type(self).__name__
+            raise SystemExit(f"bench: {name} ended with {status}; {told} came, not {want}")
+
+
+class Direct(Pushline):
+    """The same gate, queue and writer, and workers without tiny_http before them."""
+
+    def command(self, built):
+        return [built.tool, "direct"]
 
 
 class Pushgateway(Server):

@@ -2,8 +2,8 @@
 //!
 //! A fast path takes over what two lines in a row have in common: names, labels, the arrangement
 //! of tags, whole heads. The plain way has nothing to take over: each line is a push of its own,
-//! behind the comments that came before it and in a [`Pusher`] that has seen nothing else. Both
-//! must give the same lines, byte for byte, the same counts, and for a bad line the same message.
+//! behind the comments that came before it. Both must give the same lines, byte for byte, the same
+//! counts, and for a bad line the same message.
 //!
 //! ```text
 //! DIFFERENTIAL_CASES=5000000 cargo test --release --test suite alone
@@ -11,16 +11,18 @@
 
 use crate::lines;
 use crate::random::Random;
-use crate::similar::{self, Lines};
+use crate::similar::Lines;
 use pushline::exposition;
-use pushline::mapping::{Measurement, Skipped, Timestamps};
+use pushline::mapping::{self, Filter, Measurement, MeasurementRule, Pattern, Skipped, Timestamps};
 use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
 use pushline::route::{self, Group, Route};
-use pushline::sample::{Format, Names, Part};
+use pushline::sample::{Format, Label, Names, Part};
 
 const NOW: i64 = 1_764_000_000_123_456_789;
 /// How many bodies a normal run compares.
 const CASES: u64 = 8_000;
+/// Odd, so that no number times it is 0 but 0.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const OPTIONS: Options = Options { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 };
 
 /// What a push is besides its body.
@@ -29,6 +31,15 @@ struct Setting {
     input: Input,
     group: Group,
     format: Format,
+    fresh: Fresh,
+}
+
+/// When the plain way takes a pusher that has seen nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fresh {
+    /// For each line: nothing at all is known then, but making pushers takes nearly all the time.
+    EachLine,
+    EachBody,
 }
 
 impl Setting {
@@ -48,6 +59,9 @@ impl Setting {
             _ => Measurement::Cut,
         };
         input.mapping.timestamps = [Timestamps::Honor, Timestamps::Ignore][random.below(4) / 3];
+        if random.below(4) == 0 {
+            pick_rules(random, &mut input.mapping);
+        }
         input.endpoint.names = [Names::Legacy, Names::Utf8][random.below(2)];
         let endpoints = [input.endpoint.clone()];
         let path = PATHS[random.below(PATHS.len())];
@@ -55,7 +69,8 @@ impl Setting {
             panic!("{} is no push", path.escape_ascii())
         };
         let format = [Format::Text, Format::OpenMetrics][random.below(3) / 2];
-        Setting { input, group, format }
+        let fresh = if random.below(32) == 0 { Fresh::EachLine } else { Fresh::EachBody };
+        Setting { input, group, format, fresh }
     }
 
     fn convert(&self, pusher: &mut Pusher, body: &[u8]) -> Result<Converted, Error> {
@@ -67,6 +82,36 @@ impl Setting {
         let head =
             Head { group: &self.group, content_type, content_encoding: None, received_ns: NOW };
         pusher.convert(&self.input, head, body, Vec::new())
+    }
+}
+
+/// Which metrics are kept, and what becomes of names and tags: some of it.
+fn pick_rules(random: &mut Random, options: &mut mapping::Options) {
+    let pattern = |text: &str| Pattern::new(text.to_owned());
+    if random.below(2) == 0 {
+        let deny = ["*count*", "h", "time_*", "node_*"][random.below(4)];
+        options.filter =
+            Filter { allow: vec![pattern("*_*"), pattern("h")], deny: vec![pattern(deny)] };
+    }
+    if random.below(2) == 0 {
+        let rule = |prefix: &str, name: &str| MeasurementRule {
+            prefix: prefix.to_owned(),
+            name: name.to_owned(),
+        };
+        options.measurement_rules = vec![rule("node_cpu_", "cpu"), rule("h", "all h")];
+        options.measurement_prefix = "p ".to_owned();
+    }
+    if random.below(2) == 0 {
+        let rename = [("a", "b"), ("b", "job"), ("cpu", "le"), ("mode", "seconds_total")];
+        let own = |(old, new): (&str, &str)| (old.to_owned(), new.to_owned());
+        options.tags.rename = rename.into_iter().map(own).collect();
+    }
+    if random.below(2) == 0 {
+        options.tags.drop = vec![pattern("zo?e"), pattern("d*")];
+    }
+    if random.below(2) == 0 {
+        let label = |name: &'static str| Label { name: name.into(), value: "added, x".into() };
+        options.tags.add = vec![label("a"), label("host"), label("zone")];
     }
 }
 
@@ -93,6 +138,15 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Gives each field a line of its own.
+    fn take_apart(&mut self) {
+        let fields = lines::read(self.lines.as_bytes());
+        self.lines = fields.iter().map(|field| field.with_now(None) + "\n").collect();
+        self.line_count = 0;
+    }
+}
+
 /// A field that came of one line, and what it was.
 struct Field {
     family: String,
@@ -101,7 +155,7 @@ struct Field {
     head: String,
     /// Key and value.
     field: String,
-    time: i64,
+    time: String,
 }
 
 /// Converts each line alone, and joins what stands next to each other as SPEC 2.2 says. Besides
@@ -110,14 +164,19 @@ fn plainly(setting: &Setting, body: &[u8]) -> (Outcome, usize) {
     let mut outcome = Outcome::default();
     let mut fields = Vec::new();
     let mut comments: Vec<u8> = Vec::new();
+    let mut pusher = Pusher::new(OPTIONS);
     let mut read = 0;
     for line in body.split_inclusive(|byte| *byte == b'\n') {
         let alone = [&comments, line].concat();
-        match setting.convert(&mut Pusher::new(OPTIONS), &alone) {
+        if setting.fresh == Fresh::EachLine {
+            pusher = Pusher::new(OPTIONS);
+        }
+        match setting.convert(&mut pusher, &alone) {
             Ok(converted) => {
                 outcome.sample_count += converted.sample_count;
                 outcome.skipped.not_finite += converted.skipped.not_finite;
                 outcome.skipped.bound_nan += converted.skipped.bound_nan;
+                outcome.skipped.filtered += converted.skipped.filtered;
                 fields.extend(field(setting, &alone, &converted.lines));
             }
             Err(error) => {
@@ -148,17 +207,27 @@ fn moved_to_line(message: &str, number: usize) -> String {
 
 /// The field of a body with one sample; none where that has no line.
 fn field(setting: &Setting, body: &[u8], written: &[u8]) -> Option<Field> {
-    let mut samples = Vec::new();
+    let line = std::str::from_utf8(written).unwrap().strip_suffix('\n')?;
+    let [head, field, time] = lines::split(line, ' ')[..] else { panic!("{line:?}") };
+    let may_join = field.contains("_sum=") || field.contains("_count=");
+    let (family, part) = match may_join.then(|| family_and_part(setting, body)) {
+        Some(found) => found,
+        None => (String::new(), Part::Whole),
+    };
+    let [head, field, time] = [head, field, time].map(str::to_owned);
+    Some(Field { family, part, head, field, time })
+}
+
+/// What the one sample of a body is.
+fn family_and_part(setting: &Setting, body: &[u8]) -> (String, Part) {
+    let mut found = Vec::new();
     exposition::read(body, setting.format, setting.input.endpoint.names, |sample| {
-        samples.push((sample.family.to_owned(), sample.part));
+        found.push((sample.family.to_owned(), sample.part));
         Ok::<_, exposition::Error>(())
     })
     .unwrap();
-    let fields = lines::read(written);
-    assert!(samples.len() <= 1 && fields.len() <= samples.len(), "{}", body.escape_ascii());
-    let ((family, part), found) = samples.into_iter().zip(fields).next()?;
-    let [head, field] = lines::split(&found.text, ' ')[..] else { panic!("{}", found.text) };
-    Some(Field { family, part, head: head.to_owned(), field: field.to_owned(), time: found.time })
+    assert_eq!(found.len(), 1, "{}", body.escape_ascii());
+    found.remove(0)
 }
 
 /// The lines, and how many: `_sum` and `_count` of one series that follow each other share one.
@@ -192,7 +261,7 @@ fn are_pair(first: &Field, second: &Field) -> bool {
 
 /// Both ways: none where they agree, else what each found.
 fn difference(setting: &Setting, pusher: &mut Pusher, body: &[u8]) -> Option<String> {
-    let fast = Outcome::of(setting.convert(pusher, body));
+    let mut fast = Outcome::of(setting.convert(pusher, body));
     if std::str::from_utf8(body).is_err() {
         // The body is looked at as a whole before any of its lines.
         return fast.error.is_none().then(|| "a body that is not UTF-8 was taken".to_owned());
@@ -206,7 +275,22 @@ fn difference(setting: &Setting, pusher: &mut Pusher, body: &[u8]) -> Option<Str
         }
         plain = Outcome { error: plain.error, ..Outcome::default() };
     }
+    if setting.input.mapping.filter != Filter::default() {
+        // Whether what is filtered out stands between `_sum` and `_count` is not laid down.
+        fast.take_apart();
+        plain.take_apart();
+    }
     (fast != plain).then(|| format!("together {fast:#?}\nalone {plain:#?}"))
+}
+
+/// The same for any body; `choice`, which is not the greatest number, chooses the rest of the push.
+///
+/// # Panics
+/// With what each way found, where they differ.
+pub(crate) fn assert_alone(choice: u64, body: &[u8]) {
+    let setting = Setting::pick(&mut Random::new((choice + 1).wrapping_mul(SEED)));
+    let found = difference(&setting, &mut Pusher::new(OPTIONS), body);
+    assert_eq!(found, None, "{setting:?}\n{}", body.escape_ascii());
 }
 
 /// Takes away what does not matter to a difference: the least that still differs in a pusher that
@@ -242,7 +326,8 @@ impl Tally {
         self.refused += u64::from(outcome.error.is_some());
         self.accepted += u64::from(outcome.error.is_none());
         self.lines += u64::from(outcome.line_count);
-        let skipped = outcome.skipped.not_finite + outcome.skipped.bound_nan;
+        let Skipped { not_finite, bound_nan, filtered } = outcome.skipped;
+        let skipped = not_finite + bound_nan + filtered;
         self.skipped += skipped;
         self.joined += outcome.sample_count - skipped - u64::from(outcome.line_count);
     }
@@ -262,10 +347,10 @@ fn similar_lines_become_what_each_becomes_alone() {
     // One worker converts all of them, as it would.
     let mut pusher = Pusher::new(OPTIONS);
     for case in 1..=case_count {
-        let mut random = Random::new(case.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::new(case.wrapping_mul(SEED));
         let setting = Setting::pick(&mut random);
-        let mut lines = similar::exposition(&mut random);
-        similar::damage(&mut random, &mut lines);
+        let mut lines = crate::similar::exposition(&mut random);
+        crate::similar::damage(&mut random, &mut lines);
         let body = lines.concat();
         if let Some(found) = difference(&setting, &mut pusher, &body) {
             let least = least(&setting, lines).concat();
@@ -283,4 +368,17 @@ fn similar_lines_become_what_each_becomes_alone() {
     let Tally { accepted, refused, lines, joined, skipped } = tally;
     assert!(accepted > case_count / 2 && refused > case_count / 10);
     assert!(lines > 5 * case_count && joined > case_count / 3 && skipped > case_count);
+}
+
+#[test]
+fn golden_bodies_become_what_each_of_their_lines_becomes_alone() {
+    let mut count = 0;
+    for case in crate::vectors::all().iter().filter(|case| case.body.len() < 20_000) {
+        let is_text = !case.header("content-type").unwrap_or_default().contains("protobuf");
+        if is_text && case.header("content-encoding").is_none() {
+            count += 1;
+            assert_alone(count, &case.body);
+        }
+    }
+    assert!(count > 300, "only {count} bodies are text");
 }

@@ -17,6 +17,7 @@
 )]
 
 mod alone;
+mod anything;
 mod cli;
 mod conversion;
 mod convert;

@@ -8,9 +8,10 @@ use bench::body::{Body, Notation};
 use bench::conversion::Path;
 use bench::figures::tell;
 use bench::request;
-use pushline::app;
+use pushline::app::{self, Outside};
 use pushline::config::Config;
 use pushline::log::{Format, Level, Log};
+use pushline::supervisor::Supervisor;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::io::{self, Read, Write};
@@ -103,7 +104,12 @@ fn serve_pushline() -> io::Result<SocketAddr> {
     ];
     let config = Config::load(None, environment.into_iter()).map_err(io::Error::other)?;
     let log = Arc::new(Log::new(Level::Error, Format::default()));
-    thread::spawn(move || app::run(config, log));
+    thread::spawn(move || {
+        let supervisor = Supervisor::read(|_| None, std::process::id(), Arc::clone(&log));
+        // Nobody asks it to read its configuration again.
+        let load = Box::new(|| Ok(Config::default()));
+        app::run(config, Outside { load, supervisor, log })
+    });
     Ok(address)
 }
 
