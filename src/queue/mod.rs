@@ -5,8 +5,8 @@
 //! answered at once, or when the writer has written it. No worker waits for any of that: the
 //! [`Reply`] stands here until it is its turn. One that stands here for `ack_timeout` is answered
 //! with 503 by [`Warden`], and its batch is withdrawn: the writer passes over it, since its pusher
-//! will come again. While the output has been stuck for longer than `ack_timeout`, pushes are refused
-//! at once. What waits outside is bounded like the queue itself.
+//! will come again. While the output has been stuck for longer than `ack_timeout`, pushes are
+//! refused at once. What waits outside is bounded like the queue itself.
 
 mod flow;
 mod refusal;
