@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// Changes that one wait tells at most.
@@ -103,6 +103,44 @@ impl Change {
             is_readable: is_gone || has(EventFlags::IN | EventFlags::RDHUP),
             is_ending: is_gone || has(EventFlags::RDHUP),
         }
+    }
+}
+
+/// What one thread rings to wake another one, which watches it (eventfd).
+#[derive(Debug)]
+pub struct Bell {
+    descriptor: OwnedFd,
+}
+
+impl Bell {
+    /// A silent bell.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new() -> io::Result<Bell> {
+        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+        Ok(Bell { descriptor: rustix::event::eventfd(0, flags)? })
+    }
+
+    /// Rings, until it is silenced.
+    pub fn ring(&self) {
+        if rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes()).is_err() {
+            // OK because a bell that cannot be rung more has been rung for years.
+        }
+    }
+
+    /// Silences it.
+    pub fn silence(&self) {
+        let mut count = [0; 8];
+        if rustix::io::read(&self.descriptor, &mut count).is_err() {
+            // OK because it is silent.
+        }
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
     }
 }
 

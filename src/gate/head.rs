@@ -7,6 +7,7 @@
 
 use super::refusal::Refusal;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::server::KEY_HEADER;
 use httparse::{Header, Status};
 use std::io::Write;
 use std::ops::Range;
@@ -273,10 +274,20 @@ fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[H
     }
 }
 
-/// The end of the worker's head: the length of the body, and the empty line.
-pub(super) fn write_end(private: &mut Vec<u8>, body_len: usize) {
+/// Who sends a request to the workers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender<'s> {
+    /// The key that they ask for.
+    pub(super) key: &'s str,
+    /// The number of the connection that the answer is for.
+    pub(super) number: u64,
+}
+
+/// The end of the worker's head: who sends it, the length of the body, and the empty line.
+pub(super) fn write_end(private: &mut Vec<u8>, sender: Sender<'_>, body_len: usize) {
+    let Sender { key, number } = sender;
     // OK because writing to a Vec never fails.
-    write!(private, "Content-Length: {body_len}\r\n\r\n").ok();
+    write!(private, "{KEY_HEADER}: {key} {number}\r\nContent-Length: {body_len}\r\n\r\n").ok();
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! The private connections to the workers: each carries one request at a time, and its answer back.
+//! The private connections to the workers: each carries one whole request after the other. Answers
+//! come back past them, so a lane is free as soon as it has taken a request.
 //!
-//! Pushes may wait for a stalled output, in as many lanes as there are. The last lane is kept for
-//! everything else, so that a probe is answered while all pushes wait.
+//! A large push may fill its lane until a worker reads it. The last lane is kept for what is no
+//! push, so that a probe does not stand behind that.
 
 use super::head::Method;
 use super::stream::{Moved, moved};
 use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
-use crate::system::{self, Interest, Watch};
+use crate::system::{Interest, Watch};
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 
 /// Up to here a body is copied behind its head: one write is cheaper than two.
@@ -25,9 +26,8 @@ pub(super) struct Lanes {
 /// Lanes for one kind of request.
 #[derive(Debug, Default)]
 struct Pool {
+    /// The one that was free last comes first: its thread may still be awake.
     free: Vec<usize>,
-    /// Lanes that are not broken.
-    count: usize,
     /// Connections whose request waits for a lane, by their numbers.
     line: VecDeque<u64>,
 }
@@ -45,20 +45,7 @@ struct Lane {
     /// The body where it is large.
     body: Vec<u8>,
     sent: usize,
-    answer: Vec<u8>,
-    /// Which answer is awaited.
-    awaits: Awaits,
-    /// The connection that is served; none where it went away.
-    serves: Option<u64>,
     is_push: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Awaits {
-    Nothing,
-    /// An answer without a body, whatever its length says.
-    Head,
-    Whole,
 }
 
 /// A request that is ready for a worker.
@@ -68,21 +55,6 @@ pub(super) struct Request<'r> {
     /// Everything before the body.
     pub(super) head: &'r [u8],
     pub(super) body: &'r mut Vec<u8>,
-}
-
-/// What a lane has brought.
-#[derive(Debug)]
-pub(super) enum Brought {
-    /// Nothing yet.
-    Nothing,
-    /// The answer for this connection, if it is still there; see [`Lanes::take_answer`].
-    Answer(Option<u64>),
-    /// The lane broke, which is a defect: it is not used again.
-    Failure {
-        error: io::Error,
-        /// The connection that gets no answer, if it is still there.
-        served: Option<u64>,
-    },
 }
 
 impl Lanes {
@@ -98,9 +70,7 @@ impl Lanes {
             watch.add(&stream, index as u64, Interest::Readable)?;
             let is_push = index + 1 < count;
             lanes.lanes.push(Lane::new(stream, index as u64, is_push));
-            let pool = lanes.pool(is_push);
-            pool.free.push(index);
-            pool.count += 1;
+            lanes.pool(is_push).free.push(index);
         }
         Ok(lanes)
     }
@@ -128,175 +98,110 @@ impl Lanes {
             .find_map(|pool| pool.line.pop_front())
     }
 
-    /// Sends a request over a free lane; returns which. Its body is taken.
+    /// Sends a request over a free lane. Its body is taken.
     ///
     /// # Errors
-    /// There is no free lane any more, or it broke, which is a defect: it is not used again.
-    pub(super) fn send(
-        &mut self,
-        connection: u64,
-        request: Request<'_>,
-        watch: &Watch,
-    ) -> io::Result<usize> {
+    /// There is no free lane, or it broke, which is a defect.
+    pub(super) fn send(&mut self, request: Request<'_>, watch: &Watch) -> io::Result<()> {
         let pool = self.pool(request.method.is_push());
         let index = pool.free.pop().ok_or(io::ErrorKind::NotConnected)?;
-        let lane = self.lanes.get_mut(index).ok_or(io::ErrorKind::NotConnected)?;
-        lane.begin(connection, request);
-        lane.go_on_sending(watch)?;
-        Ok(index)
-    }
-
-    /// The connection went away: the answer of its lane is nobody's.
-    pub(super) fn abandon(&mut self, index: usize) {
         if let Some(lane) = self.lanes.get_mut(index) {
-            lane.serves = None;
+            lane.begin(request);
         }
+        self.go_on(index, watch)
     }
 
-    /// The lane of that index can go on: what it has brought.
-    pub(super) fn go_on(&mut self, index: usize, watch: &Watch) -> Brought {
-        let Some(lane) = self.lanes.get_mut(index) else { return Brought::Nothing };
-        let is_push = lane.is_push;
-        match lane.go_on_sending(watch).and_then(|()| lane.receive()) {
-            Ok(false) => Brought::Nothing,
-            Ok(true) => {
-                let served = lane.end();
-                self.pool(is_push).free.push(index);
-                Brought::Answer(served)
-            }
-            Err(error) => {
-                lane.awaits = Awaits::Nothing;
-                let served = lane.serves.take();
-                self.pool(is_push).count -= 1;
-                Brought::Failure { error, served }
-            }
-        }
-    }
-
-    /// Swaps the answer that a lane has brought for an empty buffer.
-    pub(super) fn take_answer(&mut self, index: usize, answer: &mut Vec<u8>) {
-        if let Some(lane) = self.lanes.get_mut(index) {
-            answer.clear();
-            std::mem::swap(&mut lane.answer, answer);
-        }
-    }
-
-    /// Whether there are lanes for every kind of request.
+    /// The lane of that index can go on.
     ///
     /// # Errors
-    /// All of one kind are broken.
-    pub(super) fn check(&self) -> io::Result<()> {
-        if self.push.count == 0 || self.quick.count == 0 {
-            return Err(io::ErrorKind::NotConnected.into());
+    /// It broke, which is a defect.
+    pub(super) fn go_on(&mut self, index: usize, watch: &Watch) -> io::Result<()> {
+        let Some(lane) = self.lanes.get_mut(index).filter(|lane| lane.is_busy()) else {
+            return Ok(());
+        };
+        let is_push = lane.is_push;
+        if lane.go_on(watch)? {
+            self.pool(is_push).free.push(index);
         }
         Ok(())
     }
 }
 
-impl Lane {
-    fn new(stream: UnixStream, token: u64, is_push: bool) -> Lane {
-        Lane {
-            stream,
-            token,
-            interest: Interest::Readable,
-            head: Vec::new(),
-            body: Vec::new(),
-            sent: 0,
-            answer: Vec::new(),
-            awaits: Awaits::Nothing,
-            serves: None,
-            is_push,
+impl Lanes {
+    /// Takes what came over the lane of that index, which nobody should send: how many bytes.
+    ///
+    /// # Errors
+    /// It broke.
+    pub(super) fn clear(&self, index: usize) -> io::Result<usize> {
+        let (mut bytes, mut count) = ([0; KIB], 0);
+        let Some(lane) = self.lanes.get(index) else { return Ok(0) };
+        loop {
+            match moved(|| (&lane.stream).read(&mut bytes))? {
+                Moved::Bytes(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Moved::Bytes(more) => count += more,
+                Moved::Nothing => return Ok(count),
+            }
         }
     }
+}
 
-    fn begin(&mut self, connection: u64, request: Request<'_>) {
-        let Request { method, head, body } = request;
-        self.head.clear();
+impl Lane {
+    fn new(stream: UnixStream, token: u64, is_push: bool) -> Lane {
+        let (head, body) = (Vec::new(), Vec::new());
+        Lane { stream, token, interest: Interest::Readable, head, body, sent: 0, is_push }
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.head.is_empty()
+    }
+
+    fn begin(&mut self, request: Request<'_>) {
+        let Request { head, body, .. } = request;
         self.head.extend_from_slice(head);
-        self.body.clear();
         if body.len() <= COPIED_BYTES_MAX {
             self.head.extend_from_slice(body);
         } else {
             std::mem::swap(&mut self.body, body);
         }
         self.sent = 0;
-        self.answer.clear();
-        self.awaits = if method == Method::Head { Awaits::Head } else { Awaits::Whole };
-        self.serves = Some(connection);
     }
 
-    fn go_on_sending(&mut self, watch: &Watch) -> io::Result<()> {
-        let interest = if self.send()? { Interest::Readable } else { Interest::Both };
+    /// Sends what the lane takes now of its request; true once that is all.
+    fn go_on(&mut self, watch: &Watch) -> io::Result<bool> {
+        let is_sent = self.send()?;
+        let interest = if is_sent { Interest::Readable } else { Interest::Both };
         if interest != self.interest {
             watch.set(&self.stream, self.token, interest)?;
             self.interest = interest;
         }
-        Ok(())
+        if is_sent {
+            // One unusually large push must not hold its memory until the next one.
+            for buffer in [&mut self.head, &mut self.body] {
+                buffer.clear();
+                buffer.shrink_to(KEPT_BODY_BYTES_MAX);
+            }
+        }
+        Ok(is_sent)
     }
 
-    /// Sends what the lane takes now of its request; true once that is all.
     fn send(&mut self) -> io::Result<bool> {
-        while self.awaits != Awaits::Nothing {
+        loop {
             let rest = match self.head.get(self.sent..) {
                 Some(rest) if !rest.is_empty() => rest,
                 _ => self.body.get(self.sent - self.head.len()..).unwrap_or_default(),
             };
             if rest.is_empty() {
-                break;
+                return Ok(true);
             }
             match moved(|| (&self.stream).write(rest))? {
                 Moved::Bytes(count) => self.sent += count,
                 Moved::Nothing => return Ok(false),
             }
         }
-        Ok(true)
-    }
-
-    /// Takes what has come of the answer; true once it is whole. Each has a `Content-Length`,
-    /// written by our own hand.
-    fn receive(&mut self) -> io::Result<bool> {
-        const READ_BYTES: usize = 4 * KIB;
-        while self.awaits != Awaits::Nothing {
-            self.answer.reserve(READ_BYTES);
-            match moved(|| system::read_spare(&self.stream, &mut self.answer))? {
-                Moved::Nothing => return Ok(false),
-                Moved::Bytes(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Moved::Bytes(_) if self.is_answered() => return Ok(true),
-                Moved::Bytes(_) => {}
-            }
-        }
-        Ok(false)
-    }
-
-    fn is_answered(&self) -> bool {
-        head_len(&self.answer).is_some_and(|head_len| {
-            let is_whole = self.awaits == Awaits::Whole;
-            let body_len = if is_whole { content_length(&self.answer) } else { 0 };
-            self.answer.len() >= head_len + body_len
-        })
-    }
-
-    /// Ends a request; the connection that it was for.
-    fn end(&mut self) -> Option<u64> {
-        self.awaits = Awaits::Nothing;
-        // One unusually large push must not hold its memory until the next one.
-        for buffer in [&mut self.head, &mut self.body] {
-            buffer.clear();
-            buffer.shrink_to(KEPT_BODY_BYTES_MAX);
-        }
-        self.serves.take()
     }
 }
 
-/// The length of the head at the start of an answer, once all of it came.
+/// The length of the head at the start of an answer.
 pub(super) fn head_len(answer: &[u8]) -> Option<usize> {
     answer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
-fn content_length(answer: &[u8]) -> usize {
-    const NAME: &[u8] = b"\r\nContent-Length: ";
-    let Some(at) = answer.windows(NAME.len()).position(|window| window == NAME) else { return 0 };
-    let digits = answer.get(at + NAME.len()..).unwrap_or_default();
-    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.fold(0, |sum: usize, digit| sum.saturating_mul(10) + usize::from(digit - b'0'))
 }

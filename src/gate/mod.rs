@@ -30,13 +30,13 @@ mod stream;
 use crate::auth::Auth;
 use crate::live::Live;
 use crate::log::Log;
-use crate::server::{KEY_HEADER, Private};
+use crate::server::Private;
 use crate::status::Status;
 use crate::telemetry::Telemetry;
 use budget::Budget;
 use connection::Shared;
 use listenfd::ListenFd;
-use reactor::{Bell, Order, Reactor};
+use reactor::{Bell, Order, Reactor, Workers};
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
@@ -223,7 +223,7 @@ impl Gate {
         let options = Live::new(options);
         let shared = Shared {
             budget: Arc::new(Budget::new(Arc::clone(&telemetry))),
-            key_line: format!("{KEY_HEADER}: {}\r\n", private.key),
+            key: private.key,
             options: options.clone(),
             auth,
             telemetry,
@@ -235,7 +235,8 @@ impl Gate {
         let (rope, stream) = UnixStream::pair()?;
         let (orders, inbox) = mpsc::channel();
         let bell = Bell { stream, inbox };
-        let reactor = Reactor::new(shared, listeners, private.streams, bell)?;
+        let workers = Workers { streams: private.streams, answers: private.answers };
+        let reactor = Reactor::new(shared, listeners, workers, bell)?;
         let thread = thread::Builder::new().name("gate".to_owned()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| reactor.run()));
             if let Ok(Ok(cut_off)) = ended {

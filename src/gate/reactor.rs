@@ -7,23 +7,26 @@
 
 use super::connection::{Connection, Need, Shared, Turn};
 use super::input::Input;
-use super::lanes::{Brought, Lanes};
+use super::lanes::Lanes;
 use super::refusal::Refusal;
 use super::stream::{Listener, Stream};
+use crate::server::{Answered, Answers};
 use crate::system::{Change, Interest, Watch};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// The pause after an `accept` that failed: descriptors or memory may come back.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Tokens: lanes have their index, then listeners, then the bell; connections have the rest, and
+/// Tokens: lanes have their index, then listeners, then the bells; connections have the rest, and
 /// none is ever used twice, so that what comes late for one never reaches another.
 const FIRST_LISTENER: u64 = 1 << 20;
 const BELL: u64 = 1 << 21;
+const ANSWERS: u64 = BELL + 1;
 const FIRST_CONNECTION: u64 = 1 << 22;
 
 /// A listening socket, and the connection that waits for room.
@@ -53,6 +56,13 @@ pub(super) struct Bell {
     pub(super) inbox: Receiver<Order>,
 }
 
+/// The way to the workers, and back.
+#[derive(Debug)]
+pub(super) struct Workers {
+    pub(super) streams: Vec<UnixStream>,
+    pub(super) answers: Arc<Answers>,
+}
+
 /// Everything that the thread owns.
 #[derive(Debug)]
 pub(super) struct Reactor {
@@ -61,6 +71,9 @@ pub(super) struct Reactor {
     doors: Vec<Door>,
     bell: Bell,
     lanes: Lanes,
+    answers: Arc<Answers>,
+    /// Those that were taken last, emptied.
+    taken: Vec<Answered>,
     connections: HashMap<u64, Connection>,
     last_number: u64,
     input: Input,
@@ -83,11 +96,13 @@ impl Reactor {
     pub(super) fn new(
         shared: Shared,
         listeners: Vec<Listener>,
-        streams: Vec<UnixStream>,
+        workers: Workers,
         bell: Bell,
     ) -> io::Result<Reactor> {
         let watch = Watch::new()?;
+        let Workers { streams, answers } = workers;
         let lanes = Lanes::new(streams, &watch)?;
+        watch.add(answers.bell(), ANSWERS, Interest::Readable)?;
         let mut doors = Vec::new();
         for (listener, token) in listeners.into_iter().zip(FIRST_LISTENER..) {
             listener.prepare()?;
@@ -102,6 +117,8 @@ impl Reactor {
             doors,
             bell,
             lanes,
+            answers,
+            taken: Vec::new(),
             connections: HashMap::new(),
             last_number: FIRST_CONNECTION,
             input: Input::new(),
@@ -123,9 +140,6 @@ impl Reactor {
         loop {
             self.watch.wait(self.patience(), &mut changes)?;
             let now = Instant::now();
-            // Lanes first. A lane whose answer is read has its thread woken by that, for nothing:
-            // the next request that it gets now costs no wake of its own.
-            changes.sort_unstable_by_key(|change| change.token);
             for change in &changes {
                 self.take(*change, now)?;
             }
@@ -158,6 +172,7 @@ impl Reactor {
     fn take(&mut self, change: Change, now: Instant) -> io::Result<()> {
         match change.token {
             BELL => self.ring(now),
+            ANSWERS => self.relay(now),
             token if token >= FIRST_CONNECTION => {
                 if let Some(connection) = self.connections.get_mut(&token)
                     && change.is_readable
@@ -172,7 +187,10 @@ impl Reactor {
                     door.is_ready = true;
                 }
             }
-            lane => return self.drive_lane(usize::try_from(lane).unwrap_or(usize::MAX), now),
+            lane => {
+                let index = usize::try_from(lane).unwrap_or(usize::MAX);
+                return self.drive_lane(index, change.is_readable, now);
+            }
         }
         Ok(())
     }
@@ -210,52 +228,54 @@ impl Reactor {
         self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
     }
 
-    /// Lets a lane go on: it may bring an answer, and be free for the next request then.
+    /// Lets a lane go on that was full.
     ///
     /// # Errors
-    /// The last lane of its kind broke.
-    fn drive_lane(&mut self, index: usize, now: Instant) -> io::Result<()> {
-        match self.lanes.go_on(index, &self.watch) {
-            Brought::Nothing => return Ok(()),
-            Brought::Answer(served) => {
-                let number = served.unwrap_or_default();
-                if let Some(connection) = self.connections.get_mut(&number) {
-                    self.lanes.take_answer(index, &mut connection.answer);
-                }
-                self.with(number, now, |connection, turn| {
-                    connection.is_answered(turn);
-                    connection.go_on(turn)
-                });
-            }
-            Brought::Failure { error, served } => {
-                self.shared.log.error("a private connection broke", &[("error", &error)]);
-                self.with(served.unwrap_or_default(), now, |connection, turn| {
-                    connection.refuse(&Refusal::NoAnswer, turn);
-                    connection.go_on(turn)
-                });
-                self.lanes.check()?;
-            }
+    /// It broke, which is a defect: no request can be trusted to it.
+    fn drive_lane(&mut self, index: usize, is_readable: bool, now: Instant) -> io::Result<()> {
+        if is_readable {
+            let bytes = self.lanes.clear(index)?;
+            // tiny_http answers by itself for a worker that was lost with its request.
+            self.shared.log.error("an answer came the wrong way", &[("bytes", &bytes)]);
         }
+        self.lanes.go_on(index, &self.watch)?;
         while let Some(number) = self.lanes.next_in_line() {
-            let Reactor { connections, shared, input, lanes, watch, closes_at, excess, .. } = self;
-            if let Some(connection) = connections.get_mut(&number)
-                && connection.leaves_line()
-            {
-                let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some(), excess };
-                let need = exchange(lanes, watch, (number, connection), &mut turn);
-                if need == Need::End {
-                    self.close_connection(number);
-                }
-            }
+            self.give_lane(number, now);
         }
         Ok(())
     }
 
+    /// Sends the request of a connection whose turn has come.
+    fn give_lane(&mut self, number: u64, now: Instant) {
+        let Reactor { connections, shared, input, lanes, watch, closes_at, excess, .. } = self;
+        let Some(connection) = connections.get_mut(&number).filter(|it| it.leaves_line()) else {
+            return;
+        };
+        let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some(), excess };
+        if exchange(lanes, watch, (number, connection), &mut turn) == Need::End {
+            self.close_connection(number);
+        }
+    }
+
+    /// Relays the answers of the workers.
+    fn relay(&mut self, now: Instant) {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.answers.take(&mut taken);
+        for Answered { connection: number, text } in taken.drain(..) {
+            self.with(number, now, |connection, turn| {
+                if connection.is_exchanging() {
+                    connection.answer.clear();
+                    connection.answer.extend_from_slice(text.as_bytes());
+                    connection.is_answered(turn);
+                }
+                connection.go_on(turn)
+            });
+        }
+        self.taken = taken;
+    }
+
     fn close_connection(&mut self, number: u64) {
         if let Some(connection) = self.connections.remove(&number) {
-            if let Some(lane) = connection.lane() {
-                self.lanes.abandon(lane);
-            }
             self.shared.telemetry.connections_open.lower(1);
             if !connection.is_leaving() {
                 self.excess = self.excess.saturating_sub(1);
@@ -393,9 +413,9 @@ fn exchange(
     (number, connection): (u64, &mut Connection),
     turn: &mut Turn<'_>,
 ) -> Need {
-    match lanes.send(number, connection.request(turn.shared), watch) {
-        Ok(lane) => {
-            connection.is_sent(lane, turn);
+    match lanes.send(connection.request(number, turn.shared), watch) {
+        Ok(()) => {
+            connection.is_sent(turn);
             Need::Change
         }
         Err(error) => {

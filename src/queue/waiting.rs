@@ -136,8 +136,8 @@ pub struct Warden<R> {
 impl<R: Reply> Warden<R> {
     /// Answers with 503 whatever has waited for `ack_timeout`, as long as the process lives.
     ///
-    /// It need not be told of new replies: the time of each is over `ack_timeout` after it came, and
-    /// that is as long as the warden waits at most.
+    /// It need not be told of new replies: the time of each is over `ack_timeout` after it came,
+    /// and that is as long as the warden waits at most.
     pub fn run(self) {
         let mut waiting = self.shared.lock();
         loop {

@@ -1,11 +1,12 @@
 //! What a request is answered, and the way back to its client: at once by a worker, or when the
 //! queue says so.
 
-use super::{Service, Settings};
+use super::{Answers, Service, Settings};
 use crate::push::Converted;
 use crate::queue;
 use crate::route::Group;
 use crate::status;
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::sync::Arc;
@@ -91,9 +92,32 @@ pub(super) fn unavailable(refusal: queue::Refusal) -> Answer {
 
 /// The way back to the client of a push whose lines are on their way.
 pub struct Pending {
-    pub(super) writer: Box<dyn Write + Send>,
+    pub(super) way: Way,
     pub(super) service: Arc<Service>,
     pub(super) accepted: Accepted,
+}
+
+/// Where an answer goes.
+pub(super) enum Way {
+    /// To a connection of the gate.
+    Gate(Arc<Answers>, u64),
+    /// Back over tiny_http, to who asked without the gate.
+    Private(Box<dyn Write + Send>),
+}
+
+impl Way {
+    /// Sends a whole answer.
+    pub(super) fn send(self, text: Cow<'static, str>) {
+        match self {
+            Way::Gate(answers, connection) => answers.post(connection, text),
+            Way::Private(mut writer) => {
+                let sent = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
+                if sent.is_err() {
+                    // OK because who asked is gone.
+                }
+            }
+        }
+    }
 }
 
 /// A push that became lines.
@@ -120,18 +144,18 @@ impl fmt::Debug for Pending {
 }
 
 impl queue::Reply for Pending {
-    fn answer(mut self, outcome: Result<(), queue::Refusal>) {
+    fn answer(self, outcome: Result<(), queue::Refusal>) {
         const ACCEPTED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         match outcome {
             Ok(()) => {
                 self.accepted.count(&self.service);
-                send(&mut *self.writer, ACCEPTED);
+                self.way.send(Cow::Borrowed(ACCEPTED));
             }
             Err(refusal) => {
                 let answer = unavailable(refusal);
                 self.service.telemetry.refused(refusal.reason());
                 self.service.status.refused(&self.accepted.seen(), answer.status, &refusal);
-                send(&mut *self.writer, &answer.render(true));
+                self.way.send(Cow::Owned(answer.render(true)));
             }
         }
     }
@@ -161,12 +185,5 @@ impl Accepted {
         let input = self.settings.inputs.get(self.input);
         let route_prefix = input.map_or("", |input| &*input.endpoint.prefix);
         status::Push { route_prefix, group: &self.group, received_ns: self.received_ns }
-    }
-}
-
-/// Sends a whole answer in one write.
-pub(super) fn send(writer: &mut dyn Write, answer: &str) {
-    if writer.write_all(answer.as_bytes()).and_then(|()| writer.flush()).is_err() {
-        // OK because the gate ends only with the process.
     }
 }

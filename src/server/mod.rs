@@ -5,10 +5,14 @@
 //! probe, and the listener is shut. Every request carries the key that only this process knows; one
 //! without it is not answered. The `Server` is never dropped: it panics on an abstract listener.
 //!
+//! Requests come through tiny_http, answers go past it (`answers`): through its sockets an answer
+//! would cost more than the push itself, and hold up the requests behind it.
+//!
 //! A worker serves one request at a time, by the settings that hold when it takes it. A panic is
 //! answered with 500, counted and logged, and the worker goes on.
 
 mod answer;
+mod answers;
 mod lifeline;
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
@@ -22,7 +26,8 @@ use crate::sample::Quoted;
 use crate::status::{self, Status};
 use crate::system;
 use crate::telemetry::{Reason, Telemetry};
-use answer::{Accepted, Answer, DEFECT, send, unavailable};
+use answer::{Accepted, Answer, DEFECT, Way, unavailable};
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io;
@@ -34,9 +39,11 @@ use std::thread;
 use std::time::SystemTime;
 
 pub use answer::{Pending, reason};
+pub use answers::{Answered, Answers};
 pub use lifeline::Lifeline;
 
-/// The header that carries the key of a private request.
+/// The header of a private request: the key, and, behind a blank, the number of the gate's
+/// connection that the answer is for. Without a number the answer goes back the way of the request.
 pub const KEY_HEADER: &str = "K";
 
 /// Private connections: pushes that may stand between the gate and the output at once. Each costs a
@@ -81,8 +88,10 @@ pub struct Service {
 pub struct Private {
     /// The connections; the last one is to be kept for what is no push.
     pub streams: Vec<UnixStream>,
-    /// The value of [`KEY_HEADER`].
+    /// What [`KEY_HEADER`] must begin with.
     pub key: String,
+    /// Where the answers come.
+    pub answers: Arc<Answers>,
 }
 
 /// Starts the workers, and makes the connections to them. `on_lost` is called by a worker that
@@ -102,10 +111,12 @@ pub fn start(
     let server = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
     let (server, service) = (Arc::new(server), Arc::new(service));
     service.telemetry.workers.set(workers as u64);
+    let answers = Arc::new(Answers::new()?);
     let pulse = Arc::new(Pulse::new(workers));
     for (number, beat) in pulse.beats().iter().enumerate() {
         let (server, service, beat) = (Arc::clone(&server), Arc::clone(&service), Arc::clone(beat));
-        let worker = Worker::new(server, service, key.clone(), beat);
+        let door = Door { server, key: key.clone(), answers: Arc::clone(&answers) };
+        let worker = Worker::new(door, service, beat);
         let on_lost = on_lost.clone();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| worker.run()));
@@ -125,18 +136,71 @@ pub fn start(
     let streams = (0..CONNECTIONS).map(|_| Ok(connect()?.stream)).collect::<io::Result<_>>()?;
     let lifeline = connect()?;
     system::shut_listener(&shut)?;
-    Ok((Private { streams, key }, lifeline))
+    Ok((Private { streams, key, answers }, lifeline))
 }
 
 fn random() -> u64 {
     RandomState::new().hash_one(SystemTime::now())
 }
 
+/// Where requests come in and answers go out.
+struct Door {
+    server: Arc<tiny_http::Server>,
+    key: String,
+    answers: Arc<Answers>,
+}
+
+impl Door {
+    /// The next request that carries the key, and the connection of the gate that it is for.
+    fn receive(&self) -> (tiny_http::Request, Option<u64>) {
+        loop {
+            // The one error is that of the listener that was shut.
+            let Ok(request) = self.server.recv() else { continue };
+            let behind_key =
+                header(&request, KEY_HEADER).and_then(|it| it.strip_prefix(&*self.key));
+            match behind_key {
+                Some("") => return (request, None),
+                Some(number) => {
+                    let connection = number.trim_ascii().parse().ok();
+                    return (request, connection);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// The way back; the request is over.
+    fn way(&self, request: tiny_http::Request, connection: Option<u64>) -> Way {
+        // Dropped unused, it would write an answer of its own.
+        let writer = request.into_writer();
+        match connection {
+            Some(connection) => Way::Gate(Arc::clone(&self.answers), connection),
+            None => Way::Private(writer),
+        }
+    }
+}
+
+/// A request in a worker's hand. Where the worker is lost with it, its client is told.
+struct InHand<'d> {
+    door: &'d Door,
+    connection: Option<u64>,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if thread::panicking()
+            && let Some(connection) = self.connection
+        {
+            let text = Answer::text(500, DEFECT).render(true);
+            self.door.answers.post(connection, Cow::Owned(text));
+        }
+    }
+}
+
 /// One thread of the pool, and what it uses again for each request.
 struct Worker {
-    server: Arc<tiny_http::Server>,
+    door: Arc<Door>,
     service: Arc<Service>,
-    key: String,
     beat: Arc<Beat>,
     pusher: Pusher,
     body: Vec<u8>,
@@ -168,29 +232,16 @@ impl From<Answer> for Outcome {
 }
 
 impl Worker {
-    fn new(
-        server: Arc<tiny_http::Server>,
-        service: Arc<Service>,
-        key: String,
-        beat: Arc<Beat>,
-    ) -> Worker {
-        Worker {
-            pusher: Pusher::new(service.settings.read().push),
-            body: Vec::new(),
-            server,
-            service,
-            key,
-            beat,
-        }
+    fn new(door: Door, service: Arc<Service>, beat: Arc<Beat>) -> Worker {
+        let pusher = Pusher::new(service.settings.read().push);
+        Worker { door: Arc::new(door), service, beat, pusher, body: Vec::new() }
     }
 
     fn run(mut self) {
         loop {
-            // The one error is that of the listener that was shut.
-            let Ok(mut request) = self.server.recv() else { continue };
-            if header(&request, KEY_HEADER) != Some(&self.key) {
-                continue;
-            }
+            let door = Arc::clone(&self.door);
+            let (mut request, connection) = door.receive();
+            let _in_hand = InHand { door: &door, connection };
             #[cfg(test)]
             tests::fault_where_asked(request.url(), "/fault/worker");
             self.service.telemetry.workers_busy.raise(1);
@@ -203,23 +254,14 @@ impl Worker {
             let outcome = outcome.unwrap_or_else(|_| self.recover(request.method()).into());
             let with_body = *request.method() != tiny_http::Method::Head;
             self.service.telemetry.workers_busy.lower(1);
-            let mut writer = request.into_writer();
+            let way = door.way(request, connection);
             match outcome {
-                Outcome::Answer(answer) => {
-                    let text = answer.render(with_body);
-                    send(&mut *writer, &text);
-                    // The lines of a dry run stand in a buffer of the queue, which cuts it. To be cut
-                    // before it is dropped matters in itself: glibc keeps more of all that is freed
-                    // once it has seen a large piece freed at once.
-                    if text.capacity() > KEPT_BUFFER_BYTES_MAX {
-                        self.service.queue.give_back(text.into_bytes());
-                    }
-                }
+                Outcome::Answer(answer) => way.send(Cow::Owned(answer.render(with_body))),
                 Outcome::Accepted(mut accepted) => {
                     let lines = std::mem::take(&mut accepted.converted.lines);
                     let line_count = accepted.converted.line_count;
                     let service = Arc::clone(&self.service);
-                    let pending = Pending { writer, service, accepted };
+                    let pending = Pending { way, service, accepted };
                     self.service.queue.submit(lines, line_count, pending);
                 }
             }
@@ -445,7 +487,7 @@ mod tests {
             assert_eq!(stderr.matches("panicked").count() as u64, PANICS, "{stderr}");
             return;
         }
-        let (Private { mut streams, key }, _, telemetry, losses) = started(1);
+        let (Private { mut streams, key, .. }, _, telemetry, losses) = started(1);
         let stream = &mut streams[0];
         for count in 1..=PANICS {
             let answer = ask(stream, &key, "POST /fault/request", "a_b 1\n");
@@ -463,7 +505,7 @@ mod tests {
     fn workers_that_hang_are_seen_once_all_of_them_do() {
         let soon = Some(Duration::from_millis(100));
         let now = Instant::now();
-        let (Private { mut streams, key }, mut lifeline, ..) = started(2);
+        let (Private { mut streams, key, .. }, mut lifeline, ..) = started(2);
         let mut examiner = Examiner::new(lifeline.pulse(), Duration::ZERO, now);
         for (hanging, stream) in streams.iter_mut().enumerate().take(3) {
             let deadline = Instant::now() + Duration::from_secs(30);

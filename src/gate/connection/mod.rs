@@ -17,7 +17,7 @@ mod body;
 use super::Options;
 use super::budget::{Budget, Lease};
 use super::chunked::Chunked;
-use super::head::{self, Framing, Head, Method};
+use super::head::{self, Framing, Head, Method, Sender};
 use super::input::Input;
 use super::lanes::Request;
 use super::refusal::Refusal;
@@ -37,8 +37,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Shared {
     pub(super) options: Live<Options>,
     pub(super) budget: Arc<Budget>,
-    /// The header line that a worker asks for, with its CRLF.
-    pub(super) key_line: String,
+    /// What a worker asks for.
+    pub(super) key: String,
     pub(super) auth: Live<Auth>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) status: Arc<Status>,
@@ -65,8 +65,8 @@ enum State {
     Whole,
     /// The same, in line for one.
     InLine,
-    /// With a request in the lane of that index.
-    Exchanging(usize),
+    /// With a request at the workers.
+    Exchanging,
     /// So many bytes of the answer are written.
     Answering(usize),
     /// Refused: so many bytes were dropped since.
@@ -189,12 +189,9 @@ impl Connection {
         (self.state == State::Idle).then_some(self.since)
     }
 
-    /// The lane that works for it.
-    pub(super) fn lane(&self) -> Option<usize> {
-        match self.state {
-            State::Exchanging(lane) => Some(lane),
-            _ => None,
-        }
+    /// Its request is at the workers.
+    pub(super) fn is_exchanging(&self) -> bool {
+        self.state == State::Exchanging
     }
 
     /// The method of the request in hand.
@@ -240,7 +237,7 @@ impl Connection {
             State::Length(length) => self.read_length(length, turn),
             State::Chunked(chunked) => self.read_chunked(chunked, turn),
             State::Whole => Ok(Step::Need(Need::Lane)),
-            State::InLine | State::Exchanging(_) => Ok(Step::Need(Need::Change)),
+            State::InLine | State::Exchanging => Ok(Step::Need(Need::Change)),
             State::Answering(written) => self.write_answer(written, turn),
             State::Lingering(dropped) => self.linger(dropped, turn),
         }
@@ -255,7 +252,7 @@ impl Connection {
                 Refusal::TimedOut { what: "body", after: options.body_timeout }
             }
             State::Whole | State::InLine => Refusal::NoWorker,
-            State::Idle | State::Exchanging(_) | State::Answering(_) | State::Lingering(_) => {
+            State::Idle | State::Exchanging | State::Answering(_) | State::Lingering(_) => {
                 return Need::End;
             }
         };
@@ -326,21 +323,21 @@ impl Connection {
     }
 
     /// What a lane is to send: the head anew, and the body where it is a push.
-    pub(super) fn request(&mut self, shared: &Shared) -> Request<'_> {
+    pub(super) fn request(&mut self, number: u64, shared: &Shared) -> Request<'_> {
         let method = self.head.method;
         if !method.is_push() {
             self.body.clear();
         }
-        self.private.extend_from_slice(shared.key_line.as_bytes());
-        head::write_end(&mut self.private, self.body.len());
+        let sender = Sender { key: &shared.key, number };
+        head::write_end(&mut self.private, sender, self.body.len());
         Request { method, head: &self.private, body: &mut self.body }
     }
 
-    /// The request is in the lane of that index. The answer of a worker has no deadline: each push
+    /// The request is on its way to the workers. The answer of a worker has no deadline: each push
     /// has its own in the queue.
-    pub(super) fn is_sent(&mut self, lane: usize, turn: &mut Turn<'_>) {
+    pub(super) fn is_sent(&mut self, turn: &mut Turn<'_>) {
         const LONG: Duration = Duration::from_secs(24 * 3600);
-        self.state = State::Exchanging(lane);
+        self.state = State::Exchanging;
         self.deadline = turn.now + LONG;
         self.private.clear();
         self.private.shrink_to(KEPT_BYTES_MAX);

@@ -16,11 +16,12 @@ use pushline::log::Log;
 use pushline::push::{Head, Input, Pusher};
 use pushline::queue::{self, Refusal, Reply, Sender};
 use pushline::route::{self, Endpoint, Route};
-use pushline::server::{KEY_HEADER, Private};
+use pushline::server::{Answers, KEY_HEADER, Private};
 use pushline::status::{Setup, Status};
 use pushline::telemetry::Telemetry;
 use pushline::{shutdown, sink, system, writer};
-use std::io::{self, Read, Write};
+use std::borrow::Cow;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -81,25 +82,27 @@ fn status(config: &Config, telemetry: &Arc<Telemetry>, queue: &Sender<Way>) -> A
 
 fn workers(config: &Config, queue: &Sender<Way>) -> io::Result<Private> {
     let mut streams = Vec::new();
+    let answers = Arc::new(Answers::new()?);
     for _ in 0..CONNECTIONS {
         let (gates, own) = UnixStream::pair()?;
-        let worker = Worker::new(config, queue.clone(), own);
+        let worker = Worker::new(config, queue.clone(), own, Arc::clone(&answers));
         thread::Builder::new().name("worker".to_owned()).spawn(move || worker.run())?;
         streams.push(gates);
     }
-    Ok(Private { streams, key: KEY.to_owned() })
+    Ok(Private { streams, key: KEY.to_owned(), answers })
 }
 
-/// The way back to the gate.
+/// The way back to a connection of the gate.
 #[derive(Clone, Debug)]
-struct Way(Arc<UnixStream>);
+struct Way {
+    answers: Arc<Answers>,
+    connection: u64,
+}
 
 impl Way {
     fn send(&self, status: &str) {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-        if (&*self.0).write_all(answer.as_bytes()).is_err() {
-            // OK because the gate is gone, and the worker will see that.
-        }
+        self.answers.post(self.connection, Cow::Owned(answer));
     }
 }
 
@@ -111,7 +114,8 @@ impl Reply for Way {
 
 /// One thread, and what it uses again for each request.
 struct Worker {
-    way: Way,
+    stream: UnixStream,
+    answers: Arc<Answers>,
     queue: Sender<Way>,
     inputs: Vec<Input>,
     endpoints: Vec<Endpoint>,
@@ -126,10 +130,16 @@ struct Request<'r> {
 }
 
 impl Worker {
-    fn new(config: &Config, queue: Sender<Way>, stream: UnixStream) -> Worker {
+    fn new(
+        config: &Config,
+        queue: Sender<Way>,
+        stream: UnixStream,
+        answers: Arc<Answers>,
+    ) -> Worker {
         let inputs = config.inputs();
         Worker {
-            way: Way(Arc::new(stream)),
+            stream,
+            answers,
             queue,
             endpoints: inputs.iter().map(|input| input.endpoint.clone()).collect(),
             inputs,
@@ -140,40 +150,47 @@ impl Worker {
 
     /// Ends when the gate is gone.
     fn run(mut self) {
-        while let Ok(()) = self.receive() {
-            if self.serve().is_none() {
-                self.way.send("400 Bad Request");
-            }
+        while let Ok(len) = self.receive() {
+            self.serve();
+            self.request.drain(..len);
         }
     }
 
-    /// Reads a whole request.
-    fn receive(&mut self) -> io::Result<()> {
-        self.request.clear();
-        while whole(&self.request).is_none() {
+    /// Reads a whole request; its length. Others may have come behind it.
+    fn receive(&mut self) -> io::Result<usize> {
+        loop {
+            if let Some(request) = whole(&self.request) {
+                return Ok(request.head.len() + request.body.len());
+            }
             let at = self.request.len();
             self.request.resize(at + READ_BYTES, 0);
-            let count = (&*self.way.0).read(self.request.get_mut(at..).unwrap_or_default())?;
+            let count = (&self.stream).read(self.request.get_mut(at..).unwrap_or_default())?;
             self.request.truncate(at + count);
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(())
+    }
+
+    fn serve(&mut self) -> Option<()> {
+        let sender = field(whole(&self.request)?.head, KEY_HEADER)?.strip_prefix(KEY)?;
+        let connection = sender.trim().parse().ok()?;
+        let way = Way { answers: Arc::clone(&self.answers), connection };
+        if self.serve_one(&way).is_none() {
+            way.send("400 Bad Request");
+        }
+        Some(())
     }
 
     /// Answers, or lets the queue answer; none where the request is refused.
-    fn serve(&mut self) -> Option<()> {
+    fn serve_one(&mut self, way: &Way) -> Option<()> {
         let Request { head, body } = whole(&self.request)?;
-        if field(head, KEY_HEADER) != Some(KEY) {
-            return None;
-        }
         let mut words = head.split(' ');
         let (method, target) = (words.next()?, words.next()?);
         let (input, group) = match route::route(method, target.as_bytes(), &self.endpoints).ok()? {
             Route::Push { input, group } => (input, group),
             Route::Healthy | Route::Ready => {
-                self.way.send("200 OK");
+                way.send("200 OK");
                 return Some(());
             }
             _ => return None,
@@ -186,7 +203,7 @@ impl Worker {
         };
         let (input, buffer) = (self.inputs.get(input)?, self.queue.spare());
         let converted = self.pusher.convert(input, push, body, buffer).ok()?;
-        self.queue.submit(converted.lines, converted.line_count, self.way.clone());
+        self.queue.submit(converted.lines, converted.line_count, way.clone());
         Some(())
     }
 }
