@@ -212,8 +212,8 @@ fn wait_any(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<Wait> {
     }
 }
 
-/// Whether `fd` takes bytes now: a pipe a line of up to 4 KiB, whole. True where the system does not
-/// know.
+/// Whether `fd` takes bytes now: a pipe a line of up to 4 KiB, whole. True where the system does
+/// not know.
 pub fn takes_bytes(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
     !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
