@@ -3,8 +3,8 @@
 //! ```text
 //! client ─▶ gate ─▶ tiny_http ─▶ worker:  route ─▶ body ─▶ exposition ─▶ mapping ─▶ line
 //!                                                                                     │ queue
-//! client ◀─ gate ◀─────────────────── answered ◀────────────────────────── writer ◀──┘
-//!                                                                            └─▶ sink
+//! client ◀─ gate ◀─────────────── answered ◀───────────────────── writer ◀────────────┘
+//!                                                                   └─▶ sink
 //! ```
 //!
 //! Data flows one way, left to right. A stage knows its input type and its output type and no other

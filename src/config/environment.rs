@@ -2,7 +2,8 @@
 
 use super::Setting;
 use super::error::{Mistake, Place, What};
-use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS, TELEMETRY_KEYS};
+use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, SERVER_KEYS, TELEMETRY_KEYS};
+use super::raw::Raw;
 
 const INPUT_PREFIX: &str = "ENV_INPUT_PUSHGATEWAY_";
 const OWN_PREFIX: &str = "PUSHLINE_";

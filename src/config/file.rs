@@ -4,7 +4,8 @@
 
 use super::Setting;
 use super::error::{Mistake, Place, What};
-use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, Raw, SERVER_KEYS, TELEMETRY_KEYS};
+use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, SERVER_KEYS, TELEMETRY_KEYS};
+use super::raw::Raw;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;

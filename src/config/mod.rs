@@ -12,6 +12,7 @@ mod facts;
 mod file;
 mod keys;
 mod print;
+mod raw;
 mod rules;
 mod value;
 
@@ -170,7 +171,7 @@ struct Setting {
     /// As the source writes it, for messages.
     name: String,
     key: keys::Key,
-    value: keys::Raw,
+    value: raw::Raw,
 }
 
 impl Config {

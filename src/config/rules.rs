@@ -9,7 +9,7 @@
 //!
 //! Blanks around a text of the environment do not count. What holds a comma has to stand in a file.
 
-use super::keys::Raw;
+use super::raw::Raw;
 use crate::limits::{RULE_BYTES_MAX, RULES_MAX};
 use crate::mapping::{MeasurementRule, Pattern};
 use crate::sample::{Label, Quoted};
