@@ -57,8 +57,8 @@ pub struct Sample<'a> {
     /// So many of the first labels are, name and value, those of the sample before, whatever else
     /// changed: what was worked out for them holds. 0 where its reader does not know.
     pub kept: usize,
-    /// Its family, the kind of its part and the names of its labels are those of the sample before.
-    /// False where its reader does not know.
+    /// Its family, the kind of its part and the names of its labels are those of the sample before,
+    /// and no label that changed is empty. False where its reader does not know.
     pub is_alike: bool,
     /// The value.
     pub value: Value,

@@ -33,6 +33,12 @@ impl<'a> Cursor<'a> {
         Cursor { at, ..*self }
     }
 
+    /// Goes to the place `at`, between two characters.
+    #[inline(always)]
+    pub(super) fn move_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// Bytes of the body before this place.
     #[inline]
     pub(super) fn at(&self) -> usize {

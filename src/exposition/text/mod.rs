@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
         each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let series = self.series.series()?;
-        let is_alike = series.name.is_none() && series.pairs.have_same_names;
+        let is_alike = series.name.is_none() && series.pairs.are_alike;
         if let Some(name) = series.name {
             self.resolved = self.types.resolve(&name);
             let len = self.resolved.family_len;
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
         if let Some(text) = start.ahead()
             && let Some(plain) = number::plain(text)
         {
-            self.series.cursor = start.moved_to(start.at() + plain.len);
+            self.series.cursor.move_to(start.at() + plain.len);
             return Ok(Value::Canonical(ShortText::of_half(text, plain.canonical_len)));
         }
         self.other_value()
