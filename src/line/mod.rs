@@ -97,7 +97,7 @@ impl Encoder {
         }
         match point.value {
             Value::Canonical(text) => self.lines.extend_short(text),
-            Value::Number(number) => number::push_value(&mut self.lines, *number),
+            Value::Number(number) => number::push_value(&mut self.lines, number),
         }
         self.line_count += u32::from(!is_joined);
         // Left alone where it is none already: most lines are none that a point may join.
@@ -177,7 +177,7 @@ impl Encoder {
             self.time = ShortText::new(self.lines.between(start, self.lines.len()));
             self.time_ns = timestamp_ns;
         } else {
-            self.lines.extend_short(&self.time);
+            self.lines.extend_short(self.time.borrowed());
         }
     }
 }

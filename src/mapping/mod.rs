@@ -104,7 +104,7 @@ pub struct Point<'m> {
     /// All its tags are those of the point before it, and so is the family.
     pub has_tags_of_last: bool,
     /// The value, finite.
-    pub value: &'m Value,
+    pub value: Value<'m>,
     /// Nanoseconds since the Unix epoch.
     pub timestamp_ns: i64,
 }
@@ -226,7 +226,7 @@ impl Mapping<'_> {
             kept,
             part: sample.part,
             has_tags_of_last,
-            value: &sample.value,
+            value: sample.value,
             timestamp_ns,
         })
     }

@@ -107,6 +107,12 @@ impl<'a> Cursor<'a> {
         self.text.as_bytes().get(self.at..)?.first_chunk().copied()
     }
 
+    /// The same in place.
+    #[inline(always)]
+    pub(super) fn block_ahead<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.text.as_bytes().get(self.at..)?.first_chunk()
+    }
+
     #[inline]
     pub(super) fn skip_blanks(&mut self) {
         while matches!(self.peek(), b' ' | b'\t') {
