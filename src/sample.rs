@@ -5,7 +5,7 @@
 //! the exposition formats (SPEC 1.3), so the rooms behind the reader refuse nothing.
 
 use crate::limits::QUOTED_BYTES_MAX;
-use crate::short::ShortText;
+use crate::short::ShortRef;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -36,9 +36,9 @@ pub enum Part {
 
 /// The value of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value {
+pub enum Value<'a> {
     /// The one canonical form of SPEC 2.4, where the text in the body shows it.
-    Canonical(ShortText),
+    Canonical(ShortRef<'a>),
     /// Any other value, NaN and the infinities included.
     Number(f64),
 }
@@ -57,11 +57,11 @@ pub struct Sample<'a> {
     /// So many of the first labels are, name and value, those of the sample before, whatever else
     /// changed: what was worked out for them holds. 0 where its reader does not know.
     pub kept: usize,
-    /// Its family, the kind of its part and the names of its labels are those of the sample before.
-    /// False where its reader does not know.
+    /// Its family, the kind of its part and the names of its labels are those of the sample before,
+    /// and no label that changed is empty. False where its reader does not know.
     pub is_alike: bool,
     /// The value.
-    pub value: Value,
+    pub value: Value<'a>,
     /// Nanoseconds since the Unix epoch, where the sample names a time, of either sign.
     pub timestamp_ns: Option<i64>,
 }

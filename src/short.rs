@@ -33,6 +33,13 @@ impl ShortText {
         ShortText { block, len: len.min(SHORT_BYTES_MAX) }
     }
 
+    /// The same text, borrowed.
+    #[inline(always)]
+    #[must_use]
+    pub fn borrowed(&self) -> ShortRef<'_> {
+        ShortRef { block: &self.block, len: self.len }
+    }
+
     /// The first `len` bytes of half a block.
     #[inline(always)]
     #[must_use]
@@ -69,6 +76,60 @@ impl ShortText {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.block.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// A short text in the block of another, which is not copied.
+#[derive(Clone, Copy)]
+pub struct ShortRef<'a> {
+    block: &'a [u8; SHORT_BYTES_MAX],
+    len: usize,
+}
+
+impl<'a> ShortRef<'a> {
+    /// The first `len` bytes of a block.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_block(block: &'a [u8; SHORT_BYTES_MAX], len: usize) -> ShortRef<'a> {
+        ShortRef { block, len: len.min(SHORT_BYTES_MAX) }
+    }
+
+    /// The text and what is behind it.
+    #[inline(always)]
+    #[must_use]
+    pub fn block(&self) -> &'a [u8; SHORT_BYTES_MAX] {
+        self.block
+    }
+
+    /// Bytes of the text.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.block.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl PartialEq for ShortRef<'_> {
+    fn eq(&self, other: &ShortRef<'_>) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl fmt::Debug for ShortRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
     }
 }
 

@@ -46,6 +46,9 @@ pub(super) fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<
         let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
         assert!(labels.len() >= sample.kept, "{labels:?}");
         assert_eq!(labels.get(..sample.kept), before.get(..sample.kept));
+        let now_and_before = labels.iter().zip(&before).zip(sample.labels);
+        let mut changed = now_and_before.filter(|((now, before), _)| now != before);
+        assert!(!sample.is_alike || changed.all(|(_, label)| !label.value.is_empty()));
         before = labels;
         let names: Vec<_> = sample.labels.iter().map(|label| label.name.to_string()).collect();
         let now = Some((sample.family.to_owned(), std::mem::discriminant(&sample.part), names));

@@ -1,7 +1,6 @@
 //! Values and timestamps of the text formats: text → double, text → nanoseconds (SPEC 1.3, 5).
 
 use crate::chunk::{CHUNK_BYTES, Chunk};
-use crate::sample::Value;
 use crate::short::{SHORT_BYTES_MAX, ShortText};
 use std::ops::Range;
 
@@ -168,16 +167,25 @@ impl Digits {
     }
 }
 
+/// A value that was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Read {
+    /// Its canonical form, where the text shows it.
+    Canonical(ShortText),
+    /// Any other.
+    Number(f64),
+}
+
 /// Reads the value of a sample.
 #[inline]
-pub(super) fn value(text: &str) -> Result<Value, NumberError> {
+pub(super) fn value(text: &str) -> Result<Read, NumberError> {
     let Some(decimal) = Decimal::split(text.as_bytes()) else {
-        return not_finite(text).map(Value::Number).ok_or(NumberError::Malformed);
+        return not_finite(text).map(Read::Number).ok_or(NumberError::Malformed);
     };
     match decimal.canonical().and_then(|place| text.get(place)) {
         // OK because no more than so many digits, their sign, point and zeros are that short.
-        Some(canonical) => Ok(Value::Canonical(ShortText::new(canonical.as_bytes()))),
-        None => double(text).map(Value::Number),
+        Some(canonical) => Ok(Read::Canonical(ShortText::new(canonical.as_bytes()))),
+        None => double(text).map(Read::Number),
     }
 }
 
@@ -376,7 +384,7 @@ mod tests {
             ("1.00000000000000000000", "1"),
             ("0.500000000000000000000", "0.5"),
         ] {
-            let want_value = Value::Canonical(ShortText::new(want.as_bytes()));
+            let want_value = Read::Canonical(ShortText::new(want.as_bytes()));
             assert_eq!(value(text), Ok(want_value), "{text}");
             // std prints the shortest digits in plain notation.
             assert_eq!(text.parse::<f64>().unwrap().to_string(), want);
@@ -455,9 +463,9 @@ mod tests {
             ("+Inf", f64::INFINITY),
             ("-INFinity", f64::NEG_INFINITY),
         ] {
-            assert_eq!(value(text), Ok(Value::Number(want)), "{text}");
+            assert_eq!(value(text), Ok(Read::Number(want)), "{text}");
         }
-        assert!(matches!(value("nAN"), Ok(Value::Number(number)) if number.is_nan()));
+        assert!(matches!(value("nAN"), Ok(Read::Number(number)) if number.is_nan()));
     }
 
     #[test]

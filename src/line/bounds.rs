@@ -18,7 +18,7 @@ impl Bounds {
     pub(super) fn push(&mut self, out: &mut Lines, number: f64) {
         let bits = number.to_bits();
         match self.known.get(bits) {
-            Some(text) => out.extend_short(text),
+            Some(text) => out.extend_short(text.borrowed()),
             None => {
                 let start = out.len();
                 number::push_bound(out, number);

@@ -5,7 +5,7 @@
 //! beyond the piece lands in room that the next piece overwrites.
 
 use crate::chunk::{self, CHUNK_BYTES, Chunk, Places};
-use crate::short::{SHORT_BYTES_MAX, ShortText};
+use crate::short::{SHORT_BYTES_MAX, ShortRef};
 
 /// Bytes in a block.
 const BLOCK: usize = SHORT_BYTES_MAX;
@@ -85,7 +85,7 @@ impl Lines {
 
     /// Appends a short text.
     #[inline(always)]
-    pub(super) fn extend_short(&mut self, text: &ShortText) {
+    pub(super) fn extend_short(&mut self, text: ShortRef<'_>) {
         let Some(place) = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) else {
             return self.extend(text.as_bytes());
         };
@@ -177,6 +177,7 @@ fn copy_fit_ends<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::short::ShortText;
 
     #[test]
     fn pieces_of_any_size_are_appended_whole() {
@@ -194,7 +195,7 @@ mod tests {
                 lines.push(b'!');
                 want.push(b'!');
                 let short = &source[first..first + second % BLOCK];
-                lines.extend_short(&ShortText::new(short));
+                lines.extend_short(ShortText::new(short).borrowed());
                 want.extend_from_slice(short);
                 assert_eq!(lines.len(), want.len());
                 assert_eq!(lines.between(first, lines.len()), &want[first..]);

@@ -97,10 +97,15 @@ impl Encoder {
         }
         match point.value {
             Value::Canonical(text) => self.lines.extend_short(text),
-            Value::Number(number) => number::push_value(&mut self.lines, *number),
+            Value::Number(number) => number::push_value(&mut self.lines, number),
         }
         self.line_count += u32::from(!is_joined);
-        self.open = (may_share && !is_joined).then(|| self.open_line(start, *point));
+        // Left alone where it is none already: most lines are none that a point may join.
+        if may_share && !is_joined {
+            self.open = Some(self.open_line(start, *point));
+        } else if self.open.is_some() {
+            self.open = None;
+        }
         self.push_time(point.timestamp_ns);
         if self.lines.len() > self.bytes_max {
             return Err(TooLong { bytes_max: self.bytes_max });
@@ -172,7 +177,7 @@ impl Encoder {
             self.time = ShortText::new(self.lines.between(start, self.lines.len()));
             self.time_ns = timestamp_ns;
         } else {
-            self.lines.extend_short(&self.time);
+            self.lines.extend_short(self.time.borrowed());
         }
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn push_integer(out: &mut Lines, integer: i64) {
     let (upper, lower) = (magnitude / SIXTEEN_DIGITS, digits(magnitude % SIXTEEN_DIGITS));
     if upper > 0 {
         push_without_zeros(out, digits(upper));
-        out.extend_short(&ShortText::of_half(lower, lower.len()));
+        out.extend_short(ShortText::of_half(lower, lower.len()).borrowed());
     } else {
         push_without_zeros(out, lower);
     }
@@ -117,7 +117,7 @@ fn push_without_zeros(out: &mut Lines, digits: [u8; 16]) {
     let nonzeros = digits & u128::from_le_bytes([0x0f; 16]) | 1 << 120;
     let zeros = nonzeros.trailing_zeros() / 8;
     let text = (digits >> (8 * zeros)).to_le_bytes();
-    out.extend_short(&ShortText::of_half(text, text.len() - zeros as usize));
+    out.extend_short(ShortText::of_half(text, text.len() - zeros as usize).borrowed());
 }
 
 /// The shortest digits of a double: `d.ddd` times ten to the `power`.

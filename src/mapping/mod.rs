@@ -104,7 +104,7 @@ pub struct Point<'m> {
     /// All its tags are those of the point before it, and so is the family.
     pub has_tags_of_last: bool,
     /// The value, finite.
-    pub value: &'m Value,
+    pub value: Value<'m>,
     /// Nanoseconds since the Unix epoch.
     pub timestamp_ns: i64,
 }
@@ -205,7 +205,8 @@ impl Mapping<'_> {
             return None;
         }
         let (kind, kept, has_tags_of_last) = match &mut self.run {
-            Some(run) if sample.is_alike && has_values(sample) => {
+            // No run has empty labels, which are no tags, and none came to it.
+            Some(run) if sample.is_alike => {
                 run.kept = run.kept.min(sample.kept);
                 (run.kind, sample.kept, run.is_plain && sample.kept == run.label_count)
             }
@@ -225,7 +226,7 @@ impl Mapping<'_> {
             kept,
             part: sample.part,
             has_tags_of_last,
-            value: &sample.value,
+            value: sample.value,
             timestamp_ns,
         })
     }
@@ -293,13 +294,6 @@ impl Mapping<'_> {
         });
         Some((kind, kept, has_tags_of_last))
     }
-}
-
-/// Whether all labels that changed have values. A label without one is no tag.
-#[inline(always)]
-fn has_values(sample: &Sample<'_>) -> bool {
-    let changed = sample.labels.get(sample.kept..).unwrap_or_default();
-    changed.iter().all(|label| !label.value.is_empty())
 }
 
 #[inline]

@@ -139,10 +139,12 @@ impl Samples {
         let value = Value::Number([1.0, f64::NAN][random.below(8) / 7]);
         let kept = labels.iter().zip(&*before).take_while(|(now, before)| now == before).count();
         let kept = if random.below(4) == 0 { random.below(kept + 1) } else { kept };
+        let has_values =
+            labels.iter().zip(&*before).all(|(now, before)| now == before || !now.value.is_empty());
         before.clone_from(labels);
         let names = labels.iter().map(|label| label.name.clone()).collect();
         let now = Some((*family, std::mem::discriminant(part), names));
-        let is_alike = now == *alike && random.below(4) > 0;
+        let is_alike = now == *alike && has_values && random.below(4) > 0;
         *alike = now;
         let (family, part) = (*family, *part);
         Sample { family, part, labels, kept, is_alike, value, timestamp_ns: None }

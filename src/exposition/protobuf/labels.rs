@@ -24,6 +24,7 @@ pub(super) struct Labels<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
     Same,
+    /// And another value, which is not empty.
     SameName,
     None,
 }
@@ -70,8 +71,8 @@ impl<'b> Labels<'b> {
         let last = std::mem::replace(before, label);
         Ok(match has_known_name {
             true if before.value == last.value => Likeness::Same,
-            true => Likeness::SameName,
-            false => Likeness::None,
+            true if !before.value.is_empty() => Likeness::SameName,
+            _ => Likeness::None,
         })
     }
 }

@@ -33,6 +33,12 @@ impl<'a> Cursor<'a> {
         Cursor { at, ..*self }
     }
 
+    /// Goes to the place `at`, between two characters.
+    #[inline(always)]
+    pub(super) fn move_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// Bytes of the body before this place.
     #[inline]
     pub(super) fn at(&self) -> usize {
@@ -99,6 +105,12 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn ahead<const N: usize>(&self) -> Option<[u8; N]> {
         self.text.as_bytes().get(self.at..)?.first_chunk().copied()
+    }
+
+    /// The same in place.
+    #[inline(always)]
+    pub(super) fn block_ahead<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.text.as_bytes().get(self.at..)?.first_chunk()
     }
 
     #[inline]

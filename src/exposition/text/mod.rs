@@ -22,12 +22,12 @@ mod series;
 
 use super::error::BYTE_ORDER_MARK;
 use super::name;
-use super::number::{self, IntegerUnit, NumberError, TimestampError};
+use super::number::{self, IntegerUnit, NumberError, Read, TimestampError};
 use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
 use crate::chunk::is_same;
 use crate::sample::{Format, Names, Part, Sample, Value};
-use crate::short::ShortText;
+use crate::short::{SHORT_BYTES_MAX, ShortRef, ShortText};
 use bounds::Bounds;
 use cursor::{Cursor, excerpt};
 use series::{SeriesReader, SeriesRoom};
@@ -105,6 +105,8 @@ struct Reader<'a> {
     /// The part of that name that names the family.
     family: Cow<'a, str>,
     bounds: Bounds,
+    /// The canonical form of the last value that did not stand in the body as it is.
+    canonical: ShortText,
     /// Reads the labels of exemplars.
     exemplar: SeriesReader<'a>,
     /// `# EOF` of OpenMetrics was read.
@@ -125,6 +127,7 @@ impl<'a> Reader<'a> {
             resolved: Resolved { role: Role::Whole, family_len: 0 },
             family: Cow::Borrowed(""),
             bounds: Bounds::default(),
+            canonical: ShortText::default(),
             exemplar: SeriesReader::new(cursor, names),
             is_ended: false,
         })
@@ -217,7 +220,7 @@ impl<'a> Reader<'a> {
         each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let series = self.series.series()?;
-        let is_alike = series.name.is_none() && series.pairs.have_same_names;
+        let is_alike = series.name.is_none() && series.pairs.are_alike;
         if let Some(name) = series.name {
             self.resolved = self.types.resolve(&name);
             let len = self.resolved.family_len;
@@ -236,6 +239,11 @@ impl<'a> Reader<'a> {
         } else {
             timestamp_ns = self.rest_of_sample()?;
         }
+        let value = match value {
+            Found::InBody(text) => Value::Canonical(text),
+            Found::Moved => Value::Canonical(self.canonical.borrowed()),
+            Found::Number(number) => Value::Number(number),
+        };
         let (labels, kept) = (self.series.labels(), series.pairs.kept);
         let family = match part {
             Part::Whole => self.name.as_ref(),
@@ -288,33 +296,41 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn value(&mut self) -> Result<Value, Error> {
+    fn value(&mut self) -> Result<Found<'a>, Error> {
         let mut start = self.series.cursor;
         if start.peek() == b' ' {
             start.advance();
         }
-        if let Some(text) = start.ahead()
-            && let Some(plain) = number::plain(text)
+        if let Some(block) = start.block_ahead::<SHORT_BYTES_MAX>()
+            && let Some(plain) = block.first_chunk().copied().and_then(number::plain)
         {
-            self.series.cursor = start.moved_to(start.at() + plain.len);
-            return Ok(Value::Canonical(ShortText::of_half(text, plain.canonical_len)));
+            self.series.cursor.move_to(start.at() + plain.len);
+            return Ok(Found::InBody(ShortRef::of_block(block, plain.canonical_len)));
         }
         self.other_value()
     }
 
     /// A value that needs a closer look.
     #[inline(never)]
-    fn other_value(&mut self) -> Result<Value, Error> {
+    fn other_value(&mut self) -> Result<Found<'a>, Error> {
         self.series.cursor.skip_blanks();
         let start = self.series.cursor;
         if let Some(scientific) = start.ahead().and_then(number::scientific) {
             self.series.cursor.skip(scientific.len);
-            return Ok(Value::Canonical(scientific.canonical));
+            self.canonical = scientific.canonical;
+            return Ok(Found::Moved);
         }
-        match self.series.cursor.token() {
-            "" => Err(start.unexpected("a value")),
-            token => number::value(token)
-                .map_err(|error| start.error(number_kind(error, "value", token))),
+        let token = self.series.cursor.token();
+        if token.is_empty() {
+            return Err(start.unexpected("a value"));
+        }
+        match number::value(token) {
+            Ok(Read::Canonical(text)) => {
+                self.canonical = text;
+                Ok(Found::Moved)
+            }
+            Ok(Read::Number(number)) => Ok(Found::Number(number)),
+            Err(error) => Err(start.error(number_kind(error, "value", token))),
         }
     }
 
@@ -352,7 +368,10 @@ impl<'a> Reader<'a> {
         self.exemplar.cursor = self.series.cursor;
         self.exemplar.pairs()?;
         self.series.cursor = self.exemplar.cursor;
+        // The value of the sample waits there for its line to end.
+        let canonical = self.canonical;
         self.value()?;
+        self.canonical = canonical;
         self.timestamp()?;
         Ok(())
     }
@@ -365,6 +384,17 @@ impl<'a> Reader<'a> {
         }
         Err(self.series.cursor.unexpected(expected))
     }
+}
+
+/// A value, and where its canonical form is.
+#[derive(Clone, Copy, Debug)]
+enum Found<'a> {
+    /// In the body.
+    InBody(ShortRef<'a>),
+    /// In `Reader::canonical`.
+    Moved,
+    /// Nowhere yet.
+    Number(f64),
 }
 
 fn number_kind(error: NumberError, what: &'static str, text: &str) -> ErrorKind {

@@ -35,8 +35,8 @@ pub(super) struct Series<'a> {
 pub(super) struct Pairs {
     /// So many of the first are the same.
     pub(super) kept: usize,
-    /// All have the same names.
-    pub(super) have_same_names: bool,
+    /// All have the same names, and none of those that changed is empty.
+    pub(super) are_alike: bool,
 }
 
 /// Reads what a sample is called.
@@ -204,6 +204,7 @@ impl<'a> SeriesReader<'a> {
         let body = self.cursor;
         let mut at = start + old_end;
         let mut known_names = kept;
+        let mut have_values = true;
         while let (Some(place), Some(label)) =
             (self.places.get_mut(known_names), self.labels.get_mut(known_names))
         {
@@ -222,21 +223,28 @@ impl<'a> SeriesReader<'a> {
                 Some((plain, behind)) => (Cow::Borrowed(plain), behind),
                 None => escaped_quoted(opening)?,
             };
+            have_values &= !label.value.is_empty();
             place.end = at - start;
             known_names += 1;
         }
-        self.cursor = body.moved_to(at);
         let have_same_names = known_names == self.labels.len();
+        self.last.pairs = start;
+        // As a rule the brace follows at once.
+        if have_same_names && body.moved_to(at).peek() == b'}' {
+            self.last.end = at + 1;
+            self.cursor.move_to(at + 1);
+            return Ok(Pairs { kept, are_alike: have_values });
+        }
+        self.cursor.move_to(at);
         self.places.truncate(known_names);
         self.labels.truncate(known_names);
-        self.last.pairs = start;
         self.rest_of_pairs(start)?;
         self.last.end = self.cursor.at();
         let has_new_names = self.labels.len() > known_names;
         if has_new_names && let Some((index, kind)) = name::duplicate(&self.labels) {
             return Err(self.pair_at(index).error(kind));
         }
-        Ok(Pairs { kept, have_same_names: have_same_names && !has_new_names })
+        Ok(Pairs { kept, are_alike: have_same_names && have_values && !has_new_names })
     }
 
     /// What follows the pairs that are known. The first of all begins at `start`.
@@ -334,7 +342,7 @@ impl<'a> SeriesReader<'a> {
             Some((plain, behind)) => (Cow::Borrowed(plain), behind),
             None => escaped_quoted(self.cursor)?,
         };
-        self.cursor = self.cursor.moved_to(behind);
+        self.cursor.move_to(behind);
         Ok(text)
     }
 }
@@ -375,7 +383,7 @@ fn escape(cursor: &mut Cursor<'_>) -> Result<char, Error> {
 
 impl Pairs {
     /// Nothing is known to be the same.
-    const UNLIKE: Pairs = Pairs { kept: 0, have_same_names: false };
+    const UNLIKE: Pairs = Pairs { kept: 0, are_alike: false };
 }
 
 /// What stands behind a pair.
