@@ -122,7 +122,7 @@ pushline convert: what a push would become, without a server
 Usage: pushline convert [OPTIONS] [FILE]
 
 Reads one body from FILE, or from standard input without one or with -, and writes its lines to
-standard output. The configuration's first table of inputs, limits and environment hold as they do
+standard output. The inputs and limits of the configuration, and the environment, hold as they do
 for the server.
 
   --config FILE          the configuration, as for the server

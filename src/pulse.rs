@@ -22,7 +22,7 @@ impl Beat {
         self.0.store(beat.wrapping_add(2) | WORKS, Ordering::Relaxed);
     }
 
-    /// The worker has nothing to do, or waits for the output.
+    /// The worker has nothing to do: its last push may still wait for the output, but without it.
     pub fn rest(&self) {
         let beat = self.0.load(Ordering::Relaxed);
         self.0.store(beat & !WORKS, Ordering::Relaxed);
@@ -50,7 +50,7 @@ impl Pulse {
 pub struct Examiner {
     /// Each beat, and since when it has been as it is.
     seen: Vec<(u64, Instant)>,
-    /// How long a worker may work on one request, its waiting for the output not counted.
+    /// How long a worker may work on one request.
     work_max: Duration,
 }
 

@@ -4,8 +4,8 @@
 //! The watchdog must tell the truth, so a sign of life is given only when all of this holds:
 //! - a request over a private connection was answered: tiny_http hands requests on and a worker
 //!   takes them;
-//! - not all workers are stuck: one is, when it has been at a single request for
-//!   longer than the supervisor's time, its waiting for the output not counted;
+//! - not all workers are stuck: one is, when it has been at a single request for longer than the
+//!   supervisor's time; a push that waits for the output is in no worker's hand;
 //! - the main loop is alive, as the sign is its to pass on.
 //!
 //! The writer is not asked: what holds it is its consumer, and no restart of this process mends

@@ -51,7 +51,7 @@ pub struct Config {
 pub struct Server {
     /// What the gate needs.
     pub gate: gate::Options,
-    /// The size of the worker pool; 0 chooses by the number of CPUs.
+    /// The size of the worker pool; 0 is one for each CPU, at least two.
     pub workers: usize,
     /// One body after decompression, in bytes.
     pub decoded_bytes_max: usize,

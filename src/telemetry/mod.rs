@@ -137,7 +137,7 @@ pub struct Telemetry {
     pub connections_accepted: Counter,
     /// Idle connections closed to make room for new ones.
     pub connections_evicted: Counter,
-    /// Connections closed unserved: for want of a thread, or because they were gone already.
+    /// Connections closed unserved: gone already, or not to be watched.
     pub connections_refused: Counter,
     /// Errors of `accept` that were survived.
     pub accept_errors: Counter,

@@ -191,7 +191,7 @@ impl Telemetry {
             ),
             ("pushline_buffered_bytes", "Bytes of bodies in hand.", &self.buffered_bytes),
             ("pushline_connections_open", "Connections open now.", &self.connections_open),
-            ("pushline_workers", "Workers, one of them for what is no push.", &self.workers),
+            ("pushline_workers", "Workers that there are.", &self.workers),
             ("pushline_workers_busy", "Workers that serve a request.", &self.workers_busy),
         ]
     }

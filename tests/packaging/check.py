@@ -213,9 +213,11 @@ def manifests():
     grace_s = pod["spec"]["terminationGracePeriodSeconds"]
     assert grace_s > seconds(config["output"]["drain_timeout"]) + 2, "killed before it is drained"
     memory_max = size(container["resources"]["limits"]["memory"])
-    server, workers = config["server"], config["server"]["workers"] + 1
+    server, workers = config["server"], config["server"]["workers"]
     a_push = size(server["max_body_bytes"]) + size(server["max_decoded_bytes"]) + size(config["output"]["queue_bytes"])
-    bounds = size(server["max_buffered_bytes"]) + size(config["output"]["queue_bytes"]) + workers * a_push
+    # As much as the queue holds may wait for room in it, and a socket keeps what a reconnect sends again.
+    waiting = 2 * size(config["output"]["queue_bytes"]) + size("8MiB")
+    bounds = size(server["max_buffered_bytes"]) + waiting + workers * a_push
     assert bounds < memory_max, f"{bounds} bytes may be in memory, the limit is {memory_max}"
     environment = {entry["name"]: entry.get("value") for entry in client["spec"]["template"]["spec"]["containers"][0]["env"]}
     endpoint = re.fullmatch(r"http://([^.]+)\.([^.]+)\.svc:(\d+)(/.*)", environment["PUSHGATEWAY_ENDPOINT"])
