@@ -32,6 +32,11 @@ pub const KEPT_BUFFER_BYTES_MAX: usize = MIB;
 /// What an idle connection keeps of the buffer for bodies: there may be thousands of them.
 pub const KEPT_BODY_BYTES_MAX: usize = 32 * KIB;
 
+/// URLs of pushes that a worker knows again: an edge host has some dozens of pushers.
+pub const KNOWN_GROUPS_MAX: usize = 64;
+/// The longest URL that is kept for that, in bytes.
+pub const KNOWN_TARGET_BYTES_MAX: usize = KIB;
+
 /// What a socket output keeps of the last written lines, in bytes, to send them again after a
 /// reconnect: Linux lets a receive buffer grow to 6 MiB by default (`tcp_rmem`), and our own send
 /// buffer is bounded far below the rest.

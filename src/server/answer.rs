@@ -132,7 +132,7 @@ pub(super) struct Accepted {
     /// Which of their inputs took it.
     pub(super) input: usize,
     /// The labels of its URL.
-    pub(super) group: Group,
+    pub(super) group: Arc<Group>,
     /// When it was received, in nanoseconds since the Unix epoch.
     pub(super) received_ns: i64,
 }

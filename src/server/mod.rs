@@ -13,6 +13,7 @@
 
 mod answer;
 mod answers;
+mod groups;
 mod lifeline;
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
@@ -21,12 +22,13 @@ use crate::log::Log;
 use crate::pulse::{Beat, Pulse};
 use crate::push::{self, Head, Input, Pusher};
 use crate::queue;
-use crate::route::{self, Delivery, Group, Route};
+use crate::route::{self, Delivery, Route};
 use crate::sample::Quoted;
 use crate::status::{self, Status};
 use crate::system;
 use crate::telemetry::{Reason, Telemetry};
 use answer::{Accepted, Answer, DEFECT, Way, unavailable};
+use groups::{Groups, Target};
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -104,7 +106,8 @@ pub fn start(
     service: Service,
     on_lost: impl Fn(&'static str) + Clone + Send + 'static,
 ) -> io::Result<(Private, Lifeline)> {
-    let key = format!("{:016x}{:016x}", random(), random());
+    // Short, as tiny_http takes memory for each of its bytes; nobody can try keys for long.
+    let key = format!("{:016x}", random());
     let address = SocketAddr::from_abstract_name(format!("pushline-{key}"))?;
     let listener = UnixListener::bind_addr(&address)?;
     let shut = listener.try_clone()?;
@@ -203,6 +206,7 @@ struct Worker {
     service: Arc<Service>,
     beat: Arc<Beat>,
     pusher: Pusher,
+    groups: Groups,
     body: Vec<u8>,
 }
 
@@ -211,12 +215,6 @@ enum Outcome {
     Answer(Answer),
     /// A push that became lines: the queue answers it.
     Accepted(Accepted),
-}
-
-/// Which input a push is for, and its labels.
-struct Target {
-    input: usize,
-    group: Group,
 }
 
 impl From<Accepted> for Outcome {
@@ -234,7 +232,14 @@ impl From<Answer> for Outcome {
 impl Worker {
     fn new(door: Door, service: Arc<Service>, beat: Arc<Beat>) -> Worker {
         let pusher = Pusher::new(service.settings.read().push);
-        Worker { door: Arc::new(door), service, beat, pusher, body: Vec::new() }
+        Worker {
+            door: Arc::new(door),
+            service,
+            beat,
+            pusher,
+            groups: Groups::default(),
+            body: Vec::new(),
+        }
     }
 
     fn run(mut self) {
@@ -287,11 +292,17 @@ impl Worker {
         tests::hang_where_asked(request.url(), "/fault/hang");
         let method = request.method().as_str();
         let settings = self.service.settings.read();
+        if matches!(method, "PUT" | "POST")
+            && let Some(target) = self.groups.find(&settings, request.url())
+        {
+            return self.push(request, settings, target);
+        }
         let route = route::route(method, request.url().as_bytes(), &settings.endpoints);
         let answer = match route {
             Ok(Route::Push { input, group }) => {
-                self.pusher.set_options(settings.push);
-                return self.push(request, settings, Target { input, group });
+                let target = Target { input, group: Arc::new(group) };
+                self.groups.note(&settings, request.url(), &target);
+                return self.push(request, settings, target);
             }
             Ok(Route::Delete) => Answer::empty(202),
             Ok(Route::Options) => Answer { headers: ALLOW, ..Answer::empty(200) },
@@ -355,6 +366,7 @@ impl Worker {
         let Some(options) = settings.inputs.get(input) else {
             return Answer::text(404, "not found").into();
         };
+        self.pusher.set_options(settings.push);
         self.body.reserve(request.body_length().unwrap_or_default());
         if let Err(error) = request.as_reader().read_to_end(&mut self.body) {
             self.service.telemetry.refused(Reason::Internal);
