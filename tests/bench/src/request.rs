@@ -26,3 +26,13 @@ pub fn to(path: &str, body: &Body) -> Vec<u8> {
     request += "\r\n";
     [request.as_bytes(), &body.bytes].concat()
 }
+
+/// The same push as the gate hands it to tiny_http: with the key of a private request and the
+/// number of a connection.
+pub fn private(body: &Body) -> Vec<u8> {
+    let length = body.bytes.len();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nK: 0123456789abcdef 4194305\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), &body.bytes].concat()
+}

@@ -1,8 +1,9 @@
 //! Counts what the allocator is asked for in steady state, in a process of its own: the counting
 //! would slow down whatever else is measured.
 //!
-//! Three ways of a push are counted: its conversion alone, over the whole server, and the same
-//! request over tiny_http alone, so that its share of the server's can be taken off.
+//! Three ways of a push are counted: its conversion alone, over the whole server, and the request
+//! that the server's own tiny_http gets of it over tiny_http alone, so that its share of the
+//! server's can be taken off.
 
 use bench::body::{Body, Notation};
 use bench::conversion::Path;
@@ -40,8 +41,9 @@ fn main() -> io::Result<()> {
         let per_push = converting(&body("small", notation), PUSHES);
         tell(format_args!("{}.small.per_push", notation.name()), per_push);
     }
-    tell("tiny_http.per_push", pushing(serve_tiny_http()?)?);
-    tell("server.per_push", pushing(serve_pushline()?)?);
+    let small = request::small();
+    tell("tiny_http.per_push", pushing(serve_tiny_http()?, &request::private(&small))?);
+    tell("server.per_push", pushing(serve_pushline()?, &request::push(&small))?);
     Ok(())
 }
 
@@ -65,12 +67,11 @@ fn per_push(region: &Region<'_, System>, pushes: u64) -> f64 {
 }
 
 /// Allocations of the whole process for one push over one connection; its client makes none.
-fn pushing(address: SocketAddr) -> io::Result<f64> {
-    let request = request::push(&request::small());
+fn pushing(address: SocketAddr, request: &[u8]) -> io::Result<f64> {
     let mut stream = connect(address)?;
     let mut answer = [0; 4096];
     let mut push = || -> io::Result<()> {
-        stream.write_all(&request)?;
+        stream.write_all(request)?;
         let count = stream.read(&mut answer)?;
         let answer = answer.get(..count).unwrap_or_default();
         if answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"\r\n\r\n") {
