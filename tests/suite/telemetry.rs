@@ -178,9 +178,10 @@ fn a_push_that_the_output_does_not_take_is_counted_by_what_became_of_it() {
     check_refusal(address, "stalled", 503, || push(address, "/metrics/job/x", "a_b 1\n").status);
     assert_eq!(stuck["pushline_writer_stalls_total"], 0.0, "it is not over");
     std::thread::spawn(move || unread.read_to_end(&mut Vec::new()));
-    let written = |figures: &Figures| figures["pushline_lines_written_total"] == 6000.0;
-    let flowing = scrape_until(address, |figures| written(figures));
-    assert_eq!(flowing["pushline_ready"], 1.0);
+    // The figures of one answer are not all of one moment: each is waited for.
+    let flowing = scrape_until(address, |figures| {
+        figures["pushline_lines_written_total"] == 6000.0 && figures["pushline_ready"] == 1.0
+    });
     assert_eq!(flowing["pushline_writer_stalls_total"], 1.0);
     scrape_until(address, |figures| figures["pushline_queue_batches"] == 0.0);
 }
