@@ -187,25 +187,10 @@ pub fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
     wait(&fd, PollFlags::IN, timeout)
 }
 
-/// Waits until one of two has bytes, a connection, or its end.
-///
-/// # Errors
-/// What the system says.
-pub fn wait_either_readable(
-    one: impl AsFd,
-    other: impl AsFd,
-    timeout: Duration,
-) -> io::Result<Wait> {
-    wait_any(&mut [PollFd::new(&one, PollFlags::IN), PollFd::new(&other, PollFlags::IN)], timeout)
-}
-
 fn wait(fd: &impl AsFd, events: PollFlags, timeout: Duration) -> io::Result<Wait> {
-    wait_any(&mut [PollFd::new(fd, events)], timeout)
-}
-
-fn wait_any(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<Wait> {
+    let mut fds = [PollFd::new(fd, events)];
     let timeout = Timespec::try_from(timeout).ok();
-    match poll(fds, timeout.as_ref()) {
+    match poll(&mut fds, timeout.as_ref()) {
         Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Wait::TimedOut),
         Ok(_) => Ok(Wait::Ready),
         Err(error) => Err(error.into()),

@@ -210,11 +210,6 @@ impl<R: Reply> Sender<R> {
         Arc::clone(&self.shared.flow)
     }
 
-    /// For how long the output has taken nothing though it should; zero while it flows.
-    pub fn stuck_for(&self) -> Duration {
-        self.shared.flow.stuck_for()
-    }
-
     /// Refuses pushes from here on, and lets the writer end once it has written what stands in the
     /// queue, at the latest at `deadline`.
     pub fn close(&self, deadline: Instant) {

@@ -7,7 +7,7 @@ use super::{Facts, Status};
 use crate::json::Json;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX};
 use crate::queue::Refusal;
-use std::fs;
+use crate::telemetry::resident_bytes;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -118,14 +118,6 @@ fn limits(json: &mut Json, facts: &Facts) {
 fn skipped(status: &Status) -> u64 {
     let telemetry = &status.setup.telemetry;
     telemetry.skipped_not_finite.get() + telemetry.skipped_bound_nan.get()
-}
-
-/// The memory that the process holds, where the system tells it (proc(5), `/proc/pid/status`).
-fn resident_bytes() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod render;
 mod tests;
 
 use process::Process;
+pub use process::resident_bytes;
 pub use reason::Reason;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -37,11 +37,23 @@ impl Process {
     }
 }
 
+/// Resident memory of this process, in bytes; none where the system does not tell.
+pub fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    number(&status, RESIDENT).map(bytes)
+}
+
+/// The key of the resident memory in `status`, in KiB.
+const RESIDENT: &str = "VmRSS:";
+
+fn bytes(kib: u64) -> u64 {
+    kib.saturating_mul(1024)
+}
+
 fn render_proc(page: &mut Page, proc: &Path) {
     let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
     let limits = fs::read_to_string(proc.join("limits")).unwrap_or_default();
     let stat = fs::read_to_string(proc.join("stat")).unwrap_or_default();
-    let bytes = |kib: u64| kib.saturating_mul(1024);
     if let Some(ticks) = cpu_ticks(&stat) {
         let help = "Total user and system CPU time spent in seconds.";
         let millis = u32::try_from(ticks % TICKS_PER_SECOND * 1000 / TICKS_PER_SECOND);
@@ -55,7 +67,7 @@ fn render_proc(page: &mut Page, proc: &Path) {
         (
             "process_resident_memory_bytes",
             "Resident memory size in bytes.",
-            number(&status, "VmRSS:").map(bytes),
+            number(&status, RESIDENT).map(bytes),
         ),
         (
             "process_virtual_memory_bytes",
