@@ -121,6 +121,20 @@ impl Not for Places {
     }
 }
 
+/// The first byte of `text` that is `wanted`.
+#[inline]
+pub fn find(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> Option<usize> {
+    let (chunks, rest) = text.as_chunks();
+    let mut before = 0;
+    for chunk in chunks {
+        if let Some(place) = wanted(Chunk::new(*chunk)).first() {
+            return Some(before + place);
+        }
+        before += CHUNK_BYTES;
+    }
+    rest.iter().position(|byte| wanted(Chunk::covering(&[*byte])).is_any()).map(|at| before + at)
+}
+
 /// Whether a byte of `text` is `wanted`.
 #[inline]
 pub fn has(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> bool {
@@ -166,9 +180,11 @@ mod tests {
         for len in 0..70 {
             let mut text = vec![b'a'; len];
             assert!(!has(&text, |chunk| !chunk.equal(b'a')));
+            assert_eq!(find(&text, |chunk| !chunk.equal(b'a')), None);
             for place in 0..len {
                 text[place] = b'b';
                 assert!(has(&text, |chunk| chunk.equal(b'b')));
+                assert_eq!(find(&text, |chunk| chunk.equal(b'b')), Some(place));
                 text[place] = b'a';
             }
         }

@@ -302,7 +302,7 @@ fn read_group(parts: &[u8], encoding: Encoding, names: Names) -> Result<Group, E
         };
         labels.push(read_label(name, value, names)?);
     }
-    labels.push(Label { name: Cow::Borrowed("job"), value: Cow::Owned(job.clone()) });
+    labels.push(Label { name: Cow::Borrowed("job"), value: job.clone().into() });
     // The sort keeps the order of equal names, so the last of them, which wins, stands last.
     labels.sort_by(|a, b| a.name.cmp(&b.name));
     labels.reverse();
@@ -319,7 +319,7 @@ fn read_label(name: &[u8], value: &[u8], names: Names) -> Result<Label<'static>,
     };
     let name = check_name(name, names)?;
     let value = read_value(&name, value, encoding)?;
-    Ok(Label { name: Cow::Owned(name), value: Cow::Owned(value) })
+    Ok(Label { name: Cow::Owned(name), value: value.into() })
 }
 
 fn check_name(name: &str, names: Names) -> Result<String, Error> {

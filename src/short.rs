@@ -33,6 +33,15 @@ impl ShortText {
         ShortText { block, len: len.min(SHORT_BYTES_MAX) }
     }
 
+    /// Appends a piece, which is no longer than the rest of the block.
+    pub fn extend(&mut self, piece: &[u8]) {
+        let room = self.block.get_mut(self.len..).unwrap_or_default();
+        for (place, byte) in room.iter_mut().zip(piece) {
+            *place = *byte;
+        }
+        self.len = (self.len + piece.len()).min(SHORT_BYTES_MAX);
+    }
+
     /// The same text, borrowed.
     #[inline(always)]
     #[must_use]
@@ -161,6 +170,11 @@ mod tests {
         let half: [u8; 16] = *text.first_chunk().unwrap();
         assert_eq!(ShortText::of_half(half, 3), ShortText::new(b"012"));
         assert_ne!(ShortText::of_half(half, 3), ShortText::new(b"0123"));
+        let mut grown = ShortText::of_half(half, 3);
+        grown.extend(b"xyz");
+        assert_eq!(grown.as_bytes(), b"012xyz");
+        grown.extend(text);
+        assert_eq!(grown.as_bytes(), &[b"012xyz", &text[..26]].concat());
         assert_eq!(ShortText::of_half(half, 99).as_bytes(), half);
     }
 }

@@ -12,7 +12,7 @@
 use super::raw::Raw;
 use crate::limits::{RULE_BYTES_MAX, RULES_MAX};
 use crate::mapping::{MeasurementRule, Pattern};
-use crate::sample::{Label, Quoted};
+use crate::sample::{Label, Quoted, Text};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(super) fn table(raw: &Raw) -> Result<BTreeMap<String, String>, String> {
 
 /// The same table as labels.
 pub(super) fn labels(raw: &Raw) -> Result<Vec<Label<'static>>, String> {
-    let label = |(name, value)| Label { name: Cow::Owned(name), value: Cow::Owned(value) };
+    let label = |(name, value)| Label { name: Cow::Owned(name), value: Text::Owned(value) };
     Ok(table(raw)?.into_iter().map(label).collect())
 }
 

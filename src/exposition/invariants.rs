@@ -40,7 +40,7 @@ pub fn twins(body: &[u8], format: Format, names: Names) -> bool {
 /// All samples of a body; what each says of the one before it must be true.
 pub(super) fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<Plain>, Error> {
     let mut samples = Vec::new();
-    let (mut before, mut alike) = (Vec::new(), None);
+    let (mut before, mut alike, mut family) = (Vec::new(), None, None);
     read(body, format, names, |sample| {
         samples.push(Plain::of(sample));
         let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
@@ -51,8 +51,10 @@ pub(super) fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<
         assert!(!sample.is_alike || changed.all(|(_, label)| !label.value.is_empty()));
         before = labels;
         let names: Vec<_> = sample.labels.iter().map(|label| label.name.to_string()).collect();
-        let now = Some((sample.family.to_owned(), std::mem::discriminant(&sample.part), names));
+        let now = Some((std::mem::discriminant(&sample.part), names));
         assert!(!sample.is_alike || now == alike);
+        let last_family = family.replace(sample.family.to_owned());
+        assert!(!sample.has_last_family || last_family == family);
         alike = now;
         Ok::<_, Error>(())
     })?;

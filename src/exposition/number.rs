@@ -43,12 +43,12 @@ pub(super) struct Plain {
     pub(super) len: usize,
 }
 
-/// The number that `text` begins with, before a blank or LF; none where a closer look is needed:
-/// behind a plus, with an exponent or leading zeros, or where it is not over within these bytes.
-/// That leaves at most [`DIGITS_MAX`] digits.
-#[inline]
-pub(super) fn plain(text: [u8; CHUNK_BYTES]) -> Option<Plain> {
-    let chunk = Chunk::new(text);
+/// The number that `text` begins with, before a blank or LF. Where a closer look is needed, behind
+/// a plus, with an exponent or leading zeros, or where it is not over within 16 bytes: where its
+/// digits end as far as they are known, or 0. That leaves at most [`DIGITS_MAX`] digits.
+#[inline(always)]
+pub(super) fn plain(text: &[u8; SHORT_BYTES_MAX]) -> Result<Plain, usize> {
+    let chunk = Chunk::new(*text.first_chunk().ok_or(0_usize)?);
     let digits = chunk.within(b'0', b'9').bits();
     let nonzeros = digits & !chunk.equal(b'0').bits();
     let integer_start = usize::from(text[0] == b'-');
@@ -56,7 +56,7 @@ pub(super) fn plain(text: [u8; CHUNK_BYTES]) -> Option<Plain> {
     let integer_end = integer_start + integer_digits;
     let is_below_one = nonzeros >> integer_start & 1 == 0;
     if integer_digits == 0 || is_below_one && integer_digits > 1 {
-        return None;
+        return Err(0);
     }
     let (mut len, mut canonical_len) = (integer_end, integer_end);
     if text.get(len) == Some(&b'.') {
@@ -65,12 +65,15 @@ pub(super) fn plain(text: [u8; CHUNK_BYTES]) -> Option<Plain> {
         let nonzeros = (nonzeros & ((1 << len) - 1)) >> fraction_start;
         if nonzeros != 0 {
             if is_below_one && nonzeros.trailing_zeros() > ZEROS_MAX {
-                return None;
+                return Err(0);
             }
             canonical_len = fraction_start + nonzeros.ilog2() as usize + 1;
         }
     }
-    matches!(text.get(len), Some(b'\n' | b' ' | b'\t')).then_some(Plain { canonical_len, len })
+    match text.get(len) {
+        Some(b'\n' | b' ' | b'\t') if len < CHUNK_BYTES => Ok(Plain { canonical_len, len }),
+        _ => Err(len),
+    }
 }
 
 /// Zeros behind the point of the smallest number in plain notation, 0.0000001.
@@ -78,93 +81,87 @@ const ZEROS_MAX: u32 = 6;
 /// Digits before the point of the largest number in plain notation, below 1e21.
 const PLAIN_DIGITS_MAX: usize = 21;
 
-/// A number with an exponent, and its canonical form.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Scientific {
-    pub(super) canonical: ShortText,
-    /// Bytes of the number.
-    pub(super) len: usize,
-}
-
-/// The number that `text` begins with as client libraries write large and small ones, before a
-/// blank or LF: `digit [ "." digits ] "e" ( "+" | "-" ) digit digit`. None where a closer look is
-/// needed: with a sign, with zeros at either end, with more than [`DIGITS_MAX`] digits, or where
-/// the canonical form has an exponent. For all others it has the same digits, and only the point
-/// moves.
-#[inline]
-pub(super) fn scientific(text: [u8; SHORT_BYTES_MAX]) -> Option<Scientific> {
-    let [first @ b'1'..=b'9', point, fraction @ ..] = &text else { return None };
-    let digits = Chunk::new(*fraction.first_chunk()?).within(b'0', b'9').bits();
-    let fraction_len = if *point == b'.' { digits.trailing_ones() as usize } else { 0 };
-    let exponent_start = if fraction_len == 0 { 1 } else { fraction_len + 2 };
-    let exponent = text.get(exponent_start..)?.first_chunk()?;
+/// Reads the number that `text` begins with as client libraries write large and small ones, before
+/// a blank or LF: `digit [ "." digits ] "e" ( "+" | "-" ) digit digit`. Its digits end at
+/// `digits_end`, as [`plain`] found them. Puts its canonical form into `canonical`, and tells how
+/// long it is. None where a closer look is needed: with a sign, with zeros at either end, with more
+/// than [`DIGITS_MAX`] digits, or where the canonical form has an exponent. For all others it has
+/// the same digits, and only the point moves.
+#[inline(never)]
+pub(super) fn scientific(
+    text: &[u8; SHORT_BYTES_MAX],
+    digits_end: usize,
+    canonical: &mut ShortText,
+) -> Option<usize> {
+    let exponent = text.get(digits_end..)?.first_chunk()?;
     let [b'e' | b'E', sign, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\n' | b' ' | b'\t'] =
         exponent
     else {
         return None;
     };
-    let has_zeros = fraction_len > 0 && text.get(exponent_start - 1) == Some(&b'0');
-    if fraction_len >= DIGITS_MAX || has_zeros {
-        return None;
-    }
+    let fraction_len = match (text, digits_end) {
+        ([b'1'..=b'9', ..], 1) => 0,
+        ([b'1'..=b'9', b'.', ..], 3..) if text.get(digits_end - 1) != Some(&b'0') => digits_end - 2,
+        _ => return None,
+    };
     let power = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
-    let fraction = u128::from_le_bytes(*fraction.first_chunk()?);
-    let digits = Digits { first: *first, fraction, fraction_len };
-    let canonical = match sign {
-        b'+' if power < PLAIN_DIGITS_MAX => digits.with_point_behind(power),
-        b'-' if (1..=ZEROS_MAX as usize + 1).contains(&power) => digits.with_point_before(power),
+    let moved = match sign {
+        b'+' if power < PLAIN_DIGITS_MAX => point_behind(text, fraction_len, power),
+        b'-' if (1..=ZEROS_MAX as usize + 1).contains(&power) => {
+            point_before(text, fraction_len, power)
+        }
         _ => None,
     };
-    Some(Scientific { canonical: canonical?, len: exponent_start + exponent.len() - 1 })
+    *canonical = moved?;
+    Some(digits_end + exponent.len() - 1)
 }
 
-/// `digit "." digits`, and whatever stands behind them. Digits move in blocks: what a block holds
-/// beyond them becomes zeros.
-struct Digits {
-    first: u8,
-    fraction: u128,
+/// `digit "." fraction` with the point `count` digits further behind. Digits move in blocks, over
+/// zeros: what a block holds beyond the digits is overwritten, or stands behind the text.
+#[inline(always)]
+fn point_behind(
+    text: &[u8; SHORT_BYTES_MAX],
     fraction_len: usize,
+    count: usize,
+) -> Option<ShortText> {
+    const ZEROS: [u8; CHUNK_BYTES] = [b'0'; CHUNK_BYTES];
+    let mut block = [b'0'; SHORT_BYTES_MAX];
+    block[0] = text[0];
+    copy(text, 2, &mut block, 1)?;
+    if count >= fraction_len {
+        *block.get_mut(1 + fraction_len..)?.first_chunk_mut()? = ZEROS;
+        return Some(ShortText::of_block(block, count + 1));
+    }
+    *block.get_mut(1 + count)? = b'.';
+    copy(text, 2 + count, &mut block, 2 + count)?;
+    Some(ShortText::of_block(block, fraction_len + 2))
 }
 
-impl Digits {
-    const ZEROS: u128 = u128::from_le_bytes([b'0'; CHUNK_BYTES]);
-    const POINT: u128 = b'.' as u128;
+/// The same with the point `count` digits before the first one.
+#[inline(always)]
+fn point_before(
+    text: &[u8; SHORT_BYTES_MAX],
+    fraction_len: usize,
+    count: usize,
+) -> Option<ShortText> {
+    let mut block = [b'0'; SHORT_BYTES_MAX];
+    block[1] = b'.';
+    *block.get_mut(1 + count)? = text[0];
+    copy(text, 2, &mut block, 2 + count)?;
+    Some(ShortText::of_block(block, 2 + count + fraction_len))
+}
 
-    /// The digits behind the first one, and zeros.
-    #[inline(always)]
-    fn fraction(&self) -> u128 {
-        let beyond = u128::MAX << (8 * self.fraction_len);
-        self.fraction & !beyond | Digits::ZEROS & beyond
-    }
-
-    /// All digits, and zeros.
-    #[inline(always)]
-    fn all(&self) -> u128 {
-        self.fraction() << 8 | u128::from(self.first)
-    }
-
-    /// The number with the point behind `count` digits more than the first.
-    #[inline(always)]
-    fn with_point_behind(&self, count: usize) -> Option<ShortText> {
-        let mut block = [b'0'; SHORT_BYTES_MAX];
-        *block.first_chunk_mut()? = self.all().to_le_bytes();
-        if count >= self.fraction_len {
-            return Some(ShortText::of_block(block, count + 1));
-        }
-        let behind = self.fraction() >> (8 * count) << 8 | Digits::POINT;
-        *block.get_mut(1 + count..)?.first_chunk_mut()? = behind.to_le_bytes();
-        Some(ShortText::of_block(block, self.fraction_len + 2))
-    }
-
-    /// The number with the point `count` digits before the first.
-    #[inline(always)]
-    fn with_point_before(&self, count: usize) -> Option<ShortText> {
-        let mut block = [b'0'; SHORT_BYTES_MAX];
-        let zeros = Digits::ZEROS << 16 | Digits::POINT << 8 | u128::from(b'0');
-        *block.first_chunk_mut()? = zeros.to_le_bytes();
-        *block.get_mut(1 + count..)?.first_chunk_mut()? = self.all().to_le_bytes();
-        Some(ShortText::of_block(block, count + 2 + self.fraction_len))
-    }
+/// Copies 16 bytes.
+#[inline(always)]
+fn copy(
+    text: &[u8; SHORT_BYTES_MAX],
+    from: usize,
+    block: &mut [u8; SHORT_BYTES_MAX],
+    to: usize,
+) -> Option<()> {
+    let digits: &[u8; CHUNK_BYTES] = text.get(from..)?.first_chunk()?;
+    *block.get_mut(to..)?.first_chunk_mut()? = *digits;
+    Some(())
 }
 
 /// A value that was read.
@@ -397,6 +394,13 @@ mod tests {
         block
     }
 
+    /// The canonical form of a number with an exponent, and how long that is in the text.
+    fn moved(text: &str) -> Option<(String, usize)> {
+        let (block, mut canonical) = (block(text), ShortText::default());
+        let len = scientific(&block, plain(&block).err()?, &mut canonical)?;
+        Some((String::from_utf8(canonical.as_bytes().to_vec()).unwrap(), len))
+    }
+
     #[test]
     fn a_number_with_an_exponent_has_its_point_moved_or_is_looked_at_closer() {
         const DIGITS: [&str; 6] =
@@ -405,13 +409,12 @@ mod tests {
         {
             for letter in ["e", "E"] {
                 let text = format!("{digits}{letter}{power:+03}");
-                let found = scientific(block(&format!("{text}\n")));
-                assert_eq!(found.is_some(), (-7..21).contains(&power), "{text}");
-                let Some(Scientific { canonical, len }) = found else { continue };
-                assert_eq!(len, text.len());
-                let canonical = std::str::from_utf8(canonical.as_bytes()).unwrap();
+                let (canonical, len) = moved(&format!("{text}\n")).unzip();
+                assert_eq!(len.is_some(), (-7..21).contains(&power), "{text}");
+                let Some(canonical) = canonical else { continue };
+                assert_eq!(len, Some(text.len()));
                 assert_eq!(canonical, text.parse::<f64>().unwrap().to_string());
-                assert_eq!(scientific(block(&format!("{text} 17"))), found);
+                assert_eq!(moved(&format!("{text} 17")).unzip(), (Some(canonical), len));
             }
         }
         for text in [
@@ -438,7 +441,7 @@ mod tests {
             "1e-00\n",
             "1e+05\r\n",
         ] {
-            assert_eq!(scientific(block(text)), None, "{text:?}");
+            assert_eq!(moved(text), None, "{text:?}");
         }
     }
 

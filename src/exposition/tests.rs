@@ -199,7 +199,7 @@ other{a="1"} 1
         family(1, &label(b"2"), 2),
         family(1, &label(b"2"), 2),
     ];
-    assert_eq!(kept(&body.concat(), Format::Protobuf), [(0, false), (0, false), (1, false)]);
+    assert_eq!(kept(&body.concat(), Format::Protobuf), [(0, false), (0, true), (1, true)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The texts of bounds, which come again in every series of a family.
 
-use super::lines::Lines;
+use super::lines::{Full, Line};
 use super::number;
 use crate::cycle::Cycle;
 use crate::short::ShortText;
@@ -15,15 +15,14 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Appends `le` or `quantile`; `number` is not NaN.
     #[inline(always)]
-    pub(super) fn push(&mut self, out: &mut Lines, number: f64) {
+    pub(super) fn push(&mut self, line: &mut Line<'_>, number: f64) -> Result<(), Full> {
         let bits = number.to_bits();
         match self.known.get(bits) {
-            Some(text) => out.extend_short(text.borrowed()),
+            Some(text) => line.extend_short(text.borrowed()),
             None => {
-                let start = out.len();
-                number::push_bound(out, number);
-                // OK because Go's longest has 24 bytes.
-                self.known.insert(bits, ShortText::new(out.between(start, out.len())));
+                let text = number::bound(number);
+                self.known.insert(bits, text);
+                line.extend_short(text.borrowed())
             }
         }
     }

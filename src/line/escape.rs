@@ -1,34 +1,37 @@
 //! Names and tag values as line protocol writes them (SPEC 2.3, 2.4).
 
-use super::lines::Lines;
+use super::lines::{Full, Line};
 use crate::chunk::{self, Chunk, Places};
+use crate::sample::Text;
 
 /// A key of a tag or a field: `,`, `=` and space are escaped.
-pub(super) fn push_key(out: &mut Lines, key: &str) {
-    push_escaped(out, key, b'=');
+pub(super) fn push_key(line: &mut Line<'_>, key: &str) -> Result<(), Full> {
+    push_escaped(line, key, b'=')
 }
 
 /// A measurement: `,` and space are escaped.
-pub(super) fn push_measurement(out: &mut Lines, name: &str) {
-    push_escaped(out, name, b',');
+pub(super) fn push_measurement(line: &mut Line<'_>, name: &str) -> Result<(), Full> {
+    push_escaped(line, name, b',')
 }
 
 /// `,`, space and one more byte are escaped.
-fn push_escaped(out: &mut Lines, text: &str, more: u8) {
+#[inline(always)]
+fn push_escaped(line: &mut Line<'_>, text: &str, more: u8) -> Result<(), Full> {
     let bytes = text.as_bytes();
     let unfit = |chunk: Chunk| chunk.equal(b',') | chunk.equal(b' ') | chunk.equal(more);
-    if out.extend_fit(bytes, unfit) {
-        return;
+    if line.extend_fit(bytes, unfit)? {
+        return Ok(());
     }
     if !chunk::has(bytes, unfit) {
-        return out.extend(bytes);
+        return line.extend(bytes);
     }
     for byte in bytes {
         if matches!(byte, b',' | b' ') || *byte == more {
-            out.push(b'\\');
+            line.push(b'\\')?;
         }
-        out.push(*byte);
+        line.push(*byte)?;
     }
+    Ok(())
 }
 
 /// The bytes that a tag value cannot have as they are.
@@ -47,47 +50,54 @@ fn specials(chunk: Chunk) -> Places {
 /// space, `"`, `\` or the end becomes `/`, since consumers would take it for an escape; then `,`,
 /// `=` and space are escaped.
 #[inline(always)]
-pub(super) fn push_tag_value(out: &mut Lines, value: &str) {
-    if out.extend_fit(value.as_bytes(), specials) {
-        return;
+pub(super) fn push_tag_value(line: &mut Line<'_>, value: &Text<'_>) -> Result<(), Full> {
+    if let Some(block) = value.block()
+        && line.extend_fit_block(block, specials)?
+    {
+        return Ok(());
     }
-    if chunk::has(value.as_bytes(), specials) {
-        push_special_tag_value(out, value);
-    } else {
-        out.extend(value.as_bytes());
-    }
+    let end = push_other_tag_value(line.handed_on(), value)?;
+    line.end_at(end);
+    Ok(())
 }
 
-#[cold]
-fn push_special_tag_value(out: &mut Lines, value: &str) {
+/// One that is long, has something to escape, or stands at the end of the body: where the line ends
+/// then.
+#[inline(never)]
+fn push_other_tag_value(mut line: Line<'_>, value: &str) -> Result<usize, Full> {
+    if line.extend_fit(value.as_bytes(), specials)? {
+        return Ok(line.end());
+    }
     let mut bytes = value.as_bytes();
     while let Some(at) = bytes.iter().position(|byte| is_special(*byte)) {
         let (plain, special) = bytes.split_at(at);
-        out.extend(plain);
+        line.extend(plain)?;
         if let [byte, rest @ ..] = special {
-            push_special(out, *byte, rest.first().copied());
+            push_special(&mut line, *byte, rest.first().copied())?;
             bytes = rest;
         }
     }
-    out.extend(bytes);
+    line.extend(bytes)?;
+    Ok(line.end())
 }
 
-fn push_special(out: &mut Lines, byte: u8, next: Option<u8>) {
+fn push_special(line: &mut Line<'_>, byte: u8, next: Option<u8>) -> Result<(), Full> {
     match byte {
-        b',' | b'=' => out.extend(&[b'\\', byte]),
-        b'\\' if next.is_none_or(|next| next == b'"' || is_special(next)) => out.push(b'/'),
-        b'\\' => out.push(b'\\'),
-        _ => out.extend(b"\\ "),
+        b',' | b'=' => line.extend(&[b'\\', byte]),
+        b'\\' if next.is_none_or(|next| next == b'"' || is_special(next)) => line.push(b'/'),
+        b'\\' => line.push(b'\\'),
+        _ => line.extend(b"\\ "),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::Lines;
     use super::*;
 
     fn tag_value(text: &str) -> String {
         let mut out = Lines::default();
-        push_tag_value(&mut out, text);
+        out.append(|line| push_tag_value(line, &text.into()));
         String::from_utf8(out.into_bytes()).unwrap()
     }
 
@@ -121,7 +131,7 @@ mod tests {
     #[test]
     fn keys_are_escaped() {
         let mut out = Lines::default();
-        push_key(&mut out, "a b,c=d");
+        out.append(|line| push_key(line, "a b,c=d"));
         assert_eq!(out.into_bytes(), br"a\ b\,c\=d");
     }
 }

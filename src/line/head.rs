@@ -5,12 +5,13 @@
 //! ```
 //!
 //! Most heads differ from an earlier one in the value of a tag or two: such a head is copied from
-//! that line, run by run, around the values that changed ([`Point::changed`]).
+//! that line, run by run, around the values that changed ([`Series::changed`]).
 
 use super::bounds::Bounds;
 use super::escape::{push_key, push_measurement, push_tag_value};
-use super::lines::Lines;
-use crate::mapping::{Point, Source, TagValue};
+use super::lines::{Full, Line, Lines};
+use crate::mapping::{Mapping, Series, Source, TagValue};
+use crate::sample::{Label, Part, Text};
 
 /// The values of the URL labels, escaped once a push.
 #[derive(Debug, Default)]
@@ -22,11 +23,11 @@ pub(super) struct GroupValues {
 }
 
 impl GroupValues {
-    pub(super) fn set<'l>(&mut self, values: impl Iterator<Item = &'l str>) {
+    pub(super) fn set<'l>(&mut self, values: impl Iterator<Item = &'l Text<'l>>) {
         let mut lines = Lines::new(std::mem::take(&mut self.text));
         self.ends.clear();
         for value in values {
-            push_tag_value(&mut lines, value);
+            lines.append(|line| push_tag_value(line, value));
             self.ends.push(lines.len());
         }
         self.text = lines.into_bytes();
@@ -77,11 +78,11 @@ pub(super) struct Values<'e> {
 
 impl Values<'_> {
     #[inline(always)]
-    fn push(&mut self, lines: &mut Lines, value: TagValue<'_>) {
+    fn push(&mut self, line: &mut Line<'_>, value: TagValue<'_>) -> Result<(), Full> {
         match value {
-            TagValue::Group(index) => lines.extend(self.group.get(index)),
-            TagValue::Text(text) => push_tag_value(lines, text),
-            TagValue::Bound(bound) => self.bounds.push(lines, bound),
+            TagValue::Group(index) => line.extend(self.group.get(index)),
+            TagValue::Text(text) => push_tag_value(line, text),
+            TagValue::Bound(bound) => self.bounds.push(line, bound),
         }
     }
 }
@@ -92,97 +93,122 @@ impl Head {
         self.number = 0;
     }
 
-    /// Appends the head of a point of this kind.
+    /// Writes the head of a series of this kind. Where the room is over, it must be forgotten.
     #[inline(always)]
-    pub(super) fn push(&mut self, lines: &mut Lines, point: &Point<'_>, values: Values<'_>) {
-        let start = lines.len();
-        if self.number == point.number() {
-            self.push_changed(lines, point, values);
+    pub(super) fn push(
+        &mut self,
+        line: &mut Line<'_>,
+        series: &Series<'_>,
+        values: Values<'_>,
+    ) -> Result<(), Full> {
+        let start = line.end();
+        if self.number == series.number() && self.family == series.family() {
+            let copied = self.push_changed(line, series, values, self.start)?;
+            line.repeat(copied, self.start + self.series_len + self.field_len - copied)?;
+            self.series_len = line.end() - start - self.field_len;
         } else {
-            self.push_new(lines, *point, values);
+            let Series { mapping, labels, kept, part } = *series;
+            let end = self.push_other(line.handed_on(), mapping, labels, kept, part, values)?;
+            line.end_at(end);
         }
         self.start = start;
+        Ok(())
     }
 
+    /// Copies the earlier head from `copied` on, around the values that changed: how far.
     #[inline(always)]
-    fn push_changed(&mut self, lines: &mut Lines, point: &Point<'_>, mut values: Values<'_>) {
-        let start = lines.len();
-        let has_same_names = self.family == point.family();
-        let series_end = self.start + self.series_len;
-        // Where the walk over the earlier head stands, and how far it is copied.
-        let (mut at, mut copied) = (self.start + self.measurement_len, self.start);
-        if !has_same_names {
-            copied = at;
-            self.push_measurement(lines, point.measurement(), point.family());
-        }
+    fn push_changed(
+        &mut self,
+        line: &mut Line<'_>,
+        series: &Series<'_>,
+        values: Values<'_>,
+        mut copied: usize,
+    ) -> Result<usize, Full> {
+        let mut at = self.start + self.measurement_len;
         for tag in &mut self.tags {
             at += tag.gap;
             let end = at + tag.value;
-            if point.kept() < tag.unchanged_from
-                && let Some(value) = point.changed(tag.source)
-            {
-                lines.repeat(copied, at - copied);
+            if series.kept < tag.unchanged_from {
+                line.repeat(copied, at - copied)?;
                 copied = end;
-                let value_start = lines.len();
-                values.push(lines, value);
-                tag.value = lines.len() - value_start;
+                let value_start = line.end();
+                match series.changed(tag.source) {
+                    Some(TagValue::Bound(bound)) => values.bounds.push(line, bound)?,
+                    Some(TagValue::Text(text)) => push_tag_value(line, text)?,
+                    // OK because neither changes.
+                    Some(TagValue::Group(_)) | None => {}
+                }
+                tag.value = line.end() - value_start;
             }
             at = end;
         }
-        if has_same_names {
-            lines.repeat(copied, series_end + self.field_len - copied);
-            self.series_len = lines.len() - start - self.field_len;
-        } else {
-            lines.repeat(copied, series_end - copied);
-            self.push_field(lines, start, (point.field(), point.suffix()));
-        }
+        Ok(copied)
     }
 
+    /// Writes the head of a series with other names than the earlier one: where it ends.
     #[inline(never)]
-    fn push_new(&mut self, lines: &mut Lines, point: Point<'_>, mut values: Values<'_>) {
-        let start = lines.len();
-        self.number = point.number();
-        self.push_measurement(lines, point.measurement(), point.family());
+    fn push_other(
+        &mut self,
+        mut line: Line<'_>,
+        mapping: &Mapping<'_>,
+        labels: &[Label<'_>],
+        kept: usize,
+        part: Part,
+        values: Values<'_>,
+    ) -> Result<usize, Full> {
+        let series = Series { mapping, labels, kept, part };
+        let (start, line) = (line.end(), &mut line);
+        let (old_tags, old_end) = (self.start + self.measurement_len, self.start + self.series_len);
+        push_measurement(line, series.measurement())?;
+        let measurement_len = line.end() - start;
+        if self.number == series.number() {
+            let copied = self.push_changed(line, &series, values, old_tags)?;
+            line.repeat(copied, old_end - copied)?;
+        } else {
+            self.push_tags(line, &series, values)?;
+        }
+        self.number = series.number();
+        self.family = series.family();
+        self.measurement_len = measurement_len;
+        self.series_len = line.end() - start;
+        push_field(line, &series, b' ')?;
+        self.field_len = line.end() - start - self.series_len;
+        Ok(line.end())
+    }
+
+    fn push_tags(
+        &mut self,
+        line: &mut Line<'_>,
+        series: &Series<'_>,
+        mut values: Values<'_>,
+    ) -> Result<(), Full> {
         self.tags.clear();
-        let mut gap_start = lines.len();
-        for tag in point.tags() {
-            lines.push(b',');
-            push_key(lines, tag.key);
-            lines.push(b'=');
-            let (gap, value_start) = (lines.len() - gap_start, lines.len());
-            values.push(lines, tag.value);
-            let (value, source) = (lines.len() - value_start, tag.source);
+        let mut gap_start = line.end();
+        for tag in series.tags() {
+            line.push(b',')?;
+            push_key(line, tag.key)?;
+            line.push(b'=')?;
+            let (gap, value_start) = (line.end() - gap_start, line.end());
+            values.push(line, tag.value)?;
+            let (value, source) = (line.end() - value_start, tag.source);
             // A tag of the URL never changes, and so is part of the next gap.
             if source.unchanged_from() > 0 {
-                gap_start = lines.len();
+                gap_start = line.end();
                 self.tags.push(Tag { gap, value, unchanged_from: source.unchanged_from(), source });
             }
         }
-        self.push_field(lines, start, (point.field(), point.suffix()));
-    }
-
-    /// Begins a head of that family.
-    #[inline(never)]
-    fn push_measurement(&mut self, lines: &mut Lines, measurement: &str, family: u64) {
-        let start = lines.len();
-        push_measurement(lines, measurement);
-        self.measurement_len = lines.len() - start;
-        self.family = family;
-    }
-
-    /// Ends a head that began at `start` with a field and its suffix.
-    #[inline(never)]
-    fn push_field(&mut self, lines: &mut Lines, start: usize, field: (&str, &str)) {
-        self.series_len = lines.len() - start;
-        lines.push(b' ');
-        push_field_key(lines, field);
-        self.field_len = lines.len() - start - self.series_len;
+        Ok(())
     }
 }
 
-/// `field suffix "="`
-pub(super) fn push_field_key(lines: &mut Lines, (field, suffix): (&str, &str)) {
-    push_key(lines, field);
-    lines.extend(suffix.as_bytes());
-    lines.push(b'=');
+/// `blank field suffix "="`, or a comma for the blank where it is not the first field.
+pub(super) fn push_field(
+    line: &mut Line<'_>,
+    series: &Series<'_>,
+    separator: u8,
+) -> Result<(), Full> {
+    line.push(separator)?;
+    push_key(line, series.field())?;
+    line.extend(series.suffix().as_bytes())?;
+    line.push(b'=')
 }

@@ -16,12 +16,12 @@ mod head;
 mod lines;
 mod number;
 
-use crate::mapping::{KINDS, Point};
+use crate::mapping::{KINDS, Mapping, Point, Series};
 use crate::sample::{Label, Part, Value};
-use crate::short::ShortText;
+use crate::short::{ShortRef, ShortText};
 use bounds::Bounds;
-use head::{GroupValues, Head, Values};
-use lines::Lines;
+use head::{GroupValues, Head, Values, push_field};
+use lines::{Full, Line, Lines};
 use std::fmt;
 
 /// The lines of one push would take more than they may.
@@ -51,11 +51,18 @@ pub struct Encoder {
     bounds: Bounds,
     /// The last head of each kind of point.
     heads: [Head; KINDS],
-    /// Blank, timestamp and LF of the line before: most lines of a push share their time.
-    time: ShortText,
-    time_ns: i64,
+    time: Time,
     /// The line before, where a point of the same series may join it.
     open: Option<OpenLine>,
+}
+
+/// The end of a line: most lines of a push share their time.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    /// Nanoseconds since the Unix epoch.
+    ns: i64,
+    /// Blank, timestamp and LF.
+    text: ShortText,
 }
 
 /// A line with the `_sum` or the `_count` of a series.
@@ -78,7 +85,7 @@ impl Encoder {
         self.lines = Lines::new(room);
         self.line_count = 0;
         self.bytes_max = bytes_max;
-        self.group.set(group.iter().map(|label| &*label.value));
+        self.group.set(group.iter().map(|label| &label.value));
         self.heads.iter_mut().for_each(Head::forget);
         self.open = None;
     }
@@ -89,103 +96,163 @@ impl Encoder {
     /// [`TooLong`] when the lines would take more than they may.
     #[inline(always)]
     pub fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
-        let start = self.lines.len();
-        let may_share = matches!(point.part, Part::Sum | Part::Count);
-        let is_joined = may_share && self.joins(start, *point);
-        if !may_share {
-            self.push_head(point);
+        let Point { series, has_tags_of_last, value, timestamp_ns } = point;
+        self.time.set(*timestamp_ns);
+        let written;
+        let value = match value {
+            Value::Canonical(text) => *text,
+            Value::Number(number) => {
+                written = number::value(*number);
+                written.borrowed()
+            }
+        };
+        if self.try_push(series, *has_tags_of_last, value) == Err(Full) {
+            let Series { mapping, labels, kept, part } = *series;
+            self.push_into_more_room(mapping, labels, kept, part, *has_tags_of_last, value);
         }
-        match point.value {
-            Value::Canonical(text) => self.lines.extend_short(text),
-            Value::Number(number) => number::push_value(&mut self.lines, number),
-        }
-        self.line_count += u32::from(!is_joined);
-        // Left alone where it is none already: most lines are none that a point may join.
-        if may_share && !is_joined {
-            self.open = Some(self.open_line(start, *point));
-        } else if self.open.is_some() {
-            self.open = None;
-        }
-        self.push_time(point.timestamp_ns);
         if self.lines.len() > self.bytes_max {
             return Err(TooLong { bytes_max: self.bytes_max });
         }
         Ok(())
     }
 
+    /// Writes a point at the time that is set.
+    #[inline(always)]
+    fn try_push(
+        &mut self,
+        series: &Series<'_>,
+        has_tags_of_last: bool,
+        value: ShortRef<'_>,
+    ) -> Result<(), Full> {
+        let start = self.lines.len();
+        let may_share = matches!(series.part, Part::Sum | Part::Count);
+        let (is_joined, head_end) = if may_share {
+            let Series { mapping, labels, kept, part } = *series;
+            self.push_shared(mapping, labels, kept, part, has_tags_of_last)?
+        } else {
+            let mut line = self.lines.line(start);
+            let values = Values { group: &self.group, bounds: &mut self.bounds };
+            self.heads[series.kind()].push(&mut line, series, values)?;
+            (false, line.end())
+        };
+        let mut line = self.lines.line(head_end);
+        line.extend_short(value)?;
+        let field_end = line.end();
+        line.extend_short(self.time.text.borrowed())?;
+        let end = line.end();
+        self.lines.end_at(end);
+        self.line_count += u32::from(!is_joined);
+        // Left alone where it is none already: most lines are none that a point may join.
+        if may_share && !is_joined {
+            self.open = Some(OpenLine {
+                start,
+                series_len: self.heads[series.kind()].series_len,
+                field_end,
+                family: series.family(),
+                part: series.part,
+                timestamp_ns: self.time.ns,
+            });
+        } else if self.open.is_some() {
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    /// Writes a point that found the room too small. Its head may be written in part: none is
+    /// copied from there.
+    #[cold]
+    #[inline(never)]
+    fn push_into_more_room(
+        &mut self,
+        mapping: &Mapping<'_>,
+        labels: &[Label<'_>],
+        kept: usize,
+        part: Part,
+        has_tags_of_last: bool,
+        value: ShortRef<'_>,
+    ) {
+        let series = Series { mapping, labels, kept, part };
+        loop {
+            self.heads.iter_mut().for_each(Head::forget);
+            self.lines.grow();
+            if self.try_push(&series, has_tags_of_last, value) == Ok(()) {
+                return;
+            }
+        }
+    }
+
+    /// Writes what stands before the value of a sum or a count: a head, or only a comma and the
+    /// field where it joins the open line, which is the other one of the same series and time.
+    /// Tells whether it does, and where the value goes.
+    #[inline(never)]
+    fn push_shared(
+        &mut self,
+        mapping: &Mapping<'_>,
+        labels: &[Label<'_>],
+        kept: usize,
+        part: Part,
+        has_tags_of_last: bool,
+    ) -> Result<(bool, usize), Full> {
+        let series = Series { mapping, labels, kept, part };
+        let Encoder { lines, heads, group, bounds, open, time, .. } = self;
+        let (start, head) = (lines.len(), &mut heads[series.kind()]);
+        let mut line = lines.line(start);
+        let open = open.filter(|open| open.may_take(&series, time.ns));
+        let is_same_series = open.is_some() && has_tags_of_last;
+        if !is_same_series {
+            head.push(&mut line, &series, Values { group, bounds })?;
+        }
+        let series_end = start + head.series_len;
+        let joined = open
+            .filter(|open| is_same_series || open.series(&line) == line.between(start, series_end));
+        let Some(joined) = joined else {
+            return Ok((false, line.end()));
+        };
+        // The head of this point is not among the lines: none may be copied from it.
+        head.forget();
+        let mut line = lines.line(joined.field_end);
+        push_field(&mut line, &series, b',')?;
+        Ok((true, line.end()))
+    }
+
     /// Ends a push: its lines and how many they are.
     pub fn finish(&mut self) -> (Vec<u8>, u32) {
         (std::mem::take(&mut self.lines).into_bytes(), self.line_count)
     }
+}
 
+impl Default for Time {
+    fn default() -> Time {
+        Time { ns: 0, text: ShortText::new(b" 0\n") }
+    }
+}
+
+impl Time {
     #[inline(always)]
-    fn push_head(&mut self, point: &Point<'_>) {
-        let values = Values { group: &self.group, bounds: &mut self.bounds };
-        self.heads[point.kind()].push(&mut self.lines, point, values);
-    }
-
-    /// The line that begins at `start` and ends here, where its timestamp will be.
-    #[inline(never)]
-    fn open_line(&self, start: usize, point: Point<'_>) -> OpenLine {
-        OpenLine {
-            start,
-            series_len: self.heads[point.kind()].series_len,
-            field_end: self.lines.len(),
-            family: point.family(),
-            part: point.part,
-            timestamp_ns: point.timestamp_ns,
+    fn set(&mut self, ns: i64) {
+        if self.ns != ns {
+            *self = Time::new(ns);
         }
     }
 
-    /// Joins a sum or a count to the open line if it is the other one of the same series and time;
-    /// false, and a head of its own is written at `start`, if it is not.
-    #[inline(never)]
-    fn joins(&mut self, start: usize, point: Point<'_>) -> bool {
-        let Some(open) = self.open.take().filter(|open| open.may_take(&point)) else {
-            self.push_head(&point);
-            return false;
-        };
-        if !point.has_tags_of_last {
-            self.push_head(&point);
-            let series_end = start + self.heads[point.kind()].series_len;
-            let series = self.lines.between(start, series_end);
-            if series != self.lines.between(open.start, open.start + open.series_len) {
-                return false;
-            }
-        }
-        // The head of this point is not among the lines: none may be copied from it.
-        self.heads[point.kind()].forget();
-        self.reopen(open, &point);
-        true
-    }
-
-    /// Takes the end of the open line away and begins the field of a point there.
-    fn reopen(&mut self, open: OpenLine, point: &Point<'_>) {
-        self.lines.truncate(open.field_end);
-        self.lines.push(b',');
-        head::push_field_key(&mut self.lines, (point.field(), point.suffix()));
-    }
-
-    /// `blank timestamp LF`
-    #[inline(always)]
-    fn push_time(&mut self, timestamp_ns: i64) {
-        if self.time.is_empty() || self.time_ns != timestamp_ns {
-            let start = self.lines.len();
-            self.lines.push(b' ');
-            number::push_integer(&mut self.lines, timestamp_ns);
-            self.lines.push(b'\n');
-            self.time = ShortText::new(self.lines.between(start, self.lines.len()));
-            self.time_ns = timestamp_ns;
-        } else {
-            self.lines.extend_short(self.time.borrowed());
-        }
+    #[cold]
+    fn new(ns: i64) -> Time {
+        let mut text = ShortText::new(b" ");
+        text.extend(number::integer(ns).as_bytes());
+        text.extend(b"\n");
+        Time { ns, text }
     }
 }
 
 impl OpenLine {
-    fn may_take(&self, point: &Point<'_>) -> bool {
+    /// Its measurement and tags.
+    fn series<'l>(&self, line: &'l Line<'_>) -> &'l [u8] {
+        line.between(self.start, self.start + self.series_len)
+    }
+
+    fn may_take(&self, series: &Series<'_>, timestamp_ns: i64) -> bool {
         let are_pair =
-            matches!((self.part, point.part), (Part::Sum, Part::Count) | (Part::Count, Part::Sum));
-        are_pair && self.family == point.family() && self.timestamp_ns == point.timestamp_ns
+            matches!((self.part, series.part), (Part::Sum, Part::Count) | (Part::Count, Part::Sum));
+        are_pair && self.family == series.family() && self.timestamp_ns == timestamp_ns
     }
 }

@@ -1,12 +1,11 @@
-//! Doubles → text: the canonical form of field values (SPEC 2.4), and `le` and `quantile` as Go
+//! Numbers → text: the canonical form of field values (SPEC 2.4), and `le` and `quantile` as Go
 //! prints them (SPEC 2.2).
 //!
 //! Both have the shortest digits that read back as the same double. The crate zmij finds them; only
 //! this file names it. What differs is where plain notation ends and how an exponent looks.
 
-use super::lines::Lines;
 use crate::chunk;
-use crate::short::ShortText;
+use crate::short::{SHORT_BYTES_MAX, ShortText};
 use std::ops::RangeInclusive;
 
 /// The powers of ten of the first digit that field values write plainly: from 1e-7 up to below
@@ -18,8 +17,9 @@ const PLAIN_BOUND: RangeInclusive<i32> = -4..=5;
 /// Doubles below this that are whole print as integers do, and fit them exactly.
 const WHOLE_BELOW: f64 = 1e15;
 
-/// Appends a field value; `number` is finite.
-pub(super) fn push_value(out: &mut Lines, number: f64) {
+/// A field value; `number` is finite. It has 26 bytes at most: sign, `0.`, six zeros and 17 digits.
+#[inline(always)]
+pub(super) fn value(number: f64) -> ShortText {
     #[expect(clippy::cast_possible_truncation, reason = "whole and below 1e15")]
     let whole = number as i64;
     #[expect(clippy::cast_precision_loss, reason = "compared, and exact where it matters")]
@@ -27,63 +27,75 @@ pub(super) fn push_value(out: &mut Lines, number: f64) {
         && whole as f64 == number
         && (whole != 0 || number.is_sign_positive())
     {
-        return push_integer(out, whole);
+        return integer(whole);
     }
+    other_value(number)
+}
+
+/// A value that is no everyday whole number.
+#[inline(never)]
+fn other_value(number: f64) -> ShortText {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(number);
     if !chunk::has(text.as_bytes(), |chunk| chunk.equal(b'e')) {
         // Plain notation is canonical, but for what zmij puts behind whole numbers.
-        return out.extend(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+        return ShortText::new(text.strip_suffix(".0").unwrap_or(text).as_bytes());
     }
     let shortest = Shortest::of(text);
-    if shortest.is_negative {
-        out.push(b'-');
-    }
+    let mut text = shortest.sign();
     if PLAIN_VALUE.contains(&shortest.power) {
-        push_plain(out, &shortest);
+        shortest.push_plain(&mut text);
     } else {
-        push_mantissa(out, &shortest);
-        out.push(b'e');
-        push_integer(out, i64::from(shortest.power));
+        shortest.push_mantissa(&mut text);
+        text.extend(b"e");
+        text.extend(integer(i64::from(shortest.power)).as_bytes());
     }
+    text
 }
 
-/// Appends `le` or `quantile`; `number` is not NaN.
-pub(super) fn push_bound(out: &mut Lines, number: f64) {
+/// `le` or `quantile`; `number` is not NaN. It has 24 bytes at most: sign, 17 digits, point and an
+/// exponent of five.
+pub(super) fn bound(number: f64) -> ShortText {
     if number.is_infinite() {
-        out.extend(if number > 0.0 { b"+Inf" } else { b"-Inf" });
-        return;
+        return ShortText::new(if number > 0.0 { b"+Inf" } else { b"-Inf" });
     }
     let shortest = Shortest::of(zmij::Buffer::new().format_finite(number));
-    if shortest.is_negative {
-        out.push(b'-');
-    }
+    let mut text = shortest.sign();
     if PLAIN_BOUND.contains(&shortest.power) {
-        push_plain(out, &shortest);
+        shortest.push_plain(&mut text);
     } else {
-        push_mantissa(out, &shortest);
-        out.extend(if shortest.power < 0 { b"e-" } else { b"e+" });
+        shortest.push_mantissa(&mut text);
+        text.extend(if shortest.power < 0 { b"e-" } else { b"e+" });
         if shortest.power.abs() < 10 {
-            out.push(b'0');
+            text.extend(b"0");
         }
-        push_integer(out, i64::from(shortest.power.abs()));
+        text.extend(integer(i64::from(shortest.power.abs())).as_bytes());
     }
+    text
 }
 
-/// Appends an integer in decimal.
-#[inline]
-pub(super) fn push_integer(out: &mut Lines, integer: i64) {
-    if integer < 0 {
-        out.push(b'-');
-    }
+/// An integer in decimal.
+#[inline(always)]
+pub(super) fn integer(integer: i64) -> ShortText {
     let magnitude = integer.unsigned_abs();
-    let (upper, lower) = (magnitude / SIXTEEN_DIGITS, digits(magnitude % SIXTEEN_DIGITS));
-    if upper > 0 {
-        push_without_zeros(out, digits(upper));
-        out.extend_short(ShortText::of_half(lower, lower.len()).borrowed());
-    } else {
-        push_without_zeros(out, lower);
+    if integer >= 0 && magnitude < SIXTEEN_DIGITS {
+        let (digits, len) = without_zeros(digits(magnitude));
+        return ShortText::of_half(digits, len);
     }
+    long_integer(integer < 0, magnitude)
+}
+
+/// One with a sign or with more than sixteen digits.
+#[inline(never)]
+fn long_integer(is_negative: bool, magnitude: u64) -> ShortText {
+    let mut text = ShortText::new(if is_negative { b"-" } else { b"" });
+    let (upper, lower) = (magnitude / SIXTEEN_DIGITS, digits(magnitude % SIXTEEN_DIGITS));
+    let (first, first_len) = without_zeros(if upper > 0 { digits(upper) } else { lower });
+    text.extend(first.get(..first_len).unwrap_or_default());
+    if upper > 0 {
+        text.extend(&lower);
+    }
+    text
 }
 
 const EIGHT_DIGITS: u64 = 100_000_000;
@@ -109,20 +121,20 @@ fn eight_digits(number: u64) -> u64 {
     ones | u64::from_le_bytes([b'0'; 8])
 }
 
-/// Appends digits without the zeros before them; zero is one digit.
-#[inline]
-fn push_without_zeros(out: &mut Lines, digits: [u8; 16]) {
+/// Digits without the zeros before them, and how many they are; zero is one digit.
+#[inline(always)]
+fn without_zeros(digits: [u8; 16]) -> ([u8; 16], usize) {
     let digits = u128::from_le_bytes(digits);
     // The last digit stays, whatever it is.
     let nonzeros = digits & u128::from_le_bytes([0x0f; 16]) | 1 << 120;
     let zeros = nonzeros.trailing_zeros() / 8;
     let text = (digits >> (8 * zeros)).to_le_bytes();
-    out.extend_short(ShortText::of_half(text, text.len() - zeros as usize).borrowed());
+    (text, text.len() - zeros as usize)
 }
 
 /// The shortest digits of a double: `d.ddd` times ten to the `power`.
 struct Shortest {
-    digits: [u8; 32],
+    digits: [u8; SHORT_BYTES_MAX],
     len: usize,
     power: i32,
     is_negative: bool,
@@ -133,7 +145,8 @@ impl Shortest {
     fn of(text: &str) -> Shortest {
         let text = text.as_bytes();
         let is_negative = text.first() == Some(&b'-');
-        let mut shortest = Shortest { digits: [0; 32], len: 0, power: -1, is_negative };
+        let mut shortest =
+            Shortest { digits: [0; SHORT_BYTES_MAX], len: 0, power: -1, is_negative };
         let mut is_fraction = false;
         let mut bytes = text.strip_prefix(b"-").unwrap_or(text).iter();
         for byte in bytes.by_ref() {
@@ -165,51 +178,56 @@ impl Shortest {
             self.len -= 1;
         }
         if self.len == 0 {
-            *self = Shortest { digits: [b'0'; 32], len: 1, power: 0, ..*self };
+            *self = Shortest { digits: [b'0'; SHORT_BYTES_MAX], len: 1, power: 0, ..*self };
         }
     }
 
     fn digits(&self) -> &[u8] {
         self.digits.get(..self.len).unwrap_or_default()
     }
-}
 
-fn push_plain(out: &mut Lines, shortest: &Shortest) {
-    let digits = shortest.digits();
-    let Ok(power) = usize::try_from(shortest.power) else {
-        out.extend(b"0.");
-        // OK because plain notation begins far above i32::MIN.
-        let zeros = usize::try_from(-shortest.power - 1).unwrap_or_default();
-        push_zeros(out, zeros);
-        return out.extend(digits);
-    };
-    match digits.split_at_checked(power + 1) {
-        None => {
-            out.extend(digits);
-            push_zeros(out, power + 1 - digits.len());
+    /// A minus, or nothing.
+    fn sign(&self) -> ShortText {
+        ShortText::new(if self.is_negative { b"-" } else { b"" })
+    }
+
+    fn push_plain(&self, text: &mut ShortText) {
+        let digits = self.digits();
+        let Ok(power) = usize::try_from(self.power) else {
+            text.extend(b"0.");
+            // OK because plain notation begins far above i32::MIN.
+            let zeros = usize::try_from(-self.power - 1).unwrap_or_default();
+            push_zeros(text, zeros);
+            return text.extend(digits);
+        };
+        match digits.split_at_checked(power + 1) {
+            None => {
+                text.extend(digits);
+                push_zeros(text, power + 1 - digits.len());
+            }
+            Some((whole, [])) => text.extend(whole),
+            Some((whole, fraction)) => {
+                text.extend(whole);
+                text.extend(b".");
+                text.extend(fraction);
+            }
         }
-        Some((whole, [])) => out.extend(whole),
-        Some((whole, fraction)) => {
-            out.extend(whole);
-            out.push(b'.');
-            out.extend(fraction);
+    }
+
+    fn push_mantissa(&self, text: &mut ShortText) {
+        if let [first, rest @ ..] = self.digits() {
+            text.extend(&[*first]);
+            if !rest.is_empty() {
+                text.extend(b".");
+                text.extend(rest);
+            }
         }
     }
 }
 
-fn push_zeros(out: &mut Lines, count: usize) {
+fn push_zeros(text: &mut ShortText, count: usize) {
     for _ in 0..count {
-        out.push(b'0');
-    }
-}
-
-fn push_mantissa(out: &mut Lines, shortest: &Shortest) {
-    if let [first, rest @ ..] = shortest.digits() {
-        out.push(*first);
-        if !rest.is_empty() {
-            out.push(b'.');
-            out.extend(rest);
-        }
+        text.extend(b"0");
     }
 }
 
@@ -218,16 +236,16 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
+    fn text(short: ShortText) -> String {
+        String::from_utf8(short.as_bytes().to_vec()).unwrap()
+    }
+
     fn value(number: f64) -> String {
-        let mut out = Lines::default();
-        push_value(&mut out, number);
-        String::from_utf8(out.into_bytes()).unwrap()
+        text(super::value(number))
     }
 
     fn bound(number: f64) -> String {
-        let mut out = Lines::default();
-        push_bound(&mut out, number);
-        String::from_utf8(out.into_bytes()).unwrap()
+        text(super::bound(number))
     }
 
     #[test]
@@ -286,11 +304,9 @@ mod tests {
         let edges = (0..19).flat_map(|power| [10_i64.pow(power) - 1, 10_i64.pow(power)]);
         let any = (0..200_000).map(|_| (random.next() >> random.below(64)).cast_signed());
         for integer in edges.chain(any).chain([i64::MAX, i64::MIN]) {
-            let mut out = Lines::default();
-            push_integer(&mut out, integer);
-            push_integer(&mut out, integer.wrapping_neg());
-            let text = String::from_utf8(out.into_bytes()).unwrap();
-            assert_eq!(text, format!("{integer}{}", integer.wrapping_neg()));
+            assert_eq!(text(super::integer(integer)), integer.to_string());
+            let negated = integer.wrapping_neg();
+            assert_eq!(text(super::integer(negated)), negated.to_string());
         }
     }
 

@@ -117,7 +117,9 @@ impl Arrangement {
             key.is_some_and(|key| !names.is_field(key, suffix))
         };
         let is_right = self.renamed.is_empty() && self.order.iter().all(is_free);
-        self.family = names.number;
+        if is_right {
+            self.family = names.number;
+        }
         is_right
     }
 

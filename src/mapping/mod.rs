@@ -5,20 +5,23 @@
 //! show what clashes; the order of work is split, clean, resolve clashes (SPEC 5). The rules of an
 //! input (`rules`) come before all that, and cost nothing where there are none. What was worked out
 //! for one sample serves those after it that are like it, and is handed on with each point
-//! ([`Point::changed`]). Nothing is allocated for a sample unless its tags must be worked out and
+//! ([`Series::changed`]). Nothing is allocated for a sample unless its tags must be worked out and
 //! there are rules for them, or one of their keys must change.
 
 mod arrangement;
 mod names;
 mod pattern;
+mod point;
 mod rules;
 mod selection;
 
 use crate::sample::{Label, Part, Sample, Value};
 pub use arrangement::Source;
-use arrangement::{Arrangement, Subject, bound_key, suffix};
+use arrangement::{Arrangement, Subject, bound_key};
 use names::FamilyNames;
 pub use pattern::Pattern;
+use point::kind;
+pub use point::{Point, Series, Tag, TagValue};
 pub use rules::{Filter, MeasurementRule, TagRules};
 
 /// Whether a sample's own timestamp is used (SPEC 2.4).
@@ -89,47 +92,6 @@ pub struct Skipped {
 
 /// Kinds of samples: a sample of each has other tags, or another field.
 pub const KINDS: usize = 5;
-
-/// One field of one series at one time.
-#[derive(Clone, Copy, Debug)]
-pub struct Point<'m> {
-    names: &'m FamilyNames,
-    arrangement: &'m Arrangement,
-    context: &'m Context<'m>,
-    labels: &'m [Label<'m>],
-    /// So many of the labels are those of the last point of the same kind.
-    kept: usize,
-    /// What the sample was.
-    pub part: Part,
-    /// All its tags are those of the point before it, and so is the family.
-    pub has_tags_of_last: bool,
-    /// The value, finite.
-    pub value: Value<'m>,
-    /// Nanoseconds since the Unix epoch.
-    pub timestamp_ns: i64,
-}
-
-/// A tag of a point.
-#[derive(Clone, Copy, Debug)]
-pub struct Tag<'m> {
-    /// Clean, and never empty.
-    pub key: &'m str,
-    /// Never empty.
-    pub value: TagValue<'m>,
-    /// Where the value comes from.
-    pub source: Source,
-}
-
-/// The value of a tag.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TagValue<'m> {
-    /// The value of the URL label at this index of [`Context::group`].
-    Group(usize),
-    /// Any text that is not empty.
-    Text(&'m str),
-    /// A number, to be written in the one canonical form of SPEC 2.2.
-    Bound(f64),
-}
 
 /// What is used again from push to push.
 #[derive(Debug, Default)]
@@ -204,31 +166,31 @@ impl Mapping<'_> {
             self.mapper.note_kept(over, sample.kept);
             return None;
         }
-        let (kind, kept, has_tags_of_last) = match &mut self.run {
+        let (kept, has_tags_of_last) = match &mut self.run {
             // No run has empty labels, which are no tags, and none came to it.
-            Some(run) if sample.is_alike => {
+            Some(run) if sample.is_alike && sample.has_last_family => {
                 run.kept = run.kept.min(sample.kept);
-                (run.kind, sample.kept, run.is_plain && sample.kept == run.label_count)
+                (sample.kept, run.is_plain && sample.kept == run.label_count)
             }
             // By parts, so that a sample that needs none stays in registers.
-            _ => self.begin_run(sample.family, sample.part, sample.labels, sample.kept)?,
+            _ => {
+                let Sample { family, part, labels, kept, is_alike, .. } = *sample;
+                self.begin_run(family, part, labels, kept, is_alike)?
+            }
         };
-        let timestamp_ns = match (self.context.options.timestamps, sample.timestamp_ns) {
-            (Timestamps::Honor, Some(own)) if own > 0 => own,
+        let timestamp_ns = match sample.timestamp_ns {
+            Some(own) if self.honors(own) => own,
             _ => self.context.received_ns,
         };
-        let Mapper { names, arrangements, .. } = &*self.mapper;
-        Some(Point {
-            names,
-            arrangement: &arrangements[kind],
-            context: &self.context,
-            labels: sample.labels,
-            kept,
-            part: sample.part,
-            has_tags_of_last,
-            value: sample.value,
-            timestamp_ns,
-        })
+        let Sample { labels, part, .. } = *sample;
+        let series = Series { mapping: self, labels, kept, part };
+        Some(Point { series, has_tags_of_last, value: sample.value, timestamp_ns })
+    }
+
+    /// Whether a sample's own time counts.
+    #[inline(never)]
+    fn honors(&self, timestamp_ns: i64) -> bool {
+        self.context.options.timestamps == Timestamps::Honor && timestamp_ns > 0
     }
 
     /// Where samples are counted that have no line as this one.
@@ -246,9 +208,31 @@ impl Mapping<'_> {
         Some(if is_kept { reason } else { &mut skipped.filtered })
     }
 
-    /// Begins a run with a sample: its kind, how many labels are those of the last sample of this
-    /// kind, and whether all tags are those of the last point. None where the sample is filtered
-    /// out, which is counted: then there is no run, and the next sample is asked about again.
+    /// Goes on with the run for another family, where all else is alike: false where it cannot.
+    fn take_family(
+        &mut self,
+        family: &str,
+        part: Part,
+        labels: &[Label<'_>],
+        kept_of_last: usize,
+    ) -> bool {
+        let (Some(run), Mapper { names, arrangements, .. }) = (&mut self.run, &mut *self.mapper)
+        else {
+            return false;
+        };
+        names.set(family, &self.context);
+        let is_right = names.is_kept
+            && arrangements[run.kind].take_over(names, &self.context, Subject { part, labels });
+        if is_right {
+            run.family = names.number;
+            run.kept = run.kept.min(kept_of_last);
+        }
+        is_right
+    }
+
+    /// Begins a run with a sample: how many labels are those of the last sample of its kind, and
+    /// whether all tags are those of the last point. None where the sample is filtered out, which
+    /// is counted: then there is no run, and the next sample is asked about again.
     #[inline(never)]
     fn begin_run(
         &mut self,
@@ -256,7 +240,11 @@ impl Mapping<'_> {
         part: Part,
         labels: &[Label<'_>],
         kept_of_last: usize,
-    ) -> Option<(usize, usize, bool)> {
+        is_alike: bool,
+    ) -> Option<(usize, bool)> {
+        if is_alike && self.take_family(family, part, labels, kept_of_last) {
+            return Some((kept_of_last, false));
+        }
         let kind = kind(part);
         let last = self.run.take();
         self.mapper.note_kept(last, kept_of_last);
@@ -292,106 +280,7 @@ impl Mapping<'_> {
                 && last.label_count == kept_of_last
                 && run.label_count == kept_of_last
         });
-        Some((kind, kept, has_tags_of_last))
-    }
-}
-
-#[inline]
-fn kind(part: Part) -> usize {
-    match part {
-        Part::Whole => 0,
-        Part::Bucket(_) => 1,
-        Part::Quantile(_) => 2,
-        Part::Sum => 3,
-        Part::Count => 4,
-    }
-}
-
-impl<'m> Point<'m> {
-    /// Clean, and never empty.
-    pub fn measurement(&self) -> &'m str {
-        &self.names.measurement
-    }
-
-    /// Clean; the field's key is this and the suffix.
-    pub fn field(&self) -> &'m str {
-        &self.names.field
-    }
-
-    /// `_bucket`, `_sum`, `_count` or nothing.
-    pub fn suffix(&self) -> &'static str {
-        suffix(self.part)
-    }
-
-    /// The same for all points of one family that follow each other.
-    pub fn family(&self) -> u64 {
-        self.names.number
-    }
-
-    /// The kind of its sample, below [`KINDS`].
-    #[inline(always)]
-    pub fn kind(&self) -> usize {
-        kind(self.part)
-    }
-
-    /// Points of one kind with one number have the same keys of tags from the same sources: what
-    /// was worked out for one holds for the next, but for the values that
-    /// [`changed`](Point::changed) tells, and for the names of another [`family`](Point::family).
-    /// Never 0, and never used again by the same mapper.
-    #[inline(always)]
-    pub fn number(&self) -> u64 {
-        self.arrangement.number
-    }
-
-    /// The tags, sorted by key in byte order, no key twice.
-    pub fn tags(&self) -> impl Iterator<Item = Tag<'m>> {
-        let Point { arrangement, context, labels, part, .. } = *self;
-        arrangement.order.iter().filter_map(move |entry| {
-            let source = entry.source;
-            let (key, value) = match source {
-                Source::Group(index) => (&*context.group.get(index)?.name, TagValue::Group(index)),
-                Source::Label(index) => {
-                    let label = labels.get(index)?;
-                    (&*label.name, TagValue::Text(&label.value))
-                }
-                Source::Bound => (bound_key(part)?, TagValue::Bound(bound(part)?)),
-                Source::Added(index) => {
-                    let tag = context.options.tags.add.get(index)?;
-                    (&*tag.name, TagValue::Text(&tag.value))
-                }
-            };
-            let key = match entry.renamed {
-                Some(index) => arrangement.renamed.get(index)?,
-                None => key,
-            };
-            Some(Tag { key, value, source })
-        })
-    }
-
-    /// So many of the first labels are those of the last point of the same kind and number.
-    #[inline(always)]
-    pub fn kept(&self) -> usize {
-        self.kept
-    }
-
-    /// The value of the tag from that source, where it may differ from that of the last point of
-    /// the same kind and number.
-    #[inline(always)]
-    pub fn changed(&self, source: Source) -> Option<TagValue<'m>> {
-        match source {
-            Source::Label(index) if index >= self.kept => {
-                self.labels.get(index).map(|label| TagValue::Text(&label.value))
-            }
-            Source::Bound => bound(self.part).map(TagValue::Bound),
-            Source::Label(_) | Source::Group(_) | Source::Added(_) => None,
-        }
-    }
-}
-
-fn bound(part: Part) -> Option<f64> {
-    match part {
-        Part::Bucket(bound) | Part::Quantile(bound) => Some(bound),
-        Part::Whole | Part::Sum | Part::Count => None,
+        Some((kept, has_tags_of_last))
     }
 }
 

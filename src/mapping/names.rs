@@ -3,6 +3,7 @@
 use super::{Context, Measurement};
 use crate::chunk::{self, Chunk, Places, is_same};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Keys that consumers keep for themselves (SPEC 2.3).
 pub(super) const RESERVED_KEYS: [&str; 3] = ["_field", "_measurement", "time"];
@@ -10,9 +11,11 @@ pub(super) const RESERVED_KEYS: [&str; 3] = ["_field", "_measurement", "time"];
 /// The names of the family in hand.
 #[derive(Debug, Default)]
 pub(super) struct FamilyNames {
-    family: String,
-    pub(super) measurement: String,
-    pub(super) field: String,
+    /// Its own; behind it those that do not stand in it as they are.
+    text: String,
+    family_len: usize,
+    measurement: Range<usize>,
+    field: Range<usize>,
     /// Which family it is: never the same again.
     pub(super) number: u64,
     /// The input's filter keeps it.
@@ -26,38 +29,69 @@ impl FamilyNames {
         self.is_set = false;
     }
 
+    /// The cut name of the measurement, or another, clean.
+    #[inline]
+    pub(super) fn measurement(&self) -> &str {
+        self.text.get(self.measurement.clone()).unwrap_or_default()
+    }
+
+    /// The field, clean.
+    #[inline]
+    pub(super) fn field(&self) -> &str {
+        self.text.get(self.field.clone()).unwrap_or_default()
+    }
+
     /// Splits and cleans the name of a family, once while its samples follow each other.
     #[inline(always)]
     pub(super) fn set(&mut self, family: &str, context: &Context<'_>) {
-        if self.is_set && is_same(&self.family, family) {
+        let known = self.text.get(..self.family_len).unwrap_or_default();
+        if self.is_set && is_same(known, family) {
             return;
         }
+        self.text.clear();
+        self.text.push_str(family);
+        self.family_len = family.len();
         let options = context.options;
+        self.is_kept = options.filter.keeps(family);
+        let (measurement, field) = match Cut::of(family) {
+            Some(cut) if options.cuts_only() && has_clean_parts(family) => {
+                let keeps_name = options.measurement == Measurement::CutAndKeep;
+                (cut.measurement, if keeps_name { cut.kept } else { cut.field })
+            }
+            cut => self.find(family, cut, context),
+        };
+        (self.measurement, self.field) = (measurement, field);
+        self.number += 1;
+        self.is_set = true;
+    }
+
+    /// The names where they are not just cut from the family's, or must be cleaned: puts them
+    /// behind that one.
+    #[inline(never)]
+    fn find(
+        &mut self,
+        family: &str,
+        cut: Option<Cut>,
+        context: &Context<'_>,
+    ) -> (Range<usize>, Range<usize>) {
+        let options = context.options;
+        let part = |range: fn(&Cut) -> &Range<usize>| {
+            cut.as_ref().map_or("unknown", |cut| family.get(range(cut).clone()).unwrap_or_default())
+        };
         let by_rule = options.measurement_rules.iter().find_map(|rule| rule.names(family));
         let (measurement, field) = by_rule.unwrap_or_else(|| match &options.measurement {
             Measurement::Fixed(name) => (name.as_str(), family),
             Measurement::Job => (context.job, family),
-            Measurement::Cut => {
-                let cut = cut(family);
-                (cut.measurement, cut.field)
-            }
-            Measurement::CutAndKeep => {
-                let cut = cut(family);
-                (cut.measurement, cut.kept)
-            }
+            Measurement::Cut => (part(|cut| &cut.measurement), part(|cut| &cut.field)),
+            Measurement::CutAndKeep => (part(|cut| &cut.measurement), part(|cut| &cut.kept)),
         });
-        self.is_kept = options.filter.keeps(family);
-        if options.cuts_only() && has_clean_parts(family) {
-            replace(&mut self.measurement, measurement);
-            replace(&mut self.field, field);
-        } else {
-            let prefixed = format!("{}{measurement}", options.measurement_prefix);
-            replace(&mut self.measurement, &clean(&prefixed));
-            replace(&mut self.field, &clean(field));
-        }
-        replace(&mut self.family, family);
-        self.number += 1;
-        self.is_set = true;
+        let mut append = |name: &str| {
+            let start = self.text.len();
+            self.text.push_str(&clean(name));
+            start..self.text.len()
+        };
+        let prefixed = format!("{}{measurement}", options.measurement_prefix);
+        (append(&prefixed), append(field))
     }
 
     /// Whether no tag may have this key: it is reserved, or the field's.
@@ -69,34 +103,32 @@ impl FamilyNames {
     #[inline]
     pub(super) fn is_field(&self, key: &str, suffix: &str) -> bool {
         key.len() == self.field.len() + suffix.len()
-            && key.strip_suffix(suffix) == Some(&self.field)
+            && key.strip_suffix(suffix) == Some(self.field())
     }
 }
 
-fn replace(text: &mut String, by: &str) {
-    text.clear();
-    text.push_str(by);
-}
-
-/// The names that SPEC 2.1, 3 cuts from a metric's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cut<'n> {
-    measurement: &'n str,
-    field: &'n str,
+/// Where the names stand in a metric's name that SPEC 2.1, 3 cuts from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cut {
+    measurement: Range<usize>,
+    field: Range<usize>,
     /// The field where the whole name is kept.
-    kept: &'n str,
+    kept: Range<usize>,
 }
 
-fn cut(name: &str) -> Cut<'_> {
-    let name = name.trim_start_matches('_');
-    let one = |name| Cut { measurement: name, field: name, kept: name };
-    // The measurement is a short word as a rule: a walk byte by byte is over sooner than a search.
-    let before = name.bytes().position(|byte| byte == b'_');
-    match before.and_then(|len| Some((name.get(..len)?, name.get(len + 1..)?))) {
-        _ if name.is_empty() => one("unknown"),
-        None => one(name),
-        Some((measurement, "")) => one(measurement),
-        Some((measurement, field)) => Cut { measurement, field, kept: name },
+impl Cut {
+    /// None where nothing is left, and the names are `unknown`.
+    #[inline]
+    fn of(name: &str) -> Option<Cut> {
+        let name = name.as_bytes();
+        let start = name.iter().position(|byte| *byte != b'_')?;
+        let len = chunk::find(name.get(start..)?, |chunk| chunk.equal(b'_'));
+        let kept = start..name.len();
+        let cut = len.map_or(name.len(), |len| start + len);
+        let measurement = start..cut;
+        let field = if cut + 1 < name.len() { cut + 1..name.len() } else { measurement.clone() };
+        let is_whole = field == measurement;
+        Some(Cut { kept: if is_whole { field.clone() } else { kept }, measurement, field })
     }
 }
 
@@ -146,7 +178,13 @@ mod tests {
             ("", "unknown", "unknown", "unknown"),
             ("___", "unknown", "unknown", "unknown"),
         ] {
-            assert_eq!(cut(name), Cut { measurement, field, kept }, "{name}");
+            let cut = Cut::of(name);
+            let part = |range: fn(&Cut) -> &Range<usize>| {
+                cut.as_ref().map_or("unknown", |cut| name.get(range(cut).clone()).unwrap())
+            };
+            let found =
+                [part(|cut| &cut.measurement), part(|cut| &cut.field), part(|cut| &cut.kept)];
+            assert_eq!(found, [measurement, field, kept], "{name}");
         }
     }
 

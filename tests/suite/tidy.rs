@@ -20,7 +20,7 @@ const TIERS: [&[&str]; 12] = [
 ];
 
 /// The one file that may name each crate.
-const CRATES: [(&str, &str); 14] = [
+const CRATES: [(&str, &str); 15] = [
     ("base64", "route.rs"),
     ("crossbeam_channel", "queue/mod.rs"),
     ("flate2", "body.rs"),
@@ -29,6 +29,7 @@ const CRATES: [(&str, &str); 14] = [
     ("quick_protobuf", "exposition/protobuf/wire.rs"),
     ("rustix", "system.rs"),
     ("signal_hook", "shutdown.rs"),
+    ("simdutf8", "exposition/text/mod.rs"),
     ("snap", "body.rs"),
     ("subtle", "auth.rs"),
     ("tiny_http", "server/mod.rs"),

@@ -101,5 +101,5 @@ fn read<'b>(
     if !has_known_name {
         name::check_label(name, names).map_err(|kind| Error::new(message.start, kind))?;
     }
-    Ok((Label { name: Cow::Borrowed(name), value: Cow::Borrowed(value) }, has_known_name))
+    Ok((Label { name: Cow::Borrowed(name), value: value.into() }, has_known_name))
 }

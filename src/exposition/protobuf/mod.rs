@@ -51,7 +51,8 @@ impl Room {
         let mut messages = Fields::new(Message { bytes: body, start: 0 });
         let labels = std::mem::take(&mut self.0).emptied();
         let native = Native::default();
-        let mut scratch = Scratch { labels, kept: 0, last_part: None, native };
+        let (kept, last_part, has_last_family) = (0, None, false);
+        let mut scratch = Scratch { labels, kept, last_part, has_last_family, native };
         while !messages.is_at_end() {
             let message = messages.length_delimited()?;
             let family = Family::read(message, names)?;
@@ -121,8 +122,10 @@ struct Scratch<'b> {
     labels: Labels<'b>,
     /// How many of the first labels are those of the last sample.
     kept: usize,
-    /// What the last sample was, where it had the same family and the same names of labels.
+    /// What the last sample was, where it had the same names of labels.
     last_part: Option<Discriminant<Part>>,
+    /// The last sample had the same family.
+    has_last_family: bool,
     native: Native,
 }
 
@@ -166,7 +169,7 @@ impl<'b> Family<'b> {
         scratch: &mut Scratch<'b>,
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
-        scratch.last_part = None;
+        scratch.has_last_family = false;
         let mut fields = Fields::new(self.message);
         while let Some(field) = fields.next().map_err(|error| self.at(error))? {
             if field.number == 4 {
@@ -185,7 +188,7 @@ impl<'b> Family<'b> {
         each: &mut impl FnMut(&Sample<'_>) -> Outcome<E>,
     ) -> Outcome<E> {
         let head = self.head(message, &mut scratch.labels).map_err(|error| self.at(error))?;
-        let Scratch { labels, kept, last_part, native } = scratch;
+        let Scratch { labels, kept, last_part, has_last_family, native } = scratch;
         let labels = labels.as_slice();
         let value = Metric { message, value: head.value };
         let (family, timestamp_ns) = (self.name, head.timestamp_ns);
@@ -198,8 +201,18 @@ impl<'b> Family<'b> {
             let kept = std::mem::replace(kept, labels.len());
             let kind = std::mem::discriminant(&part);
             let is_alike = last_part.replace(kind) == Some(kind);
+            let has_last_family = std::mem::replace(has_last_family, true);
             let value = Value::Number(value);
-            each(&Sample { family, part, labels, kept, is_alike, value, timestamp_ns })
+            each(&Sample {
+                family,
+                part,
+                labels,
+                kept,
+                is_alike,
+                has_last_family,
+                value,
+                timestamp_ns,
+            })
         };
         match self.kind {
             Kind::Counter | Kind::Gauge | Kind::Untyped => {

@@ -127,6 +127,12 @@ impl<'a> Cursor<'a> {
         self.bare_name(|chunk| !(chunk.letters() | chunk.within(b'0', b':') | chunk.equal(b'_')))
     }
 
+    /// Goes over what of such a name is behind the part that is known.
+    #[inline]
+    pub(super) fn rest_of_metric_name(&mut self) {
+        self.walk(|chunk| !(chunk.letters() | chunk.within(b'0', b':') | chunk.equal(b'_')));
+    }
+
     /// Takes a bare label name, `[a-zA-Z_][a-zA-Z0-9_]*`; none is empty.
     #[inline]
     pub(super) fn label_name(&mut self) -> &'a str {
@@ -148,14 +154,21 @@ impl<'a> Cursor<'a> {
         self.walk(|chunk| chunk.equal(b'"') | chunk.equal(b'\\') | chunk.equal(b'\n'));
     }
 
-    /// The quoted text without escapes whose opening quote is here, and the place behind it; none
-    /// where it is another.
+    /// Bytes of the quoted text without escapes whose opening quote is here; none where it is
+    /// another.
     #[inline(always)]
-    pub(super) fn plain_quoted(&self) -> Option<(&'a str, usize)> {
+    pub(super) fn plain_quoted_len(&self) -> Option<usize> {
         let start = self.at + 1;
         let mut end = self.moved_to(start);
         end.skip_plain();
-        (end.peek() == b'"').then(|| (end.since(start), end.at + 1))
+        (end.peek() == b'"').then(|| end.at - start)
+    }
+
+    /// The body from here on.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a str {
+        // OK because every walk stops between characters.
+        self.text.get(self.at..).unwrap_or_default()
     }
 
     /// Takes everything up to the next blank or the end of the line.
@@ -212,7 +225,8 @@ impl<'a> Cursor<'a> {
     fn walk(&mut self, ends: impl Fn(Chunk) -> Places) {
         loop {
             let Some(chunk) = self.ahead() else {
-                return self.walk_last(&ends);
+                self.at = walk_last(self.text, self.at, &ends);
+                return;
             };
             if let Some(place) = ends(Chunk::new(chunk)).first() {
                 self.at += place;
@@ -221,17 +235,18 @@ impl<'a> Cursor<'a> {
             self.at += CHUNK_BYTES;
         }
     }
+}
 
-    /// The same for the last bytes of the body, behind which LF is seen.
-    #[cold]
-    fn walk_last(&mut self, ends: impl Fn(Chunk) -> Places) {
-        let mut chunk = [b'\n'; CHUNK_BYTES];
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        for (byte, last) in chunk.iter_mut().zip(rest) {
-            *byte = *last;
-        }
-        self.at += ends(Chunk::new(chunk)).first().unwrap_or(CHUNK_BYTES);
+/// The same for the last bytes of the body, behind which LF is seen: where the walk ends.
+#[cold]
+#[inline(never)]
+fn walk_last(text: &str, at: usize, ends: impl Fn(Chunk) -> Places) -> usize {
+    let mut chunk = [b'\n'; CHUNK_BYTES];
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    for (byte, last) in chunk.iter_mut().zip(rest) {
+        *byte = *last;
     }
+    at + ends(Chunk::new(chunk)).first().unwrap_or(CHUNK_BYTES)
 }
 
 /// Errors: on failure only.

@@ -27,7 +27,7 @@ use super::types::{Kind, Resolved, Role, Types};
 use super::{Error, ErrorKind};
 use crate::chunk::is_same;
 use crate::sample::{Format, Names, Part, Sample, Value};
-use crate::short::{SHORT_BYTES_MAX, ShortRef, ShortText};
+use crate::short::{ShortRef, ShortText};
 use bounds::Bounds;
 use cursor::{Cursor, excerpt};
 use series::{SeriesReader, SeriesRoom};
@@ -115,8 +115,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(body: &'a [u8], dialect: Dialect, names: Names) -> Result<Reader<'a>, Error> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| Error::new(error.valid_up_to(), ErrorKind::NotUtf8))?;
+        let text = utf8(body)?;
         let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let cursor = Cursor::new(text, start);
         Ok(Reader {
@@ -150,6 +149,7 @@ impl<'a> Reader<'a> {
             match self.series.cursor.peek() {
                 _ if self.series.cursor.is_at_line_end() => {}
                 _ if self.is_ended => return Err(self.series.cursor.error(ErrorKind::AfterEof)),
+                b'#' if self.series.cursor.ahead() == Some(*b"# HELP ") => {}
                 b'#' => self.comment()?,
                 _ => return Ok(true),
             }
@@ -208,8 +208,9 @@ impl<'a> Reader<'a> {
         let Some(kind) = Kind::of_word(word.as_bytes()) else {
             return Err(word_start.error(ErrorKind::TypeWord { found: excerpt(word) }));
         };
+        let expected_len = if start.peek() == b'"' { 0 } else { family.len() };
         self.types.declare(family, kind);
-        self.series.forget_name();
+        self.series.expect_name(start.at(), expected_len);
         self.expect_line_end("the end of the line")
     }
 
@@ -220,14 +221,20 @@ impl<'a> Reader<'a> {
         each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let series = self.series.series()?;
-        let is_alike = series.name.is_none() && series.pairs.are_alike;
+        let mut is_alike = series.pairs.are_alike;
+        // Whether the labels have the bound decides whose part the sample is.
+        let has_last_family = is_alike && series.name.is_none();
         if let Some(name) = series.name {
-            self.resolved = self.types.resolve(&name);
-            let len = self.resolved.family_len;
+            let resolved = self.types.resolve(&name);
+            is_alike &= resolved.role == self.resolved.role && !self.name.is_empty();
+            self.resolved = resolved;
             // OK because the name of a part begins with that of its family.
+            let family = |name: &'a str| name.get(..resolved.family_len).unwrap_or(name);
             self.family = match &name {
-                Cow::Borrowed(name) => Cow::Borrowed(name.get(..len).unwrap_or(name)),
-                Cow::Owned(name) => Cow::Owned(name.get(..len).unwrap_or(name).to_owned()),
+                Cow::Borrowed(name) => Cow::Borrowed(family(name)),
+                Cow::Owned(name) => {
+                    Cow::Owned(name.get(..resolved.family_len).unwrap_or(name).to_owned())
+                }
             };
             self.name = name;
         }
@@ -245,11 +252,10 @@ impl<'a> Reader<'a> {
             Found::Number(number) => Value::Number(number),
         };
         let (labels, kept) = (self.series.labels(), series.pairs.kept);
-        let family = match part {
-            Part::Whole => self.name.as_ref(),
-            _ => self.family.as_ref(),
-        };
-        each(&Sample { family, part, labels, kept, is_alike, value, timestamp_ns })
+        // A bucket without a bound is no part of its family.
+        let is_lone = self.resolved.role == Role::Bucket && part == Part::Whole;
+        let family = if is_lone { &self.name } else { &self.family };
+        each(&Sample { family, part, labels, kept, is_alike, has_last_family, value, timestamp_ns })
     }
 
     /// `[ blank timestamp ] [ blank exemplar ] blanks`, and the end of the line: the time.
@@ -298,28 +304,34 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn value(&mut self) -> Result<Found<'a>, Error> {
         let mut start = self.series.cursor;
-        if start.peek() == b' ' {
-            start.advance();
-        }
-        if let Some(block) = start.block_ahead::<SHORT_BYTES_MAX>()
-            && let Some(plain) = block.first_chunk().copied().and_then(number::plain)
+        start.advance();
+        // As a rule there is one blank.
+        if self.series.cursor.peek() == b' '
+            && let Some(block) = start.block_ahead()
         {
-            self.series.cursor.move_to(start.at() + plain.len);
-            return Ok(Found::InBody(ShortRef::of_block(block, plain.canonical_len)));
+            match number::plain(block) {
+                Ok(plain) => {
+                    self.series.cursor.move_to(start.at() + plain.len);
+                    return Ok(Found::InBody(ShortRef::of_block(block, plain.canonical_len)));
+                }
+                Err(digits_end) => {
+                    let len = number::scientific(block, digits_end, &mut self.canonical);
+                    if let Some(len) = len {
+                        self.series.cursor.move_to(start.at() + len);
+                        return Ok(Found::Moved);
+                    }
+                }
+            }
         }
         self.other_value()
     }
 
     /// A value that needs a closer look.
+    #[cold]
     #[inline(never)]
     fn other_value(&mut self) -> Result<Found<'a>, Error> {
         self.series.cursor.skip_blanks();
         let start = self.series.cursor;
-        if let Some(scientific) = start.ahead().and_then(number::scientific) {
-            self.series.cursor.skip(scientific.len);
-            self.canonical = scientific.canonical;
-            return Ok(Found::Moved);
-        }
         let token = self.series.cursor.token();
         if token.is_empty() {
             return Err(start.unexpected("a value"));
@@ -384,6 +396,14 @@ impl<'a> Reader<'a> {
         }
         Err(self.series.cursor.unexpected(expected))
     }
+}
+
+/// The body as text. The crate simdutf8 is fast, and std knows where the mistake is.
+fn utf8(body: &[u8]) -> Result<&str, Error> {
+    simdutf8::basic::from_utf8(body).or_else(|_| {
+        std::str::from_utf8(body)
+            .map_err(|error| Error::new(error.valid_up_to(), ErrorKind::NotUtf8))
+    })
 }
 
 /// A value, and where its canonical form is.

@@ -19,7 +19,7 @@ use super::super::name;
 use super::super::room::emptied;
 use super::super::{Error, ErrorKind};
 use super::cursor::Cursor;
-use crate::sample::{Label, Names};
+use crate::sample::{Label, Names, Text};
 use std::borrow::Cow;
 
 /// What a sample is called.
@@ -48,6 +48,10 @@ pub(super) struct SeriesReader<'a> {
     /// Where each of the labels stands.
     places: Vec<Place>,
     last: Last,
+    /// The series before had no braces.
+    was_bare: bool,
+    /// Where the name stands that is expected next: its offset in the body and its bytes.
+    expected: (usize, usize),
 }
 
 /// The memory of a reader of series.
@@ -82,7 +86,8 @@ impl<'a> SeriesReader<'a> {
     /// Reads from `cursor` on.
     pub(super) fn new(cursor: Cursor<'a>, names: Names) -> SeriesReader<'a> {
         let (labels, places) = (Vec::new(), Vec::new());
-        SeriesReader { cursor, names, labels, places, last: Last::default() }
+        let (last, was_bare, expected) = (Last::default(), false, (0, 0));
+        SeriesReader { cursor, names, labels, places, last, was_bare, expected }
     }
 
     /// Uses memory again.
@@ -123,12 +128,20 @@ impl<'a> SeriesReader<'a> {
     }
 
     /// The same where the name is not that of the series before. The pairs may be.
+    #[inline(never)]
     fn series_of_other_name(&mut self) -> Result<Series<'a>, Error> {
         if self.cursor.peek() == b'{' {
             return self.series_in_braces();
         }
         let start = self.cursor;
-        let name = self.cursor.metric_name();
+        let (expected, len) = self.expected;
+        if len > 0 && self.cursor.same_as(expected, len) == len {
+            self.cursor.skip(len);
+            self.cursor.rest_of_metric_name();
+        } else {
+            self.cursor.metric_name();
+        }
+        let name = self.cursor.since(start.at());
         if name.is_empty() {
             return Err(self.cursor.unexpected("a metric name"));
         }
@@ -138,20 +151,25 @@ impl<'a> SeriesReader<'a> {
             _ if self.cursor.is_at_line_end() => {}
             _ => return Err(self.cursor.unexpected("a blank or { behind the metric name")),
         }
-        let pairs = if self.cursor.peek() == b'{' {
+        let name_end = start.at() + name.len();
+        let was_bare = std::mem::replace(&mut self.was_bare, self.cursor.peek() != b'{');
+        let pairs = if !self.was_bare {
             self.cursor.advance();
             self.last.name = start.at();
             let Last { pairs, end, .. } = self.last;
             self.pairs_after(self.cursor.same_as(pairs, end - pairs))?
         } else {
             self.forget();
-            Pairs::UNLIKE
+            // The blanks belong to the value.
+            self.cursor.move_to(name_end);
+            Pairs { kept: 0, are_alike: was_bare }
         };
         Ok(Series { name: Some(Cow::Borrowed(name)), pairs })
     }
 
     fn series_in_braces(&mut self) -> Result<Series<'a>, Error> {
         self.forget();
+        self.was_bare = false;
         let brace = self.cursor;
         self.cursor.advance();
         self.cursor.skip_blanks();
@@ -173,9 +191,11 @@ impl<'a> SeriesReader<'a> {
         Ok(Series { name: Some(name), pairs: Pairs::UNLIKE })
     }
 
-    /// The next series has its name read, whatever it is.
-    pub(super) fn forget_name(&mut self) {
+    /// The next series has its name read, whatever it is: it may begin with the bare name that
+    /// stands at `start` in so many bytes.
+    pub(super) fn expect_name(&mut self, start: usize, len: usize) {
         self.last.name = self.last.pairs;
+        self.expected = (start, len);
     }
 
     /// There are no labels, and nothing to compare the next series with.
@@ -219,10 +239,7 @@ impl<'a> SeriesReader<'a> {
             place.start = place.start.wrapping_add(moved_by);
             place.value = place.value.wrapping_add(moved_by);
             let opening = body.moved_to(at + gap - 1);
-            (label.value, at) = match opening.plain_quoted() {
-                Some((plain, behind)) => (Cow::Borrowed(plain), behind),
-                None => escaped_quoted(opening)?,
-            };
+            (label.value, at) = quoted_value(opening)?;
             have_values &= !label.value.is_empty();
             place.end = at - start;
             known_names += 1;
@@ -248,7 +265,7 @@ impl<'a> SeriesReader<'a> {
     }
 
     /// What follows the pairs that are known. The first of all begins at `start`.
-    #[inline(always)]
+    #[inline(never)]
     fn rest_of_pairs(&mut self, start: usize) -> Result<(), Error> {
         if !self.labels.is_empty() && self.separator()? == Separator::Brace {
             return Ok(());
@@ -307,7 +324,8 @@ impl<'a> SeriesReader<'a> {
             return Err(self.cursor.unexpected("a quoted label value"));
         }
         let value_start = self.cursor.at() + 1 - pairs;
-        let value = self.quoted()?;
+        let (value, behind) = quoted_value(self.cursor)?;
+        self.cursor.move_to(behind);
         self.labels.push(Label { name, value });
         self.places.push(Place { start, value: value_start, end: self.cursor.at() - pairs });
         Ok(())
@@ -338,18 +356,32 @@ impl<'a> SeriesReader<'a> {
     /// A quoted text, whose opening quote is here; owned only if it has escapes.
     #[inline(always)]
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Error> {
-        let (text, behind) = match self.cursor.plain_quoted() {
-            Some((plain, behind)) => (Cow::Borrowed(plain), behind),
-            None => escaped_quoted(self.cursor)?,
-        };
+        let (value, behind) = quoted_value(self.cursor)?;
         self.cursor.move_to(behind);
-        Ok(text)
+        Ok(match value {
+            Text::Within { rest, len } => Cow::Borrowed(rest.get(..len).unwrap_or_default()),
+            Text::Owned(text) => Cow::Owned(text),
+        })
+    }
+}
+
+/// A quoted text whose opening quote is there, and the place behind it; owned only if it has
+/// escapes.
+#[inline(always)]
+fn quoted_value<'a>(opening: Cursor<'a>) -> Result<(Text<'a>, usize), Error> {
+    let start = opening.at() + 1;
+    match opening.plain_quoted_len() {
+        Some(len) => {
+            let rest = opening.moved_to(start).rest();
+            Ok((Text::Within { rest, len }, start + len + 1))
+        }
+        None => escaped_quoted(opening).map(|(text, behind)| (Text::Owned(text), behind)),
     }
 }
 
 /// A quoted text with escapes, and the place behind it.
 #[cold]
-fn escaped_quoted<'a>(opening: Cursor<'a>) -> Result<(Cow<'a, str>, usize), Error> {
+fn escaped_quoted(opening: Cursor<'_>) -> Result<(String, usize), Error> {
     let mut cursor = opening;
     cursor.advance();
     let mut text = String::new();
@@ -360,7 +392,7 @@ fn escaped_quoted<'a>(opening: Cursor<'a>) -> Result<(Cow<'a, str>, usize), Erro
         match cursor.peek() {
             b'"' => {
                 cursor.advance();
-                return Ok((Cow::Owned(text), cursor.at()));
+                return Ok((text, cursor.at()));
             }
             b'\\' => text.push(escape(&mut cursor)?),
             _ => return Err(opening.unclosed()),
