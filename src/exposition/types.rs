@@ -19,10 +19,6 @@ pub(super) enum Kind {
 impl Kind {
     /// The kind of a TYPE word, in any case.
     pub(super) fn of_word(word: &[u8]) -> Option<Kind> {
-        // As it is mostly written.
-        if matches!(word, b"counter" | b"gauge") {
-            return Some(Kind::Plain);
-        }
         const WORDS: [(&[u8], Kind); 10] = [
             (b"counter", Kind::Plain),
             (b"gauge", Kind::Plain),

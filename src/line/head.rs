@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Most heads differ from an earlier one in the value of a tag or two: such a head is copied from
-//! that line, run by run, around the values that changed ([`Series::changed`]).
+//! that line, run by run, around the values that changed ([`Series::kept`]).
 
 use super::bounds::Bounds;
 use super::escape::{push_key, push_measurement, push_tag_value};
@@ -132,11 +132,10 @@ impl Head {
                 line.repeat(copied, at - copied)?;
                 copied = end;
                 let value_start = line.end();
-                match series.changed(tag.source) {
-                    Some(TagValue::Bound(bound)) => values.bounds.push(line, bound)?,
-                    Some(TagValue::Text(text)) => push_tag_value(line, text)?,
-                    // OK because neither changes.
-                    Some(TagValue::Group(_)) | None => {}
+                if let Some(label) = series.label(tag.source) {
+                    push_tag_value(line, &label.value)?;
+                } else if let Some(bound) = series.bound() {
+                    values.bounds.push(line, bound)?;
                 }
                 tag.value = line.end() - value_start;
             }

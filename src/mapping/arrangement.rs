@@ -60,6 +60,8 @@ pub(super) struct Arrangement {
     sorted: Vec<usize>,
     /// The number of the family; 0 for none.
     family: u64,
+    /// How long its keys are: see [`len_bit`].
+    key_lens: u64,
     /// The names of the labels, one behind the other, and where each ends.
     label_names: String,
     ends: Vec<usize>,
@@ -107,6 +109,7 @@ impl Arrangement {
         }
         let (group, Subject { part, labels }) = (context.group, subject);
         let suffix = suffix(part);
+        let field_len = names.field().len() + suffix.len();
         let is_free = |entry: &Entry| {
             let key = match entry.source {
                 Source::Group(index) => group.get(index).map(|label| &*label.name),
@@ -116,7 +119,9 @@ impl Arrangement {
             };
             key.is_some_and(|key| !names.is_field(key, suffix))
         };
-        let is_right = self.renamed.is_empty() && self.order.iter().all(is_free);
+        let has_no_key_of_its_len = self.key_lens & len_bit(field_len) == 0;
+        let is_right =
+            self.renamed.is_empty() && (has_no_key_of_its_len || self.order.iter().all(is_free));
         if is_right {
             self.family = names.number;
         }
@@ -149,6 +154,7 @@ impl Arrangement {
         self.note(names.number, labels);
         self.order.clear();
         self.renamed.clear();
+        self.key_lens = 0;
         if !context.options.tags.is_empty() {
             return self.arrange_by_rules(names, context, subject);
         }
@@ -181,6 +187,7 @@ impl Arrangement {
             };
             if let Some(source) = source {
                 must_rename |= names.is_taken(key, suffix) || matches!(clean(key), Cow::Owned(_));
+                self.key_lens |= len_bit(key.len());
                 self.order.push(Entry { source, renamed: None });
             }
         }
@@ -196,6 +203,8 @@ impl Arrangement {
         context: &Context<'_>,
         subject: Subject<'_>,
     ) {
+        // Any.
+        self.key_lens = u64::MAX;
         for tag in select(context, subject) {
             let renamed = tag.is_renamed.then_some(self.renamed.len());
             if tag.is_renamed {
@@ -251,6 +260,11 @@ impl Arrangement {
         };
         self.order.sort_unstable_by(|a, b| final_key(a).cmp(final_key(b)));
     }
+}
+
+/// A bit for the length of a key. Most fields are longer than all keys, and need not be compared.
+fn len_bit(len: usize) -> u64 {
+    1 << len.min(63)
 }
 
 /// What a field's key has behind the family's name.

@@ -5,7 +5,7 @@
 //! show what clashes; the order of work is split, clean, resolve clashes (SPEC 5). The rules of an
 //! input (`rules`) come before all that, and cost nothing where there are none. What was worked out
 //! for one sample serves those after it that are like it, and is handed on with each point
-//! ([`Series::changed`]). Nothing is allocated for a sample unless its tags must be worked out and
+//! ([`Series::kept`]). Nothing is allocated for a sample unless its tags must be worked out and
 //! there are rules for them, or one of their keys must change.
 
 mod arrangement;

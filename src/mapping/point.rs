@@ -122,8 +122,8 @@ impl<'m> Series<'m> {
     }
 
     /// Series of one kind with one number have the same keys of tags from the same sources: what
-    /// was worked out for one holds for the next, but for the values that
-    /// [`changed`](Series::changed) tells, and for the names of another
+    /// was worked out for one holds for the next, but for the values of labels that are not
+    /// [`kept`](Series::kept), for the [`bound`](Series::bound), and for the names of another
     /// [`family`](Series::family). Never 0, and never used again by the same mapper.
     #[inline(always)]
     #[must_use]
@@ -157,17 +157,21 @@ impl<'m> Series<'m> {
         })
     }
 
-    /// The value of the tag from that source, where it may differ from that of the last series of
-    /// the same kind and number.
+    /// The label that a tag from that source has its value of: unchanged where it is among the
+    /// first [`kept`](Series::kept).
     #[inline(always)]
     #[must_use]
-    pub fn changed(&self, source: Source) -> Option<TagValue<'m>> {
+    pub fn label(&self, source: Source) -> Option<&'m Label<'m>> {
         match source {
-            Source::Label(index) if index >= self.kept => {
-                self.labels.get(index).map(|label| TagValue::Text(&label.value))
-            }
-            Source::Bound => bound(self.part).map(TagValue::Bound),
-            Source::Label(_) | Source::Group(_) | Source::Added(_) => None,
+            Source::Label(index) => self.labels.get(index),
+            Source::Bound | Source::Group(_) | Source::Added(_) => None,
         }
+    }
+
+    /// The value of the tag from [`Source::Bound`].
+    #[inline(always)]
+    #[must_use]
+    pub fn bound(&self) -> Option<f64> {
+        bound(self.part)
     }
 }

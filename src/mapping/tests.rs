@@ -177,7 +177,7 @@ impl Points {
         let (last_number, last) = &self.last_of_kind[point.series.kind()];
         if *last_number == point.series.number() {
             for ((now, last), tag) in now.1.iter().zip(last).zip(point.series.tags()) {
-                let changed = point.series.changed(tag.source);
+                let changed = changed(&point.series, tag.source);
                 assert_eq!(now.0, last.0);
                 assert!(changed.map_or(now == last, |changed| changed == tag.value));
                 self.in_common += usize::from(changed.is_none());
@@ -186,6 +186,15 @@ impl Points {
         }
         self.last_of_kind[point.series.kind()] = (point.series.number(), now.1.clone());
         self.last = Some(now);
+    }
+}
+
+/// The value of a tag that may have changed.
+fn changed<'m>(series: &Series<'m>, source: Source) -> Option<TagValue<'m>> {
+    match source {
+        Source::Bound => series.bound().map(TagValue::Bound),
+        _ if source.unchanged_from() <= series.kept => None,
+        _ => series.label(source).map(|label| TagValue::Text(&label.value)),
     }
 }
 

@@ -17,13 +17,14 @@
 //! that follow each other have in common is not read again (see `series`).
 
 mod bounds;
+mod comment;
 mod cursor;
+mod quoted;
 mod series;
 
 use super::error::BYTE_ORDER_MARK;
-use super::name;
 use super::number::{self, IntegerUnit, NumberError, Read, TimestampError};
-use super::types::{Kind, Resolved, Role, Types};
+use super::types::{Resolved, Role, Types};
 use super::{Error, ErrorKind};
 use crate::chunk::is_same;
 use crate::sample::{Format, Names, Part, Sample, Value};
@@ -150,68 +151,13 @@ impl<'a> Reader<'a> {
                 _ if self.series.cursor.is_at_line_end() => {}
                 _ if self.is_ended => return Err(self.series.cursor.error(ErrorKind::AfterEof)),
                 b'#' if self.series.cursor.ahead() == Some(*b"# HELP ") => {}
+                b'#' if self.usual_type_line() => continue,
                 b'#' => self.comment()?,
                 _ => return Ok(true),
             }
             self.series.cursor.next_line();
         }
         Ok(false)
-    }
-
-    /// `"#" blanks "TYPE" blank type`, `"#" blanks "EOF"` or any other comment.
-    fn comment(&mut self) -> Result<(), Error> {
-        self.series.cursor.advance();
-        self.series.cursor.skip_blanks();
-        match self.series.cursor.peek() {
-            b'T' if self.series.cursor.ahead() == Some(*b"TYPE ") => {
-                self.series.cursor.skip("TYPE ".len());
-                self.type_line()
-            }
-            b'T' if self.series.cursor.token() == "TYPE" => self.type_line(),
-            b'E' if self.series.cursor.token() == "EOF" => {
-                self.series.cursor.skip_blanks();
-                let is_alone = self.series.cursor.is_at_line_end();
-                self.is_ended = is_alone && self.dialect == Dialect::OpenMetrics;
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// `( name | quoted ) blanks word`; without a name or a word it is a comment.
-    fn type_line(&mut self) -> Result<(), Error> {
-        self.series.cursor.skip_blanks();
-        let start = self.series.cursor;
-        let mut is_name = true;
-        let family = match start.peek() {
-            b'"' => self.series.quoted()?,
-            _ => {
-                let name = self.series.cursor.metric_name();
-                is_name = matches!(self.series.cursor.peek(), b' ' | b'\t');
-                if !is_name {
-                    self.series.cursor.token();
-                }
-                Cow::Borrowed(name)
-            }
-        };
-        self.series.cursor.skip_blanks();
-        let word_start = self.series.cursor;
-        let word = self.series.cursor.token();
-        if word.is_empty() {
-            return Ok(());
-        }
-        if start.peek() == b'"' {
-            name::check_metric(&family, self.series.names()).map_err(|kind| start.error(kind))?;
-        } else if !is_name {
-            return Err(start.unexpected("a metric name"));
-        }
-        let Some(kind) = Kind::of_word(word.as_bytes()) else {
-            return Err(word_start.error(ErrorKind::TypeWord { found: excerpt(word) }));
-        };
-        let expected_len = if start.peek() == b'"' { 0 } else { family.len() };
-        self.types.declare(family, kind);
-        self.series.expect_name(start.at(), expected_len);
-        self.expect_line_end("the end of the line")
     }
 
     /// `series value [ blank timestamp ] [ blank exemplar ] blanks`, and the end of the line.

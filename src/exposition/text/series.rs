@@ -19,6 +19,7 @@ use super::super::name;
 use super::super::room::emptied;
 use super::super::{Error, ErrorKind};
 use super::cursor::Cursor;
+use super::quoted::quoted_value;
 use crate::sample::{Label, Names, Text};
 use std::borrow::Cow;
 
@@ -64,7 +65,6 @@ pub(super) struct SeriesRoom {
 /// Where a pair stands: offsets from the first of its pairs.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    start: usize,
     /// Behind the opening quote of the value.
     value: usize,
     /// Behind its closing quote.
@@ -214,13 +214,40 @@ impl<'a> SeriesReader<'a> {
     /// The same where the first `same` bytes are those of the series before.
     #[inline(always)]
     fn pairs_after(&mut self, same: usize) -> Result<Pairs, Error> {
-        let (old_start, start) = (self.last.pairs, self.cursor.at());
+        let start = self.cursor.at();
         // Looked for from behind: mostly the last pair differs, or the one before.
-        let mut indexed = self.places.iter().enumerate().rev();
-        let last_kept = indexed.find(|(_, place)| place.end <= same);
-        // How many are kept, and where the last of them ends in the series before.
-        let (kept, mut old_end) = last_kept.map_or((0, 0), |(index, place)| (index + 1, place.end));
-        // A place apart, which no call can change behind the compiler's back, stays in a register.
+        let last_kept = self.places.iter().rposition(|place| place.end <= same);
+        let kept = last_kept.map_or(0, |index| index + 1);
+        // As a rule only the last value differs, and the brace follows at once.
+        let changed = (self.places.get_mut(kept..), self.labels.get_mut(kept..));
+        if let (Some([place]), Some([label])) = changed
+            && place.value <= same
+        {
+            // A place apart, which no call can change behind the compiler's back, stays in a
+            // register.
+            let body = self.cursor;
+            let (value, behind) = quoted_value(body.moved_to(start + place.value - 1))?;
+            let has_value = !value.is_empty();
+            label.value = value;
+            place.end = behind - start;
+            if body.moved_to(behind).peek() == b'}' {
+                (self.last.pairs, self.last.end) = (start, behind + 1);
+                self.cursor.move_to(behind + 1);
+                return Ok(Pairs { kept, are_alike: has_value });
+            }
+            self.cursor.move_to(behind);
+            return self.pairs_behind(start, kept, kept + 1, has_value);
+        }
+        self.known_pairs(same, kept)
+    }
+
+    /// The same where the first `kept` pairs are those of the series before, and more than the last
+    /// one is not.
+    #[inline(never)]
+    fn known_pairs(&mut self, same: usize, kept: usize) -> Result<Pairs, Error> {
+        let (old_start, start) = (self.last.pairs, self.cursor.at());
+        let last_kept = kept.checked_sub(1).and_then(|index| self.places.get(index));
+        let mut old_end = last_kept.map_or(0, |place| place.end);
         let body = self.cursor;
         let mut at = start + old_end;
         let mut known_names = kept;
@@ -234,25 +261,29 @@ impl<'a> SeriesReader<'a> {
             if !is_compared && body.moved_to(at).same_as(old_start + old_end, gap) < gap {
                 break;
             }
-            let moved_by = (at - start).wrapping_sub(old_end);
             old_end = place.end;
-            place.start = place.start.wrapping_add(moved_by);
-            place.value = place.value.wrapping_add(moved_by);
             let opening = body.moved_to(at + gap - 1);
+            place.value = at + gap - start;
             (label.value, at) = quoted_value(opening)?;
             have_values &= !label.value.is_empty();
             place.end = at - start;
             known_names += 1;
         }
+        self.cursor.move_to(at);
+        self.pairs_behind(start, kept, known_names, have_values)
+    }
+
+    /// The same behind the first pairs whose names are known, which are there.
+    #[inline(never)]
+    fn pairs_behind(
+        &mut self,
+        start: usize,
+        kept: usize,
+        known_names: usize,
+        have_values: bool,
+    ) -> Result<Pairs, Error> {
         let have_same_names = known_names == self.labels.len();
         self.last.pairs = start;
-        // As a rule the brace follows at once.
-        if have_same_names && body.moved_to(at).peek() == b'}' {
-            self.last.end = at + 1;
-            self.cursor.move_to(at + 1);
-            return Ok(Pairs { kept, are_alike: have_values });
-        }
-        self.cursor.move_to(at);
         self.places.truncate(known_names);
         self.labels.truncate(known_names);
         self.rest_of_pairs(start)?;
@@ -289,9 +320,14 @@ impl<'a> SeriesReader<'a> {
     }
 
     /// Where the label `index` begins.
+    #[cold]
     pub(super) fn pair_at(&self, index: usize) -> Cursor<'a> {
-        let place = self.places.get(index).map_or(0, |place| place.start);
-        self.cursor.moved_to(self.last.pairs + place)
+        let before = index.checked_sub(1).and_then(|index| self.places.get(index));
+        let mut cursor = self.cursor.moved_to(self.last.pairs + before.map_or(0, |pair| pair.end));
+        while matches!(cursor.peek(), b' ' | b'\t' | b',') {
+            cursor.advance();
+        }
+        cursor
     }
 
     /// What ends a pair or a name in braces.
@@ -309,7 +345,6 @@ impl<'a> SeriesReader<'a> {
 
     #[inline(always)]
     fn pair(&mut self, pairs: usize) -> Result<(), Error> {
-        let start = self.cursor.at() - pairs;
         let name = match self.cursor.peek() {
             b'"' => self.quoted_label_name()?,
             _ => Cow::Borrowed(self.bare_label_name()?),
@@ -327,7 +362,7 @@ impl<'a> SeriesReader<'a> {
         let (value, behind) = quoted_value(self.cursor)?;
         self.cursor.move_to(behind);
         self.labels.push(Label { name, value });
-        self.places.push(Place { start, value: value_start, end: self.cursor.at() - pairs });
+        self.places.push(Place { value: value_start, end: self.cursor.at() - pairs });
         Ok(())
     }
 
@@ -363,54 +398,6 @@ impl<'a> SeriesReader<'a> {
             Text::Owned(text) => Cow::Owned(text),
         })
     }
-}
-
-/// A quoted text whose opening quote is there, and the place behind it; owned only if it has
-/// escapes.
-#[inline(always)]
-fn quoted_value<'a>(opening: Cursor<'a>) -> Result<(Text<'a>, usize), Error> {
-    let start = opening.at() + 1;
-    match opening.plain_quoted_len() {
-        Some(len) => {
-            let rest = opening.moved_to(start).rest();
-            Ok((Text::Within { rest, len }, start + len + 1))
-        }
-        None => escaped_quoted(opening).map(|(text, behind)| (Text::Owned(text), behind)),
-    }
-}
-
-/// A quoted text with escapes, and the place behind it.
-#[cold]
-fn escaped_quoted(opening: Cursor<'_>) -> Result<(String, usize), Error> {
-    let mut cursor = opening;
-    cursor.advance();
-    let mut text = String::new();
-    loop {
-        let start = cursor.at();
-        cursor.skip_plain();
-        text.push_str(cursor.since(start));
-        match cursor.peek() {
-            b'"' => {
-                cursor.advance();
-                return Ok((text, cursor.at()));
-            }
-            b'\\' => text.push(escape(&mut cursor)?),
-            _ => return Err(opening.unclosed()),
-        }
-    }
-}
-
-fn escape(cursor: &mut Cursor<'_>) -> Result<char, Error> {
-    let backslash = *cursor;
-    cursor.advance();
-    let character = match cursor.peek() {
-        b'\\' => '\\',
-        b'"' => '"',
-        b'n' => '\n',
-        _ => return Err(backslash.no_escape()),
-    };
-    cursor.advance();
-    Ok(character)
 }
 
 impl Pairs {
