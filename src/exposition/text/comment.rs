@@ -42,10 +42,6 @@ impl Reader<'_> {
         self.series.cursor.advance();
         self.series.cursor.skip_blanks();
         match self.series.cursor.peek() {
-            b'T' if self.series.cursor.ahead() == Some(*b"TYPE ") => {
-                self.series.cursor.skip("TYPE ".len());
-                self.type_line()
-            }
             b'T' if self.series.cursor.token() == "TYPE" => self.type_line(),
             b'E' if self.series.cursor.token() == "EOF" => {
                 self.series.cursor.skip_blanks();

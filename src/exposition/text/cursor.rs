@@ -123,14 +123,13 @@ impl<'a> Cursor<'a> {
     /// Takes a bare metric name, `[a-zA-Z_:][a-zA-Z0-9_:]*`; none is empty.
     #[inline]
     pub(super) fn metric_name(&mut self) -> &'a str {
-        // In ASCII the colon is next to the digits.
-        self.bare_name(|chunk| !(chunk.letters() | chunk.within(b'0', b':') | chunk.equal(b'_')))
+        self.bare_name(ends_metric_name)
     }
 
     /// Goes over what of such a name is behind the part that is known.
     #[inline]
     pub(super) fn rest_of_metric_name(&mut self) {
-        self.walk(|chunk| !(chunk.letters() | chunk.within(b'0', b':') | chunk.equal(b'_')));
+        self.walk(ends_metric_name);
     }
 
     /// Takes a bare label name, `[a-zA-Z_][a-zA-Z0-9_]*`; none is empty.
@@ -237,7 +236,13 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The same for the last bytes of the body, behind which LF is seen: where the walk ends.
+/// What ends a bare metric name. In ASCII the colon is next to the digits.
+#[inline]
+fn ends_metric_name(chunk: Chunk) -> Places {
+    !(chunk.letters() | chunk.within(b'0', b':') | chunk.equal(b'_'))
+}
+
+/// [`Cursor::walk`] over the last bytes of the body, behind which LF is seen: where it ends.
 #[cold]
 #[inline(never)]
 fn walk_last(text: &str, at: usize, ends: impl Fn(Chunk) -> Places) -> usize {

@@ -175,12 +175,10 @@ impl<'a> Reader<'a> {
             is_alike &= resolved.role == self.resolved.role && !self.name.is_empty();
             self.resolved = resolved;
             // OK because the name of a part begins with that of its family.
-            let family = |name: &'a str| name.get(..resolved.family_len).unwrap_or(name);
+            let len = resolved.family_len;
             self.family = match &name {
-                Cow::Borrowed(name) => Cow::Borrowed(family(name)),
-                Cow::Owned(name) => {
-                    Cow::Owned(name.get(..resolved.family_len).unwrap_or(name).to_owned())
-                }
+                Cow::Borrowed(name) => Cow::Borrowed(name.get(..len).unwrap_or(name)),
+                Cow::Owned(name) => Cow::Owned(name.get(..len).unwrap_or(name).to_owned()),
             };
             self.name = name;
         }
