@@ -16,57 +16,31 @@
 //! The modules stand in the order of that flow. A module may import only those above it; a test
 //! (`tests/suite/tidy.rs`) reads the `use` lines and holds this.
 
-// What every room may use.
-#[cfg(test)]
-mod alone;
-pub mod chunk;
-pub mod cycle;
+// The ground: what every room may use.
+pub mod current;
+pub mod heartbeat;
 pub mod json;
 pub mod limits;
-pub mod live;
-pub mod log;
-pub mod pulse;
-#[cfg(test)]
-mod random;
-pub mod sample;
-pub mod short;
 pub mod system;
-pub mod telemetry;
 
-// The way of a push, from bytes to lines.
-pub mod body;
-pub mod exposition;
-pub mod mapping;
-pub mod route;
+pub mod bytes;
+pub mod observe;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod testing;
 
-pub mod line;
-
+// The way of a push: how bytes become lines, how lines reach a consumer.
 pub mod push;
 
-// A push without a server.
-pub mod convert;
+pub mod delivery;
 
-// From lines to the output.
-pub mod queue;
-
-pub mod sink;
-
-pub mod writer;
-
-// What an operator sees of all of it.
+// What the operator sees, and how requests come in.
 pub mod status;
 
-// The front: connections, requests, signals, and who watches over the process.
-pub mod auth;
-pub mod emitter;
-pub mod gate;
-pub mod server;
-pub mod shutdown;
-pub mod supervisor;
-pub mod watchdog;
+pub mod intake;
 
-// What the operator says.
-pub mod cli;
+// What the operator says, and what a supervisor is told.
 pub mod config;
+pub mod supervise;
 
 pub mod app;

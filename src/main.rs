@@ -1,12 +1,12 @@
 //! The binary: arguments → configuration → the application, or one conversion → exit status (0
 //! fine, 1 a failure while running or a refused body, 2 a wrong argument or configuration).
 
+use pushline::app::cli::{self, Command};
+use pushline::app::convert;
 use pushline::app::{self, Outside};
-use pushline::cli::{self, Command};
 use pushline::config::{Config, Error};
-use pushline::convert;
-use pushline::log::Log;
-use pushline::supervisor::Supervisor;
+use pushline::observe::log::Log;
+use pushline::supervise::notify::Supervisor;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -7,25 +7,29 @@
 //! once all of them are known to be good: nothing that can fail stands behind the first of these
 //! steps. A request keeps, in each stage, the options that it came in with.
 
-mod ending;
+pub mod cli;
+pub mod convert;
 mod reload;
+mod shutdown;
+pub mod signals;
 
-use crate::auth::{self, Auth};
 use crate::config::{self, Config};
-use crate::emitter::Emitter;
-use crate::gate::{self, Gate, Links, Listeners};
-use crate::live::Live;
-use crate::log::{self, Log};
-use crate::queue;
-use crate::server::{self, Lifeline, Pending, Service, Settings};
-use crate::shutdown::{self, Request};
-use crate::sink;
+use crate::current::Live;
+use crate::delivery::emitter::Emitter;
+use crate::delivery::queue;
+use crate::delivery::sink;
+use crate::delivery::writer::{self, Outcome};
+use crate::intake::bridge::Lifeline;
+use crate::intake::gate::auth::{self, Auth};
+use crate::intake::gate::{self, Gate, Links, Listeners};
+use crate::intake::worker::{self, Pending, Service, Settings};
+use crate::observe::log::{self, Log};
+use crate::observe::telemetry::Telemetry;
 use crate::status::{Setup, Status};
-use crate::supervisor::Supervisor;
+use crate::supervise::notify::Supervisor;
+use crate::supervise::watchdog::{self, Health};
 use crate::system;
-use crate::telemetry::Telemetry;
-use crate::watchdog::{self, Health};
-use crate::writer::{self, Outcome};
+use signals::Request;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -144,7 +148,7 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
     };
     let lost = events.clone();
     let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
-    let started = server::start(config.workers(), service, on_lost.clone());
+    let started = worker::start(config.workers(), service, on_lost.clone());
     let (private, lifeline) = started.map_err(Error::System)?;
     watch(&outside.supervisor, lifeline, log, events.clone()).map_err(Error::System)?;
     listen_to_signals(events.clone()).map_err(Error::System)?;
@@ -185,7 +189,7 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
 }
 
 fn listen_to_signals(events: Sender<Event>) -> io::Result<()> {
-    shutdown::listen(move |request| tell(&events, Event::Signal(request)))
+    signals::listen(move |request| tell(&events, Event::Signal(request)))
 }
 
 /// The queue, and the writer behind it.
@@ -327,7 +331,7 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alone;
+    use crate::testing::child_process;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     use std::path::Path;
@@ -361,7 +365,7 @@ mod tests {
     fn the_loss_of_an_essential_thread_is_told_and_ends_the_process_in_order() {
         let name = "app::tests::\
                     the_loss_of_an_essential_thread_is_told_and_ends_the_process_in_order";
-        if let Some(stderr) = alone::stderr_of(name) {
+        if let Some(stderr) = child_process::stderr_of(name) {
             let mut rest = stderr.as_str();
             for part in [
                 "level=error msg=\"a thread panicked",

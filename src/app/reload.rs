@@ -3,11 +3,11 @@
 //! these steps, but for the thread that emits own figures, whose lack is told.
 
 use super::Running;
-use crate::auth::Auth;
 use crate::config::{Change, Config};
-use crate::emitter::{self, Emitter};
-use crate::log::{self, Log};
-use crate::server::Settings;
+use crate::delivery::emitter::{self, Emitter};
+use crate::intake::gate::auth::Auth;
+use crate::intake::worker::Settings;
+use crate::observe::log::{self, Log};
 use std::io;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: where, which key, what was found, what is allowed.
 
-use crate::sample::Quoted;
+use crate::push::sample::Quoted;
 use std::fmt;
 
 /// Where a value stands.

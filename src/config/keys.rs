@@ -2,14 +2,14 @@
 
 use super::raw::Raw;
 use super::{Config, InputConfig, rules, value};
-use crate::gate::Listen;
+use crate::delivery::queue::Acknowledge;
+use crate::delivery::sink::{Durability, Target};
+use crate::intake::gate::Listen;
 use crate::limits::{KIB, MIB};
-use crate::log::{Format, Level};
-use crate::mapping::Timestamps;
-use crate::queue::Acknowledge;
-use crate::route::normalise_prefix;
-use crate::sample::Names;
-use crate::sink::{Durability, Target};
+use crate::observe::log::{Format, Level};
+use crate::push::mapping::Timestamps;
+use crate::push::route::normalise_prefix;
+use crate::push::sample::Names;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -16,13 +16,16 @@ mod raw;
 mod rules;
 mod value;
 
+use crate::delivery::queue;
+use crate::delivery::queue::Acknowledge;
+use crate::delivery::sink::{Durability, Target};
+use crate::intake::gate;
 use crate::limits;
-use crate::mapping::Measurement;
+use crate::observe::log;
+use crate::push::mapping::Measurement;
+use crate::push::route::normalise_prefix;
 use crate::push::{self, Input};
-use crate::queue::Acknowledge;
-use crate::route::normalise_prefix;
-use crate::sink::{Durability, Target};
-use crate::{gate, log, mapping, queue, sample};
+use crate::push::{mapping, sample};
 use error::{Mistake, Place, What};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -262,7 +265,7 @@ impl InputConfig {
             _ => Measurement::Cut,
         };
         Input {
-            endpoint: crate::route::Endpoint {
+            endpoint: crate::push::route::Endpoint {
                 prefix: normalise_prefix(&self.route_prefix),
                 names: self.names,
             },

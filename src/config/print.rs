@@ -2,11 +2,11 @@
 
 use super::value::{duration_text, size_text};
 use super::{Config, InputConfig};
-use crate::log::{Format, Level};
-use crate::mapping::{MeasurementRule, Pattern, Timestamps};
-use crate::queue::Acknowledge;
-use crate::sample::Names;
-use crate::sink::Durability;
+use crate::delivery::queue::Acknowledge;
+use crate::delivery::sink::Durability;
+use crate::observe::log::{Format, Level};
+use crate::push::mapping::{MeasurementRule, Pattern, Timestamps};
+use crate::push::sample::Names;
 use std::fmt;
 
 impl fmt::Display for Config {

@@ -1,6 +1,6 @@
 //! A value as a source gives it, before any key has read it.
 
-use crate::sample::Quoted;
+use crate::push::sample::Quoted;
 use std::fmt;
 
 /// A value as a source gives it.

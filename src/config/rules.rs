@@ -11,8 +11,8 @@
 
 use super::raw::Raw;
 use crate::limits::{RULE_BYTES_MAX, RULES_MAX};
-use crate::mapping::{MeasurementRule, Pattern};
-use crate::sample::{Label, Quoted, Text};
+use crate::push::mapping::{MeasurementRule, Pattern};
+use crate::push::sample::{Label, Quoted, Text};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 

@@ -5,13 +5,13 @@
 //! cut ends in `…`. A push costs one hash, one lock and one look-up, and where its group is known,
 //! nothing is allocated.
 
-use crate::body::Coding;
 use crate::json::Json;
 use crate::limits::{
     STATUS_ERROR_BYTES_MAX, STATUS_GROUPS_MAX, STATUS_LABELS_BYTES_MAX, STATUS_VALUE_BYTES_MAX,
 };
-use crate::route::Group;
-use crate::sample::{Format, Label};
+use crate::push::body::Coding;
+use crate::push::route::Group;
+use crate::push::sample::{Format, Label};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -290,8 +290,8 @@ fn to_ms(time_ns: i64) -> u64 {
 mod tests {
     use super::*;
     use crate::limits::KIB;
-    use crate::route::{Endpoint, Route, route};
-    use crate::sample::Names;
+    use crate::push::route::{Endpoint, Route, route};
+    use crate::push::sample::Names;
     use serde_json::Value;
 
     const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\"\\\n\u{0}\u{202e}\u{2028}'";

@@ -15,8 +15,8 @@ mod board;
 mod page;
 mod report;
 
-use crate::queue;
-use crate::telemetry::Telemetry;
+use crate::delivery::queue;
+use crate::observe::telemetry::Telemetry;
 use board::Board;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};

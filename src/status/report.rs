@@ -4,10 +4,10 @@
 //! has the table of them.
 
 use super::{Facts, Status};
+use crate::delivery::queue::Refusal;
 use crate::json::Json;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX};
-use crate::queue::Refusal;
-use crate::telemetry::resident_bytes;
+use crate::observe::telemetry::resident_bytes;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -124,8 +124,8 @@ fn skipped(status: &Status) -> u64 {
 mod tests {
     use super::super::Setup;
     use super::*;
-    use crate::queue::{self, Acknowledge};
-    use crate::telemetry::Telemetry;
+    use crate::delivery::queue::{self, Acknowledge};
+    use crate::observe::telemetry::Telemetry;
     use serde_json::Value;
     use std::sync::Arc;
     use std::time::Instant;

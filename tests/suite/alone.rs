@@ -12,11 +12,13 @@
 use crate::lines;
 use crate::random::Random;
 use crate::similar::Lines;
-use pushline::exposition;
-use pushline::mapping::{self, Filter, Measurement, MeasurementRule, Pattern, Skipped, Timestamps};
+use pushline::push::exposition;
+use pushline::push::mapping::{
+    self, Filter, Measurement, MeasurementRule, Pattern, Skipped, Timestamps,
+};
+use pushline::push::route::{self, Group, Route};
+use pushline::push::sample::{Format, Label, Names, Part};
 use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
-use pushline::route::{self, Group, Route};
-use pushline::sample::{Format, Label, Names, Part};
 
 const NOW: i64 = 1_764_000_000_123_456_789;
 /// How many bodies a normal run compares.

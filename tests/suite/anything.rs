@@ -7,11 +7,11 @@
 
 use crate::lines;
 use crate::random::Random;
-use pushline::body::{Coding, Decoder};
-use pushline::mapping::{Measurement, Skipped, Timestamps};
+use pushline::push::body::{Coding, Decoder};
+use pushline::push::mapping::{Measurement, Skipped, Timestamps};
+use pushline::push::route::{self, Endpoint, Route};
+use pushline::push::sample::Names;
 use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
-use pushline::route::{self, Endpoint, Route};
-use pushline::sample::Names;
 
 const NOW: i64 = 1_764_000_000_123_456_789;
 /// Small, so that damaged bodies meet it and bombs cost little.

@@ -2,10 +2,10 @@
 //! vectors, every prefix of their bodies, and damaged ones.
 
 use crate::{lines, vectors};
-use pushline::mapping::{self, Measurement, Timestamps};
+use pushline::push::mapping::{self, Measurement, Timestamps};
+use pushline::push::route::{self, Endpoint, Route};
+use pushline::push::sample::Names;
 use pushline::push::{Converted, Head, Input, Options, Pusher};
-use pushline::route::{self, Endpoint, Route};
-use pushline::sample::Names;
 use serde_json::Value;
 
 const NOW: i64 = 1_764_000_000_123_456_789;

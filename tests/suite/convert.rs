@@ -95,7 +95,7 @@ fn golden_pushes_become_the_same_lines_without_a_server() {
             continue;
         }
         let prefix = case.options.get("route_prefix").and_then(|prefix| prefix.as_str());
-        let prefix = pushline::route::normalise_prefix(prefix.unwrap_or_default());
+        let prefix = pushline::push::route::normalise_prefix(prefix.unwrap_or_default());
         let Some(mut options) = options_of(&case, &prefix) else { continue };
         let config = folder.join(format!("{number}.toml"));
         std::fs::write(&config, toml(&case.options)).unwrap();

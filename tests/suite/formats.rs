@@ -3,10 +3,10 @@
 //! The generator and the three writers share nothing with the readers.
 
 use crate::lines;
-use pushline::mapping;
+use pushline::push::mapping;
+use pushline::push::route::{self, Endpoint, Route};
+use pushline::push::sample::Names;
 use pushline::push::{Head, Input, Options, Pusher};
-use pushline::route::{self, Endpoint, Route};
-use pushline::sample::Names;
 use std::fmt::Write;
 
 const NOW: i64 = 1_764_000_000_000_000_001;

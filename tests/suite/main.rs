@@ -31,7 +31,7 @@ mod http;
 mod lines;
 mod load;
 mod process;
-#[path = "../../src/random.rs"]
+#[path = "../../src/testing/random.rs"]
 mod random;
 mod reload;
 mod rules;

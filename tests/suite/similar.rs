@@ -5,7 +5,7 @@
 //! one label, one digit or one blank. Random bytes rarely come near: one of them refuses the body.
 //! So most damages here leave a line that is read, and change what it has in common with others.
 
-use crate::random::Random;
+use super::random::Random;
 
 /// One exposition: its lines, each with its end.
 pub(crate) type Lines = Vec<Vec<u8>>;

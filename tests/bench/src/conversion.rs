@@ -6,7 +6,7 @@ use crate::rounds::{Subject, interleave};
 use crate::yardstick;
 use pushline::limits::{DECODED_BYTES_MAX, QUEUE_BYTES};
 use pushline::push::{Head, Input, Options, Pusher};
-use pushline::route::{Group, Route, route};
+use pushline::push::route::{Group, Route, route};
 use std::time::Duration;
 
 /// What a worker keeps from push to push.

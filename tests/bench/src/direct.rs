@@ -8,18 +8,20 @@
 //! left out.
 
 use memchr::memmem;
-use pushline::auth::Auth;
+use pushline::intake::gate::auth::Auth;
 use pushline::config::Config;
-use pushline::gate::{Gate, Links, Listeners};
-use pushline::live::Live;
-use pushline::log::Log;
+use pushline::intake::gate::{Gate, Links, Listeners};
+use pushline::current::Live;
+use pushline::observe::log::Log;
 use pushline::push::{Head, Input, Pusher};
-use pushline::queue::{self, Refusal, Reply, Sender};
-use pushline::route::{self, Endpoint, Route};
-use pushline::server::{Answers, KEY_HEADER, Private};
+use pushline::delivery::queue::{self, Refusal, Reply, Sender};
+use pushline::push::route::{self, Endpoint, Route};
+use pushline::intake::bridge::{Answers, KEY_HEADER, Private};
 use pushline::status::{Setup, Status};
-use pushline::telemetry::Telemetry;
-use pushline::{shutdown, sink, system, writer};
+use pushline::observe::telemetry::Telemetry;
+use pushline::app::signals;
+use pushline::delivery::{sink, writer};
+use pushline::system;
 use std::borrow::Cow;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -52,7 +54,7 @@ pub fn serve() -> io::Result<()> {
     let writer = writer::spawn(receiver, sink, Arc::clone(&telemetry), Arc::clone(&log), |_| {})?;
     let private = workers(&config, &sender)?;
     let (stop, stopped) = mpsc::channel();
-    shutdown::listen(move |_| _ = stop.send(()))?;
+    signals::listen(move |_| _ = stop.send(()))?;
     let status = status(&config, &telemetry, &sender);
     let auth = Live::new(Auth::open(None).map_err(io::Error::other)?);
     let links = Links { private, auth, telemetry, status, log };

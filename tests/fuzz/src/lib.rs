@@ -10,21 +10,21 @@ mod alone;
 mod anything;
 #[path = "../../suite/lines.rs"]
 mod lines;
-#[path = "../../../src/random.rs"]
+#[path = "../../../src/testing/random.rs"]
 mod random;
 #[path = "../../suite/similar.rs"]
 mod similar;
 
-use pushline::sample::{Format, Names};
+use pushline::push::sample::{Format, Names};
 
 /// Any bytes that reach the gate as a head.
 pub fn head(received: &[u8]) {
-    pushline::gate::invariants::head(received);
+    pushline::testing::gate_claims::head(received);
 }
 
 /// Any bytes that come as a chunked body.
 pub fn chunked(sent: &[u8]) {
-    pushline::gate::invariants::chunked(sent);
+    pushline::testing::gate_claims::chunked(sent);
 }
 
 /// Any request target.
@@ -40,7 +40,7 @@ pub fn decode(input: &[u8]) {
 /// Any body, read as each of the names allows.
 pub fn exposition(body: &[u8], format: Format) {
     for names in [Names::Legacy, Names::Utf8] {
-        pushline::exposition::invariants::twins(body, format, names);
+        pushline::testing::reader_claims::twins(body, format, names);
     }
 }
 

@@ -1,0 +1,7 @@
+//! Finished lines → the consumer: the queue, the writer, and one output.
+
+pub mod queue;
+pub mod sink;
+pub mod writer;
+
+pub mod emitter;

@@ -1,0 +1,377 @@
+//! The head of a request → what the gate must know of it, and the head that a worker gets (RFC
+//! 9112).
+//!
+//! Nothing of a foreign head is passed on as it came: the worker's head is written anew from what
+//! was understood, with the fields that its method needs and no other. Framing is strict: exactly
+//! one `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no body.
+
+use super::refusal::Refusal;
+use crate::intake::bridge::KEY_HEADER;
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use httparse::{Header, Status};
+use std::io::Write;
+use std::ops::Range;
+
+/// How the body of a request is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes.
+    Length(usize),
+    /// In chunks.
+    Chunked,
+}
+
+/// What becomes of the connection behind the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// The client may send another request.
+    KeepAlive,
+    /// The same for a client of HTTP/1.0, which must be told.
+    KeepAliveTold,
+    /// It is closed.
+    Close,
+}
+
+/// What a head says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Its length, in bytes.
+    pub(crate) len: usize,
+    /// The method, as telemetry counts it.
+    pub(crate) method: Method,
+    /// Where its body ends.
+    pub(crate) framing: Framing,
+    /// What becomes of its connection.
+    pub(crate) persistence: Persistence,
+    /// `Expect: 100-continue`
+    pub(crate) expects_continue: bool,
+    /// Where the value of `Authorization` stands in the head.
+    pub(crate) authorization: Option<Range<usize>>,
+    /// The path is one that a probe asks, open to all.
+    pub(crate) is_probe: bool,
+}
+
+impl Default for Head {
+    /// Of no request.
+    fn default() -> Head {
+        Head {
+            len: 0,
+            method: Method::Other,
+            framing: Framing::Length(0),
+            persistence: Persistence::Close,
+            expects_continue: false,
+            authorization: None,
+            is_probe: false,
+        }
+    }
+}
+
+/// The methods that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// PUT and POST: their body goes to a worker, and the output may make them wait.
+    Push(&'static str),
+    /// HEAD: its answer has no body.
+    Head,
+    /// GET, DELETE and OPTIONS.
+    Quick(&'static str),
+    /// Any other.
+    Other,
+}
+
+impl Method {
+    fn of(name: &str) -> Method {
+        match name {
+            "PUT" => Method::Push("PUT"),
+            "POST" => Method::Push("POST"),
+            "HEAD" => Method::Head,
+            "GET" => Method::Quick("GET"),
+            "DELETE" => Method::Quick("DELETE"),
+            "OPTIONS" => Method::Quick("OPTIONS"),
+            _ => Method::Other,
+        }
+    }
+
+    /// The method that a head begins with, whether or not the rest of it can be read. Empty lines
+    /// may stand before it, as for [`read`].
+    pub(crate) fn at_start(received: &[u8]) -> Method {
+        let line = received.trim_ascii_start();
+        let end = line.iter().position(|byte| *byte == b' ').unwrap_or(0);
+        let name = line.get(..end).unwrap_or_default();
+        Method::of(std::str::from_utf8(name).unwrap_or_default())
+    }
+
+    /// Whether it pushes.
+    pub(crate) fn is_push(self) -> bool {
+        matches!(self, Method::Push(_))
+    }
+
+    /// Its name, `other` for those that are not told apart.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Method::Push(name) | Method::Quick(name) => name,
+            Method::Head => "HEAD",
+            Method::Other => "other",
+        }
+    }
+}
+
+/// Reads the head at the start of `received`; none where its end has not come yet. The worker's
+/// head, without its length and its end, is written into `private`.
+///
+/// # Errors
+/// 400, 431 or 505; where the next request would begin is not known then.
+pub(crate) fn read(received: &[u8], private: &mut Vec<u8>) -> Result<Option<Head>, Refusal> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let len = match request.parse(received) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) if received.len() < HEAD_BYTES_MAX => return Ok(None),
+        Ok(Status::Partial) => return Err(Refusal::HeadTooLarge),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
+        Err(httparse::Error::Version) => return Err(Refusal::Version),
+        Err(error) => return Err(Refusal::Malformed(what(error))),
+    };
+    if len > HEAD_BYTES_MAX {
+        return Err(Refusal::HeadTooLarge);
+    }
+    let is_1_0 = request.version == Some(0);
+    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    let headers = &*request.headers;
+    let head = Head {
+        len,
+        method: Method::of(method),
+        framing: framing(headers, is_1_0)?,
+        persistence: persistence(headers, is_1_0),
+        expects_continue: !is_1_0 && has_token(headers, "Expect", "100-continue"),
+        authorization: authorization(headers, received)?,
+        is_probe: matches!(target, "/-/healthy" | "/-/ready"),
+    };
+    write_private(private, method, target, headers);
+    Ok(Some(head))
+}
+
+fn what(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => "the head has a malformed header name",
+        httparse::Error::HeaderValue => "the head has a malformed header value",
+        httparse::Error::NewLine => "the head has a malformed line end",
+        httparse::Error::Token => "the request line is malformed",
+        _ => "the head is malformed",
+    }
+}
+
+/// All values of a header, by its name in any case.
+fn values<'h>(headers: &'h [Header<'h>], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
+}
+
+/// Whether a comma-separated header has a token, in any case.
+fn has_token(headers: &[Header<'_>], name: &str, token: &str) -> bool {
+    values(headers, name)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|found| found.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// RFC 9112, section 6, without its leniencies.
+fn framing(headers: &[Header<'_>], is_1_0: bool) -> Result<Framing, Refusal> {
+    let mut lengths = values(headers, "Content-Length");
+    let mut codings = values(headers, "Transfer-Encoding");
+    match (lengths.next(), codings.next()) {
+        (None, None) => Ok(Framing::Length(0)),
+        (Some(_), Some(_)) => {
+            Err(Refusal::Malformed("Content-Length and Transfer-Encoding exclude each other"))
+        }
+        (Some(length), None) if lengths.next().is_none() => content_length(length),
+        (Some(_), None) => Err(Refusal::Malformed("Content-Length stands twice")),
+        (None, Some(coding)) => {
+            let is_chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            if is_chunked && codings.next().is_none() && !is_1_0 {
+                Ok(Framing::Chunked)
+            } else {
+                Err(Refusal::Malformed("Transfer-Encoding must be chunked, once, in HTTP/1.1"))
+            }
+        }
+    }
+}
+
+fn content_length(value: &[u8]) -> Result<Framing, Refusal> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::Malformed("Content-Length must be digits"));
+    }
+    let digits = std::str::from_utf8(value).unwrap_or_default();
+    // More digits than a number can have are more bytes than any limit allows.
+    Ok(Framing::Length(digits.parse().unwrap_or(usize::MAX)))
+}
+
+fn persistence(headers: &[Header<'_>], is_1_0: bool) -> Persistence {
+    if has_token(headers, "Connection", "close") {
+        Persistence::Close
+    } else if !is_1_0 {
+        Persistence::KeepAlive
+    } else if has_token(headers, "Connection", "keep-alive") {
+        Persistence::KeepAliveTold
+    } else {
+        Persistence::Close
+    }
+}
+
+fn authorization(headers: &[Header<'_>], received: &[u8]) -> Result<Option<Range<usize>>, Refusal> {
+    let mut found = values(headers, "Authorization");
+    let Some(value) = found.next() else { return Ok(None) };
+    if found.next().is_some() {
+        return Err(Refusal::Malformed("Authorization stands twice"));
+    }
+    // OK because the value is a part of what was received.
+    let start = (value.as_ptr() as usize).saturating_sub(received.as_ptr() as usize);
+    Ok(Some(start..start + value.len()))
+}
+
+/// The fields that a worker needs of a push, and what joins several of one name; the first one
+/// holds where nothing does.
+const PUSH_FIELDS: [(&str, Option<&[u8]>); 2] =
+    [("Content-Type", None), ("Content-Encoding", Some(b", "))];
+/// The same of all other requests: one for the status page says what it takes.
+const OTHER_FIELDS: [(&str, Option<&[u8]>); 1] = [("Accept", Some(b", "))];
+
+/// The worker's head: the request line and what the worker needs. Bytes of the target that a
+/// request line must not have are percent-encoded, which says the same.
+fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[Header<'_>]) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    private.clear();
+    private.extend_from_slice(method.as_bytes());
+    private.push(b' ');
+    for byte in target.bytes() {
+        if byte.is_ascii_graphic() {
+            private.push(byte);
+        } else {
+            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+            private.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
+        }
+    }
+    private.extend_from_slice(b" HTTP/1.1\r\n");
+    let passed_on = match Method::of(method) {
+        Method::Push(_) => PUSH_FIELDS.as_slice(),
+        _ => &OTHER_FIELDS,
+    };
+    for (name, separator) in passed_on {
+        let mut found = values(headers, name).peekable();
+        if found.peek().is_none() {
+            continue;
+        }
+        private.extend_from_slice(name.as_bytes());
+        private.extend_from_slice(b": ");
+        for (index, value) in found.enumerate() {
+            match separator {
+                _ if index == 0 => {}
+                Some(separator) => private.extend_from_slice(separator),
+                None => break,
+            }
+            // What is not ASCII names no type and no coding that is known.
+            private.extend(value.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }));
+        }
+        private.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Who sends a request to the workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender<'s> {
+    /// The key that they ask for.
+    pub(crate) key: &'s str,
+    /// The number of the connection that the answer is for.
+    pub(crate) number: u64,
+}
+
+/// The end of the worker's head: who sends it, the length of the body, and the empty line.
+pub(crate) fn write_end(private: &mut Vec<u8>, sender: Sender<'_>, body_len: usize) {
+    let Sender { key, number } = sender;
+    // OK because writing to a Vec never fails.
+    write!(private, "{KEY_HEADER}: {key} {number}\r\nContent-Length: {body_len}\r\n\r\n").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::gate_claims;
+    use crate::testing::random::Random;
+
+    const GOOD: &[u8] = b"POST /metrics/job/caf\xc3\xa9 HTTP/1.1\r\nHost: x\r\nContent-Type: a\r\n\
+        content-encoding: gzip\r\nContent-Encoding: b\r\nAuthorization: Basic eA==\r\nX: y\r\n\
+        Content-Length: 12\r\n\r\n";
+
+    fn read_one(head: &[u8]) -> Result<Option<Head>, Refusal> {
+        read(head, &mut Vec::new())
+    }
+
+    #[test]
+    fn the_head_of_a_worker_is_written_anew() {
+        let mut private = Vec::new();
+        let head = read(GOOD, &mut private).unwrap().unwrap();
+        assert_eq!(
+            String::from_utf8(private).unwrap(),
+            "POST /metrics/job/caf%C3%A9 HTTP/1.1\r\nContent-Type: a\r\nContent-Encoding: gzip, b\r\n"
+        );
+        assert_eq!((head.len, head.framing), (GOOD.len(), Framing::Length(12)));
+        assert_eq!(GOOD.get(head.authorization.unwrap()), Some(&b"Basic eA=="[..]));
+    }
+
+    #[test]
+    fn the_method_is_known_before_the_head_is_whole() {
+        for (start, want) in [
+            (&b"POST /metrics/job/x HTTP/9"[..], Method::Push("POST")),
+            (b"\r\n\nPUT ", Method::Push("PUT")),
+            (b"HEAD /\0", Method::Head),
+            (b"POST", Method::Other),
+            (b"post / HTTP/1.1", Method::Other),
+            (b"\xff\xfe \xfd", Method::Other),
+            (b"", Method::Other),
+        ] {
+            assert_eq!(Method::at_start(start), want, "{}", start.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_a_client_accepts_is_passed_on_but_for_pushes() {
+        let fields = "Content-Type: a\r\naccept: text/html\r\nAccept: caf\u{e9}\r\n";
+        for (method, want) in [
+            ("GET", "Accept: text/html, caf??\r\n"),
+            ("HEAD", "Accept: text/html, caf??\r\n"),
+            ("POST", "Content-Type: a\r\n"),
+        ] {
+            let mut private = Vec::new();
+            let head = format!("{method} / HTTP/1.1\r\n{fields}\r\n");
+            read(head.as_bytes(), &mut private).unwrap().unwrap();
+            let want = format!("{method} / HTTP/1.1\r\n{want}");
+            assert_eq!(String::from_utf8(private).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_a_head_is_incomplete() {
+        for len in 0..GOOD.len() {
+            assert_eq!(read_one(&GOOD[..len]), Ok(None), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn damaged_heads_are_read_or_refused() {
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
+        let mut refused = 0;
+        for _ in 0..60_000 {
+            let mut head = GOOD.to_vec();
+            for _ in 0..=random.below(3) {
+                let at = random.below(head.len());
+                match random.below(3) {
+                    0 => head[at] = random.byte(),
+                    1 => head.insert(at, b"\r\n: ,\0\t"[random.below(7)]),
+                    _ => {
+                        head.remove(at);
+                    }
+                }
+            }
+            refused += usize::from(!gate_claims::head(&head));
+        }
+        assert!(refused > 10_000, "only {refused} were refused or cut");
+    }
+}

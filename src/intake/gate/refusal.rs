@@ -1,0 +1,127 @@
+//! What the gate answers by itself, without a worker.
+
+use crate::intake::bridge::reason;
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::observe::telemetry::Reason;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a request does not reach a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 400: the head or the framing is malformed.
+    Malformed(&'static str),
+    /// 400: the body ended before it was whole.
+    CutShort {
+        /// Bytes that came.
+        received: usize,
+    },
+    /// 401: credentials are asked for.
+    Unauthorized {
+        /// The schemes that are configured, as `WWW-Authenticate` lines with their CRLF.
+        challenges: String,
+    },
+    /// 408: the head or the body took too long.
+    TimedOut {
+        /// Which.
+        what: &'static str,
+        /// How long it may take.
+        after: Duration,
+    },
+    /// 413: the body as sent is over its limit.
+    BodyTooLarge {
+        /// The limit, in bytes.
+        bytes_max: usize,
+    },
+    /// 431: the head is over its limit.
+    HeadTooLarge,
+    /// 500: a worker's answer did not come.
+    NoAnswer,
+    /// 503: memory for bodies is used up.
+    OutOfMemory {
+        /// The limit, in bytes.
+        bytes_max: usize,
+    },
+    /// 503: no worker was free.
+    NoWorker,
+    /// 505: neither HTTP/1.0 nor HTTP/1.1.
+    Version,
+}
+
+impl Refusal {
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Refusal::Malformed(_) | Refusal::CutShort { .. } => 400,
+            Refusal::Unauthorized { .. } => 401,
+            Refusal::TimedOut { .. } => 408,
+            Refusal::BodyTooLarge { .. } => 413,
+            Refusal::HeadTooLarge => 431,
+            Refusal::NoAnswer => 500,
+            Refusal::OutOfMemory { .. } | Refusal::NoWorker => 503,
+            Refusal::Version => 505,
+        }
+    }
+
+    /// How it is counted.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Refusal::Malformed(_) => Reason::Request,
+            Refusal::CutShort { .. } => Reason::CutShort,
+            Refusal::Unauthorized { .. } => Reason::Unauthorized,
+            Refusal::TimedOut { .. } => Reason::TimedOut,
+            Refusal::BodyTooLarge { .. } => Reason::BodyTooLarge,
+            Refusal::HeadTooLarge => Reason::HeadTooLarge,
+            Refusal::NoAnswer => Reason::Internal,
+            Refusal::OutOfMemory { .. } => Reason::Memory,
+            Refusal::NoWorker => Reason::NoWorker,
+            Refusal::Version => Reason::HttpVersion,
+        }
+    }
+
+    /// The whole answer; the connection is closed behind it.
+    pub(super) fn render(&self) -> String {
+        let (status, body) = (self.status(), format!("{self}\n"));
+        let extra = match self {
+            Refusal::Unauthorized { challenges } => challenges,
+            Refusal::OutOfMemory { .. } | Refusal::NoWorker => "Retry-After: 5\r\n",
+            _ => "",
+        };
+        format!(
+            "HTTP/1.1 {status} {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             X-Content-Type-Options: nosniff\r\n{extra}Content-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            reason(status),
+            body.len()
+        )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Malformed(what) => f.write_str(what),
+            Refusal::CutShort { received } => {
+                write!(f, "the body ended after {received} bytes, before it was whole")
+            }
+            Refusal::Unauthorized { .. } => write!(f, "valid credentials are needed"),
+            Refusal::TimedOut { what, after } => {
+                write!(f, "the {what} did not arrive within {} s", after.as_secs_f64())
+            }
+            Refusal::BodyTooLarge { bytes_max } => {
+                write!(f, "the body is larger than {bytes_max} bytes (server.max_body_bytes)")
+            }
+            Refusal::HeadTooLarge => write!(
+                f,
+                "the request head is larger than {HEAD_BYTES_MAX} bytes or {HEADERS_MAX} headers"
+            ),
+            Refusal::NoAnswer => write!(f, "a defect of pushline, see its log"),
+            Refusal::OutOfMemory { bytes_max } => write!(
+                f,
+                "the bodies in hand take all of {bytes_max} bytes (server.max_buffered_bytes), \
+                 this push was not written"
+            ),
+            Refusal::NoWorker => write!(f, "no worker became free, this request was not served"),
+            Refusal::Version => write!(f, "only HTTP/1.0 and HTTP/1.1 are spoken here"),
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Prometheus text and OpenMetrics → samples (SPEC 1.3, 5).
+//!
+//! One reader for text 0.0.4, text 1.0.0 and OpenMetrics 1.0. It goes over the body from left to
+//! right, once; no line is cut out before it is read, since LF ends whatever is read.
+//!
+//! ```text
+//! body     = [ BOM ] line *( ( LF | CR LF ) line ) [ CR ]
+//! line     = blanks [ sample | comment ] blanks
+//! comment  = "#" blanks "TYPE" blank type | "#" blanks "EOF" | "#" any
+//! type     = ( name | quoted ) blanks word
+//! sample   = series value [ blank timestamp ] [ blank exemplar ]
+//! exemplar = "#" labels value [ blank timestamp ]
+//! ```
+//!
+//! Blanks (space and tab) may stand between any two of these. Nothing is copied but what must be
+//! unescaped; a sample borrows from the body, and nothing is allocated for it. What two samples
+//! that follow each other have in common is not read again (see `series`).
+
+mod bounds;
+mod comment;
+mod cursor;
+mod quoted;
+mod series;
+
+use super::error::BYTE_ORDER_MARK;
+use super::number::{self, IntegerUnit, NumberError, Read, TimestampError};
+use super::types::{Resolved, Role, Types};
+use super::{Error, ErrorKind};
+use crate::bytes::chunk::is_same;
+use crate::bytes::short::{ShortRef, ShortText};
+use crate::push::sample::{Format, Names, Part, Sample, Value};
+use bounds::Bounds;
+use cursor::{Cursor, excerpt};
+use series::{SeriesReader, SeriesRoom};
+use std::borrow::Cow;
+
+/// Which of the two formats a body is in: they differ in what an integer timestamp counts and in
+/// what may follow `# EOF`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Prometheus text format: milliseconds; `# EOF` is a comment.
+    Text,
+    /// OpenMetrics 1.0: seconds; only blank lines may follow `# EOF`.
+    OpenMetrics,
+}
+
+impl Dialect {
+    /// The dialect of a format, if it is one of text.
+    pub fn of(format: Format) -> Option<Dialect> {
+        match format {
+            Format::Text => Some(Dialect::Text),
+            Format::OpenMetrics => Some(Dialect::OpenMetrics),
+            Format::Protobuf => None,
+        }
+    }
+}
+
+/// Reads `body` and hands each sample to `each`, in the order of the body.
+///
+/// # Errors
+/// The first mistake of the body, as an [`Error`] with its offset, or what `each` returns.
+pub fn read<E: From<Error>>(
+    body: &[u8],
+    dialect: Dialect,
+    names: Names,
+    each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    Room::default().read(body, dialect, names, each)
+}
+
+/// The memory of a reader, which serves one body after the other.
+#[derive(Debug, Default)]
+pub struct Room(SeriesRoom);
+
+impl Room {
+    /// As [`read`].
+    ///
+    /// # Errors
+    /// As [`read`].
+    #[inline(always)]
+    pub fn read<E: From<Error>>(
+        &mut self,
+        body: &[u8],
+        dialect: Dialect,
+        names: Names,
+        mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut reader = Reader::new(body, dialect, names)?;
+        reader.series.move_in(&mut self.0);
+        while reader.find_sample()? {
+            reader.sample(&mut each)?;
+        }
+        self.0 = reader.series.move_out();
+        Ok(())
+    }
+}
+
+/// Where the reader is, and what the comments before that mean for the lines behind it.
+struct Reader<'a> {
+    series: SeriesReader<'a>,
+    dialect: Dialect,
+    types: Types<'a>,
+    /// The name of the last sample, and what it means.
+    name: Cow<'a, str>,
+    resolved: Resolved,
+    /// The part of that name that names the family.
+    family: Cow<'a, str>,
+    bounds: Bounds,
+    /// The canonical form of the last value that did not stand in the body as it is.
+    canonical: ShortText,
+    /// Reads the labels of exemplars.
+    exemplar: SeriesReader<'a>,
+    /// `# EOF` of OpenMetrics was read.
+    is_ended: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(body: &'a [u8], dialect: Dialect, names: Names) -> Result<Reader<'a>, Error> {
+        let text = utf8(body)?;
+        let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let cursor = Cursor::new(text, start);
+        Ok(Reader {
+            series: SeriesReader::new(cursor, names),
+            dialect,
+            types: Types::default(),
+            name: Cow::Borrowed(""),
+            resolved: Resolved { role: Role::Whole, family_len: 0 },
+            family: Cow::Borrowed(""),
+            bounds: Bounds::default(),
+            canonical: ShortText::default(),
+            exemplar: SeriesReader::new(cursor, names),
+            is_ended: false,
+        })
+    }
+
+    /// Goes on to the next sample, over comments and blank lines; false at the end of the body.
+    #[inline(always)]
+    fn find_sample(&mut self) -> Result<bool, Error> {
+        match self.series.cursor.peek() {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' if !self.is_ended => Ok(true),
+            _ => self.find_sample_behind_others(),
+        }
+    }
+
+    /// `*( blanks [ comment ] blanks line-end ) blanks`
+    #[inline(never)]
+    fn find_sample_behind_others(&mut self) -> Result<bool, Error> {
+        while !self.series.cursor.is_at_end() {
+            self.series.cursor.skip_blanks();
+            match self.series.cursor.peek() {
+                _ if self.series.cursor.is_at_line_end() => {}
+                _ if self.is_ended => return Err(self.series.cursor.error(ErrorKind::AfterEof)),
+                b'#' if self.series.cursor.ahead() == Some(*b"# HELP ") => {}
+                b'#' if self.usual_type_line() => continue,
+                b'#' => self.comment()?,
+                _ => return Ok(true),
+            }
+            self.series.cursor.next_line();
+        }
+        Ok(false)
+    }
+
+    /// `series value [ blank timestamp ] [ blank exemplar ] blanks`, and the end of the line.
+    #[inline(always)]
+    fn sample<E: From<Error>>(
+        &mut self,
+        each: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let series = self.series.series()?;
+        let mut is_alike = series.pairs.are_alike;
+        // Whether the labels have the bound decides whose part the sample is.
+        let has_last_family = is_alike && series.name.is_none();
+        if let Some(name) = series.name {
+            let resolved = self.types.resolve(&name);
+            is_alike &= resolved.role == self.resolved.role && !self.name.is_empty();
+            self.resolved = resolved;
+            // OK because the name of a part begins with that of its family.
+            let len = resolved.family_len;
+            self.family = match &name {
+                Cow::Borrowed(name) => Cow::Borrowed(name.get(..len).unwrap_or(name)),
+                Cow::Owned(name) => Cow::Owned(name.get(..len).unwrap_or(name).to_owned()),
+            };
+            self.name = name;
+        }
+        let part = self.part()?;
+        let value = self.value()?;
+        let mut timestamp_ns = None;
+        if self.series.cursor.peek() == b'\n' {
+            self.series.cursor.advance();
+        } else {
+            timestamp_ns = self.rest_of_sample()?;
+        }
+        let value = match value {
+            Found::InBody(text) => Value::Canonical(text),
+            Found::Moved => Value::Canonical(self.canonical.borrowed()),
+            Found::Number(number) => Value::Number(number),
+        };
+        let (labels, kept) = (self.series.labels(), series.pairs.kept);
+        // A bucket without a bound is no part of its family.
+        let is_lone = self.resolved.role == Role::Bucket && part == Part::Whole;
+        let family = if is_lone { &self.name } else { &self.family };
+        each(&Sample { family, part, labels, kept, is_alike, has_last_family, value, timestamp_ns })
+    }
+
+    /// `[ blank timestamp ] [ blank exemplar ] blanks`, and the end of the line: the time.
+    fn rest_of_sample(&mut self) -> Result<Option<i64>, Error> {
+        let timestamp_ns = self.timestamp()?;
+        if self.series.cursor.peek() == b'#' {
+            self.exemplar()?;
+        }
+        self.expect_line_end("the end of the line or an exemplar")?;
+        self.series.cursor.step_over_line_end();
+        Ok(timestamp_ns)
+    }
+
+    /// What the sample is, once its labels are known.
+    #[inline(always)]
+    fn part(&mut self) -> Result<Part, Error> {
+        Ok(match self.resolved.role {
+            Role::Whole => Part::Whole,
+            Role::Sum => Part::Sum,
+            Role::Count => Part::Count,
+            Role::Bucket => self.bound("le")?.map_or(Part::Whole, Part::Bucket),
+            Role::Quantile => self.bound("quantile")?.map_or(Part::Whole, Part::Quantile),
+        })
+    }
+
+    /// The number in the label `name`; none where there is no such label.
+    #[inline(always)]
+    fn bound(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
+        let labels = self.series.labels();
+        let mut indexed = labels.iter().enumerate().rev();
+        let Some((index, label)) = indexed.find(|(_, label)| is_same(&label.name, name)) else {
+            return Ok(None);
+        };
+        match self.bounds.read(&label.value) {
+            Ok(bound) => Ok(Some(bound)),
+            Err(error) => Err(self.wrong_bound(index, error, name)),
+        }
+    }
+
+    #[cold]
+    fn wrong_bound(&self, index: usize, error: NumberError, name: &'static str) -> Error {
+        let text = self.series.labels().get(index).map_or("", |label| &label.value);
+        self.series.pair_at(index).error(number_kind(error, name, text))
+    }
+
+    #[inline(always)]
+    fn value(&mut self) -> Result<Found<'a>, Error> {
+        let mut start = self.series.cursor;
+        start.advance();
+        // As a rule there is one blank.
+        if self.series.cursor.peek() == b' '
+            && let Some(block) = start.block_ahead()
+        {
+            match number::plain(block) {
+                Ok(plain) => {
+                    self.series.cursor.move_to(start.at() + plain.len);
+                    return Ok(Found::InBody(ShortRef::of_block(block, plain.canonical_len)));
+                }
+                Err(digits_end) => {
+                    let len = number::scientific(block, digits_end, &mut self.canonical);
+                    if let Some(len) = len {
+                        self.series.cursor.move_to(start.at() + len);
+                        return Ok(Found::Moved);
+                    }
+                }
+            }
+        }
+        self.other_value()
+    }
+
+    /// A value that needs a closer look.
+    #[cold]
+    #[inline(never)]
+    fn other_value(&mut self) -> Result<Found<'a>, Error> {
+        self.series.cursor.skip_blanks();
+        let start = self.series.cursor;
+        let token = self.series.cursor.token();
+        if token.is_empty() {
+            return Err(start.unexpected("a value"));
+        }
+        match number::value(token) {
+            Ok(Read::Canonical(text)) => {
+                self.canonical = text;
+                Ok(Found::Moved)
+            }
+            Ok(Read::Number(number)) => Ok(Found::Number(number)),
+            Err(error) => Err(start.error(number_kind(error, "value", token))),
+        }
+    }
+
+    /// The time before the exemplar or the end of the line, if there is one; and the blanks.
+    fn timestamp(&mut self) -> Result<Option<i64>, Error> {
+        self.series.cursor.skip_blanks();
+        let start = self.series.cursor;
+        if start.is_at_line_end() || start.peek() == b'#' {
+            return Ok(None);
+        }
+        let token = self.series.cursor.token();
+        self.series.cursor.skip_blanks();
+        let unit = match self.dialect {
+            Dialect::Text => IntegerUnit::Milliseconds,
+            Dialect::OpenMetrics => IntegerUnit::Seconds,
+        };
+        number::timestamp_ns(token, unit).map(Some).map_err(|error| {
+            let found = excerpt(token);
+            start.error(match error {
+                TimestampError::Malformed => ErrorKind::Timestamp { found },
+                TimestampError::OutOfRange => ErrorKind::TimestampRange { found },
+            })
+        })
+    }
+
+    /// `"#" labels value [ blank timestamp ]`: checked and dropped.
+    #[cold]
+    fn exemplar(&mut self) -> Result<(), Error> {
+        self.series.cursor.advance();
+        self.series.cursor.skip_blanks();
+        if self.series.cursor.peek() != b'{' {
+            return Err(self.series.cursor.unexpected("the labels of an exemplar"));
+        }
+        self.series.cursor.advance();
+        self.exemplar.cursor = self.series.cursor;
+        self.exemplar.pairs()?;
+        self.series.cursor = self.exemplar.cursor;
+        // The value of the sample waits there for its line to end.
+        let canonical = self.canonical;
+        self.value()?;
+        self.canonical = canonical;
+        self.timestamp()?;
+        Ok(())
+    }
+
+    #[inline]
+    fn expect_line_end(&mut self, expected: &'static str) -> Result<(), Error> {
+        self.series.cursor.skip_blanks();
+        if self.series.cursor.is_at_line_end() {
+            return Ok(());
+        }
+        Err(self.series.cursor.unexpected(expected))
+    }
+}
+
+/// The body as text. The crate simdutf8 is fast, and std knows where the mistake is.
+fn utf8(body: &[u8]) -> Result<&str, Error> {
+    simdutf8::basic::from_utf8(body).or_else(|_| {
+        std::str::from_utf8(body)
+            .map_err(|error| Error::new(error.valid_up_to(), ErrorKind::NotUtf8))
+    })
+}
+
+/// A value, and where its canonical form is.
+#[derive(Clone, Copy, Debug)]
+enum Found<'a> {
+    /// In the body.
+    InBody(ShortRef<'a>),
+    /// In `Reader::canonical`.
+    Moved,
+    /// Nowhere yet.
+    Number(f64),
+}
+
+fn number_kind(error: NumberError, what: &'static str, text: &str) -> ErrorKind {
+    let found = excerpt(text);
+    match error {
+        NumberError::Malformed => ErrorKind::Number { what, found },
+        NumberError::TooLarge => ErrorKind::NumberTooLarge { what, found },
+    }
+}

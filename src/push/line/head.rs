@@ -1,0 +1,213 @@
+//! What stands before the value of a line: measurement, tags, field.
+//!
+//! ```text
+//! head = measurement *( "," key "=" value ) blank field "="
+//! ```
+//!
+//! Most heads differ from an earlier one in the value of a tag or two: such a head is copied from
+//! that line, run by run, around the values that changed ([`Series::kept`]).
+
+use super::bounds::Bounds;
+use super::buffer::{Full, Line, Lines};
+use super::escape::{push_key, push_measurement, push_tag_value};
+use crate::push::mapping::{Mapping, Series, Source, TagValue};
+use crate::push::sample::{Label, Part, Text};
+
+/// The values of the URL labels, escaped once a push.
+#[derive(Debug, Default)]
+pub(super) struct GroupValues {
+    /// One behind the other.
+    text: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl GroupValues {
+    pub(super) fn set<'l>(&mut self, values: impl Iterator<Item = &'l Text<'l>>) {
+        let mut lines = Lines::new(std::mem::take(&mut self.text));
+        self.ends.clear();
+        for value in values {
+            lines.append(|line| push_tag_value(line, value));
+            self.ends.push(lines.len());
+        }
+        self.text = lines.into_bytes();
+    }
+
+    fn get(&self, index: usize) -> &[u8] {
+        let end = self.ends.get(index).copied().unwrap_or_default();
+        let before = index.checked_sub(1).and_then(|index| self.ends.get(index));
+        self.text.get(before.copied().unwrap_or_default()..end).unwrap_or_default()
+    }
+}
+
+/// The last head of one kind of point.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// The number of what it has in common with others; 0 for no head.
+    number: u64,
+    /// Whose names it has.
+    family: u64,
+    /// Where it begins.
+    start: usize,
+    /// Bytes of the measurement.
+    measurement_len: usize,
+    tags: Vec<Tag>,
+    /// Bytes of measurement and tags.
+    pub(super) series_len: usize,
+    /// Bytes of the blank, the field and the equals sign.
+    field_len: usize,
+}
+
+/// A tag in a head whose value may change.
+#[derive(Clone, Copy, Debug)]
+struct Tag {
+    /// Bytes between what stands before, such a value or the measurement, and its value.
+    gap: usize,
+    /// Bytes of its value.
+    value: usize,
+    /// It has that value as long as so many labels are kept.
+    unchanged_from: usize,
+    source: Source,
+}
+
+/// What it takes to write a value.
+pub(super) struct Values<'e> {
+    pub(super) group: &'e GroupValues,
+    pub(super) bounds: &'e mut Bounds,
+}
+
+impl Values<'_> {
+    #[inline(always)]
+    fn push(&mut self, line: &mut Line<'_>, value: TagValue<'_>) -> Result<(), Full> {
+        match value {
+            TagValue::Group(index) => line.extend(self.group.get(index)),
+            TagValue::Text(text) => push_tag_value(line, text),
+            TagValue::Bound(bound) => self.bounds.push(line, bound),
+        }
+    }
+}
+
+impl Head {
+    /// There is no head to copy from.
+    pub(super) fn forget(&mut self) {
+        self.number = 0;
+    }
+
+    /// Writes the head of a series of this kind. Where the room is over, it must be forgotten.
+    #[inline(always)]
+    pub(super) fn push(
+        &mut self,
+        line: &mut Line<'_>,
+        series: &Series<'_>,
+        values: Values<'_>,
+    ) -> Result<(), Full> {
+        let start = line.end();
+        if self.number == series.number() && self.family == series.family() {
+            let copied = self.push_changed(line, series, values, self.start)?;
+            line.repeat(copied, self.start + self.series_len + self.field_len - copied)?;
+            self.series_len = line.end() - start - self.field_len;
+        } else {
+            let Series { mapping, labels, kept, part } = *series;
+            let end = self.push_other(line.handed_on(), mapping, labels, kept, part, values)?;
+            line.end_at(end);
+        }
+        self.start = start;
+        Ok(())
+    }
+
+    /// Copies the earlier head from `copied` on, around the values that changed: how far.
+    #[inline(always)]
+    fn push_changed(
+        &mut self,
+        line: &mut Line<'_>,
+        series: &Series<'_>,
+        values: Values<'_>,
+        mut copied: usize,
+    ) -> Result<usize, Full> {
+        let mut at = self.start + self.measurement_len;
+        for tag in &mut self.tags {
+            at += tag.gap;
+            let end = at + tag.value;
+            if series.kept < tag.unchanged_from {
+                line.repeat(copied, at - copied)?;
+                copied = end;
+                let value_start = line.end();
+                if let Some(label) = series.label(tag.source) {
+                    push_tag_value(line, &label.value)?;
+                } else if let Some(bound) = series.bound() {
+                    values.bounds.push(line, bound)?;
+                }
+                tag.value = line.end() - value_start;
+            }
+            at = end;
+        }
+        Ok(copied)
+    }
+
+    /// Writes the head of a series with other names than the earlier one: where it ends.
+    #[inline(never)]
+    fn push_other(
+        &mut self,
+        mut line: Line<'_>,
+        mapping: &Mapping<'_>,
+        labels: &[Label<'_>],
+        kept: usize,
+        part: Part,
+        values: Values<'_>,
+    ) -> Result<usize, Full> {
+        let series = Series { mapping, labels, kept, part };
+        let (start, line) = (line.end(), &mut line);
+        let (old_tags, old_end) = (self.start + self.measurement_len, self.start + self.series_len);
+        push_measurement(line, series.measurement())?;
+        let measurement_len = line.end() - start;
+        if self.number == series.number() {
+            let copied = self.push_changed(line, &series, values, old_tags)?;
+            line.repeat(copied, old_end - copied)?;
+        } else {
+            self.push_tags(line, &series, values)?;
+        }
+        self.number = series.number();
+        self.family = series.family();
+        self.measurement_len = measurement_len;
+        self.series_len = line.end() - start;
+        push_field(line, &series, b' ')?;
+        self.field_len = line.end() - start - self.series_len;
+        Ok(line.end())
+    }
+
+    fn push_tags(
+        &mut self,
+        line: &mut Line<'_>,
+        series: &Series<'_>,
+        mut values: Values<'_>,
+    ) -> Result<(), Full> {
+        self.tags.clear();
+        let mut gap_start = line.end();
+        for tag in series.tags() {
+            line.push(b',')?;
+            push_key(line, tag.key)?;
+            line.push(b'=')?;
+            let (gap, value_start) = (line.end() - gap_start, line.end());
+            values.push(line, tag.value)?;
+            let (value, source) = (line.end() - value_start, tag.source);
+            // A tag of the URL never changes, and so is part of the next gap.
+            if source.unchanged_from() > 0 {
+                gap_start = line.end();
+                self.tags.push(Tag { gap, value, unchanged_from: source.unchanged_from(), source });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `blank field suffix "="`, or a comma for the blank where it is not the first field.
+pub(super) fn push_field(
+    line: &mut Line<'_>,
+    series: &Series<'_>,
+    separator: u8,
+) -> Result<(), Full> {
+    line.push(separator)?;
+    push_key(line, series.field())?;
+    line.extend(series.suffix().as_bytes())?;
+    line.push(b'=')
+}

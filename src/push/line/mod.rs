@@ -1,0 +1,258 @@
+//! Point → bytes: escaping and numbers (SPEC 2.3, 2.4).
+//!
+//! ```text
+//! line = measurement *( "," key "=" value ) blank field "=" number [ "," field "=" number ]
+//!        blank timestamp LF
+//! ```
+//!
+//! An [`Encoder`] belongs to a worker and writes the lines of one push after the other into a
+//! buffer that crosses to the output as it is. URL labels are escaped once a push. `_sum` and
+//! `_count` of one series share a line: the second finds that its series is that of the line before
+//! it, and is appended to that line instead.
+
+mod bounds;
+mod buffer;
+mod escape;
+mod head;
+mod number;
+
+use crate::bytes::short::{ShortRef, ShortText};
+use crate::push::mapping::{KINDS, Mapping, Point, Series};
+use crate::push::sample::{Label, Part, Value};
+use bounds::Bounds;
+use buffer::{Full, Line, Lines};
+use head::{GroupValues, Head, Values, push_field};
+use std::fmt;
+
+/// The lines of one push would take more than they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// What they may take, in bytes.
+    pub bytes_max: usize,
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooLong { bytes_max } = self;
+        write!(
+            f,
+            "the lines of this push take more than the {bytes_max} bytes of output.queue_bytes"
+        )
+    }
+}
+
+/// Writes the lines of one push.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    lines: Lines,
+    line_count: u32,
+    bytes_max: usize,
+    group: GroupValues,
+    bounds: Bounds,
+    /// The last head of each kind of point.
+    heads: [Head; KINDS],
+    time: Time,
+    /// The line before, where a point of the same series may join it.
+    open: Option<OpenLine>,
+}
+
+/// The end of a line: most lines of a push share their time.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    /// Nanoseconds since the Unix epoch.
+    ns: i64,
+    /// Blank, timestamp and LF.
+    text: ShortText,
+}
+
+/// A line with the `_sum` or the `_count` of a series.
+#[derive(Clone, Copy, Debug)]
+struct OpenLine {
+    start: usize,
+    /// Bytes of its measurement and tags.
+    series_len: usize,
+    /// Where its field ends and its timestamp begins.
+    field_end: usize,
+    family: u64,
+    part: Part,
+    timestamp_ns: i64,
+}
+
+impl Encoder {
+    /// Begins a push: its lines are written into `room`, which is overwritten, and may take
+    /// `bytes_max` bytes. `group` are the labels of its URL.
+    pub fn begin(&mut self, room: Vec<u8>, bytes_max: usize, group: &[Label<'_>]) {
+        self.lines = Lines::new(room);
+        self.line_count = 0;
+        self.bytes_max = bytes_max;
+        self.group.set(group.iter().map(|label| &label.value));
+        self.heads.iter_mut().for_each(Head::forget);
+        self.open = None;
+    }
+
+    /// Writes one point.
+    ///
+    /// # Errors
+    /// [`TooLong`] when the lines would take more than they may.
+    #[inline(always)]
+    pub fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
+        let Point { series, has_tags_of_last, value, timestamp_ns } = point;
+        self.time.set(*timestamp_ns);
+        let written;
+        let value = match value {
+            Value::Canonical(text) => *text,
+            Value::Number(number) => {
+                written = number::value(*number);
+                written.borrowed()
+            }
+        };
+        if self.try_push(series, *has_tags_of_last, value) == Err(Full) {
+            let Series { mapping, labels, kept, part } = *series;
+            self.push_into_more_room(mapping, labels, kept, part, *has_tags_of_last, value);
+        }
+        if self.lines.len() > self.bytes_max {
+            return Err(TooLong { bytes_max: self.bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Writes a point at the time that is set.
+    #[inline(always)]
+    fn try_push(
+        &mut self,
+        series: &Series<'_>,
+        has_tags_of_last: bool,
+        value: ShortRef<'_>,
+    ) -> Result<(), Full> {
+        let start = self.lines.len();
+        let may_share = matches!(series.part, Part::Sum | Part::Count);
+        let (is_joined, head_end) = if may_share {
+            let Series { mapping, labels, kept, part } = *series;
+            self.push_shared(mapping, labels, kept, part, has_tags_of_last)?
+        } else {
+            let mut line = self.lines.line(start);
+            let values = Values { group: &self.group, bounds: &mut self.bounds };
+            self.heads[series.kind()].push(&mut line, series, values)?;
+            (false, line.end())
+        };
+        let mut line = self.lines.line(head_end);
+        line.extend_short(value)?;
+        let field_end = line.end();
+        line.extend_short(self.time.text.borrowed())?;
+        let end = line.end();
+        self.lines.end_at(end);
+        self.line_count += u32::from(!is_joined);
+        // Left alone where it is none already: most lines are none that a point may join.
+        if may_share && !is_joined {
+            self.open = Some(OpenLine {
+                start,
+                series_len: self.heads[series.kind()].series_len,
+                field_end,
+                family: series.family(),
+                part: series.part,
+                timestamp_ns: self.time.ns,
+            });
+        } else if self.open.is_some() {
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    /// Writes a point that found the room too small. Its head may be written in part: none is
+    /// copied from there.
+    #[cold]
+    #[inline(never)]
+    fn push_into_more_room(
+        &mut self,
+        mapping: &Mapping<'_>,
+        labels: &[Label<'_>],
+        kept: usize,
+        part: Part,
+        has_tags_of_last: bool,
+        value: ShortRef<'_>,
+    ) {
+        let series = Series { mapping, labels, kept, part };
+        loop {
+            self.heads.iter_mut().for_each(Head::forget);
+            self.lines.grow();
+            if self.try_push(&series, has_tags_of_last, value) == Ok(()) {
+                return;
+            }
+        }
+    }
+
+    /// Writes what stands before the value of a sum or a count: a head, or only a comma and the
+    /// field where it joins the open line, which is the other one of the same series and time.
+    /// Tells whether it does, and where the value goes.
+    #[inline(never)]
+    fn push_shared(
+        &mut self,
+        mapping: &Mapping<'_>,
+        labels: &[Label<'_>],
+        kept: usize,
+        part: Part,
+        has_tags_of_last: bool,
+    ) -> Result<(bool, usize), Full> {
+        let series = Series { mapping, labels, kept, part };
+        let Encoder { lines, heads, group, bounds, open, time, .. } = self;
+        let (start, head) = (lines.len(), &mut heads[series.kind()]);
+        let mut line = lines.line(start);
+        let open = open.filter(|open| open.may_take(&series, time.ns));
+        let is_same_series = open.is_some() && has_tags_of_last;
+        if !is_same_series {
+            head.push(&mut line, &series, Values { group, bounds })?;
+        }
+        let series_end = start + head.series_len;
+        let joined = open
+            .filter(|open| is_same_series || open.series(&line) == line.between(start, series_end));
+        let Some(joined) = joined else {
+            return Ok((false, line.end()));
+        };
+        // The head of this point is not among the lines: none may be copied from it.
+        head.forget();
+        let mut line = lines.line(joined.field_end);
+        push_field(&mut line, &series, b',')?;
+        Ok((true, line.end()))
+    }
+
+    /// Ends a push: its lines and how many they are.
+    pub fn finish(&mut self) -> (Vec<u8>, u32) {
+        (std::mem::take(&mut self.lines).into_bytes(), self.line_count)
+    }
+}
+
+impl Default for Time {
+    fn default() -> Time {
+        Time { ns: 0, text: ShortText::new(b" 0\n") }
+    }
+}
+
+impl Time {
+    #[inline(always)]
+    fn set(&mut self, ns: i64) {
+        if self.ns != ns {
+            *self = Time::new(ns);
+        }
+    }
+
+    #[cold]
+    fn new(ns: i64) -> Time {
+        let mut text = ShortText::new(b" ");
+        text.extend(number::integer(ns).as_bytes());
+        text.extend(b"\n");
+        Time { ns, text }
+    }
+}
+
+impl OpenLine {
+    /// Its measurement and tags.
+    fn series<'l>(&self, line: &'l Line<'_>) -> &'l [u8] {
+        line.between(self.start, self.start + self.series_len)
+    }
+
+    fn may_take(&self, series: &Series<'_>, timestamp_ns: i64) -> bool {
+        let are_pair =
+            matches!((self.part, series.part), (Part::Sum, Part::Count) | (Part::Count, Part::Sum));
+        are_pair && self.family == series.family() && self.timestamp_ns == timestamp_ns
+    }
+}

@@ -1,0 +1,177 @@
+//! What the mapping makes of a sample: a field of a series at a time.
+
+use super::names::FamilyNames;
+use super::tags::{Arrangement, Source, bound_key, suffix};
+use super::{Context, Mapping};
+use crate::push::sample::{Label, Part, Text, Value};
+
+/// One field of one series at one time.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'m> {
+    /// What it belongs to.
+    pub series: Series<'m>,
+    /// All its tags are those of the point before it, and so is the family.
+    pub has_tags_of_last: bool,
+    /// The value, finite.
+    pub value: Value<'m>,
+    /// Nanoseconds since the Unix epoch.
+    pub timestamp_ns: i64,
+}
+
+/// A measurement with its tags, and the field in it.
+///
+/// What is off the common path is handed its parts, not a pointer to it: so they stay in registers
+/// on the common one.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'m> {
+    /// What made it of a sample.
+    pub mapping: &'m Mapping<'m>,
+    /// The labels of the sample.
+    pub labels: &'m [Label<'m>],
+    /// So many of the first labels are those of the last series of the same kind and number.
+    pub kept: usize,
+    /// What the sample was.
+    pub part: Part,
+}
+
+/// A tag of a series.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag<'m> {
+    /// Clean, and never empty.
+    pub key: &'m str,
+    /// Never empty.
+    pub value: TagValue<'m>,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+/// The value of a tag.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TagValue<'m> {
+    /// The value of the URL label at this index of [`Context::group`].
+    Group(usize),
+    /// Any text that is not empty.
+    Text(&'m Text<'m>),
+    /// A number, to be written in the one canonical form of SPEC 2.2.
+    Bound(f64),
+}
+
+#[inline(always)]
+pub(super) fn kind(part: Part) -> usize {
+    match part {
+        Part::Whole => 0,
+        Part::Bucket(_) => 1,
+        Part::Quantile(_) => 2,
+        Part::Sum => 3,
+        Part::Count => 4,
+    }
+}
+
+fn bound(part: Part) -> Option<f64> {
+    match part {
+        Part::Bucket(bound) | Part::Quantile(bound) => Some(bound),
+        Part::Whole | Part::Sum | Part::Count => None,
+    }
+}
+
+impl<'m> Series<'m> {
+    #[inline(always)]
+    fn names(&self) -> &'m FamilyNames {
+        &self.mapping.mapper.names
+    }
+
+    #[inline(always)]
+    fn arrangement(&self) -> &'m Arrangement {
+        &self.mapping.mapper.arrangements[self.kind()]
+    }
+
+    fn context(&self) -> &'m Context<'m> {
+        &self.mapping.context
+    }
+
+    /// Clean, and never empty.
+    #[must_use]
+    pub fn measurement(&self) -> &'m str {
+        self.names().measurement()
+    }
+
+    /// Clean; the field's key is this and the suffix.
+    #[must_use]
+    pub fn field(&self) -> &'m str {
+        self.names().field()
+    }
+
+    /// `_bucket`, `_sum`, `_count` or nothing.
+    #[must_use]
+    pub fn suffix(&self) -> &'static str {
+        suffix(self.part)
+    }
+
+    /// The same for all series of one family that follow each other.
+    #[inline(always)]
+    #[must_use]
+    pub fn family(&self) -> u64 {
+        self.names().number
+    }
+
+    /// The kind of its samples, below [`KINDS`](super::KINDS).
+    #[inline(always)]
+    #[must_use]
+    pub fn kind(&self) -> usize {
+        kind(self.part)
+    }
+
+    /// Series of one kind with one number have the same keys of tags from the same sources: what
+    /// was worked out for one holds for the next, but for the values of labels that are not
+    /// [`kept`](Series::kept), for the [`bound`](Series::bound), and for the names of another
+    /// [`family`](Series::family). Never 0, and never used again by the same mapper.
+    #[inline(always)]
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.arrangement().number
+    }
+
+    /// The tags, sorted by key in byte order, no key twice.
+    pub fn tags(&self) -> impl Iterator<Item = Tag<'m>> {
+        let (arrangement, context) = (self.arrangement(), self.context());
+        let Series { labels, part, .. } = *self;
+        arrangement.order.iter().filter_map(move |entry| {
+            let source = entry.source;
+            let (key, value) = match source {
+                Source::Group(index) => (&*context.group.get(index)?.name, TagValue::Group(index)),
+                Source::Label(index) => {
+                    let label = labels.get(index)?;
+                    (&*label.name, TagValue::Text(&label.value))
+                }
+                Source::Bound => (bound_key(part)?, TagValue::Bound(bound(part)?)),
+                Source::Added(index) => {
+                    let tag = context.options.tags.add.get(index)?;
+                    (&*tag.name, TagValue::Text(&tag.value))
+                }
+            };
+            let key = match entry.renamed {
+                Some(index) => arrangement.renamed.get(index)?,
+                None => key,
+            };
+            Some(Tag { key, value, source })
+        })
+    }
+
+    /// The label that a tag from that source has its value of: unchanged where it is among the
+    /// first [`kept`](Series::kept).
+    #[inline(always)]
+    #[must_use]
+    pub fn label(&self, source: Source) -> Option<&'m Label<'m>> {
+        match source {
+            Source::Label(index) => self.labels.get(index),
+            Source::Bound | Source::Group(_) | Source::Added(_) => None,
+        }
+    }
+
+    /// The value of the tag from [`Source::Bound`].
+    #[inline(always)]
+    #[must_use]
+    pub fn bound(&self) -> Option<f64> {
+        bound(self.part)
+    }
+}

@@ -1,0 +1,288 @@
+//! Which tags a line has, in which order, and what their keys are (SPEC 2.3).
+
+use super::Context;
+use super::names::{FamilyNames, clean};
+use super::selection::select;
+use crate::bytes::chunk::is_same;
+use crate::push::sample::{Label, Part};
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// Where a tag comes from, and its key where that changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) source: Source,
+    /// An index of `renamed`.
+    pub(super) renamed: Option<usize>,
+}
+
+/// Where the value of a tag comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// The URL label of that index.
+    Group(usize),
+    /// The body's label of that index.
+    Label(usize),
+    /// The number in `Part`.
+    Bound,
+    /// The tag of that index of `TagRules::add`.
+    Added(usize),
+}
+
+impl Source {
+    /// A tag from there is unchanged where at least so many of the first labels are.
+    pub fn unchanged_from(self) -> usize {
+        match self {
+            Source::Group(_) | Source::Added(_) => 0,
+            Source::Label(index) => index + 1,
+            Source::Bound => usize::MAX,
+        }
+    }
+}
+
+/// What of a sample decides how its tags are arranged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'s> {
+    pub(super) part: Part,
+    pub(super) labels: &'s [Label<'s>],
+}
+
+/// The tags of samples of one kind, and what they were arranged for: samples of a family stand
+/// together and mostly have the same label names, and then their tags need not be arranged again.
+#[derive(Debug, Default)]
+pub(super) struct Arrangement {
+    /// The tags in order.
+    pub(super) order: Vec<Entry>,
+    pub(super) renamed: Vec<String>,
+    /// Never the same for another arrangement.
+    pub(super) number: u64,
+    /// The body's labels by name: their indexes.
+    sorted: Vec<usize>,
+    /// The number of the family; 0 for none.
+    family: u64,
+    /// How long its keys are: see [`len_bit`].
+    key_lens: u64,
+    /// The names of the labels, one behind the other, and where each ends.
+    label_names: String,
+    ends: Vec<usize>,
+}
+
+impl Arrangement {
+    /// Nothing is arranged.
+    pub(super) fn clear(&mut self) {
+        self.family = 0;
+    }
+
+    /// Whether it is right for more samples than the one that it was made for.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.family != 0
+    }
+
+    /// Whether it has the labels of a sample of this kind, of which `kept` are those of the last
+    /// one. A label without a value is no tag: with one, nothing has them.
+    #[inline(always)]
+    pub(super) fn holds(&self, labels: &[Label<'_>], kept: usize) -> bool {
+        let mut start = match kept {
+            0 => 0,
+            count => self.ends.get(count - 1).copied().unwrap_or_default(),
+        };
+        self.is_lasting()
+            && self.ends.len() == labels.len()
+            && self.ends.iter().zip(labels).skip(kept).all(|(end, label)| {
+                let name = self.label_names.get(start..*end);
+                start = *end;
+                name.is_some_and(|name| is_same(name, &label.name)) && !label.value.is_empty()
+            })
+    }
+
+    /// Takes it over for a family, and tells whether it is right for that one too: keys that were
+    /// changed may have been changed for the field of the family before, and none of those that
+    /// stayed may be the field now.
+    pub(super) fn take_over(
+        &mut self,
+        names: &FamilyNames,
+        context: &Context<'_>,
+        subject: Subject<'_>,
+    ) -> bool {
+        if self.family == names.number {
+            return true;
+        }
+        let (group, Subject { part, labels }) = (context.group, subject);
+        let suffix = suffix(part);
+        let field_len = names.field().len() + suffix.len();
+        let is_free = |entry: &Entry| {
+            let key = match entry.source {
+                Source::Group(index) => group.get(index).map(|label| &*label.name),
+                Source::Label(index) => labels.get(index).map(|label| &*label.name),
+                Source::Bound => bound_key(part),
+                Source::Added(index) => context.options.tags.add.get(index).map(|tag| &*tag.name),
+            };
+            key.is_some_and(|key| !names.is_field(key, suffix))
+        };
+        let has_no_key_of_its_len = self.key_lens & len_bit(field_len) == 0;
+        let is_right =
+            self.renamed.is_empty() && (has_no_key_of_its_len || self.order.iter().all(is_free));
+        if is_right {
+            self.family = names.number;
+        }
+        is_right
+    }
+
+    fn note(&mut self, family: u64, labels: &[Label<'_>]) {
+        let has_empty = labels.iter().any(|label| label.value.is_empty());
+        self.family = if has_empty { 0 } else { family };
+        self.label_names.clear();
+        self.ends.clear();
+        for label in labels {
+            self.label_names.push_str(&label.name);
+            self.ends.push(self.label_names.len());
+        }
+    }
+
+    /// Merges the labels of URL and body in the order of their keys; leaves out what is empty or
+    /// overruled: the bound wins over the URL, the URL over the body.
+    pub(super) fn arrange(
+        &mut self,
+        number: u64,
+        names: &FamilyNames,
+        context: &Context<'_>,
+        subject: Subject<'_>,
+    ) {
+        let (group, Subject { part, labels }) = (context.group, subject);
+        let (bound, suffix) = (bound_key(part), suffix(part));
+        self.number = number;
+        self.note(names.number, labels);
+        self.order.clear();
+        self.renamed.clear();
+        self.key_lens = 0;
+        if !context.options.tags.is_empty() {
+            return self.arrange_by_rules(names, context, subject);
+        }
+        self.sorted.clear();
+        self.sorted.extend(0..labels.len());
+        let name_of = |index: &usize| labels.get(*index).map(|label| &*label.name);
+        self.sorted.sort_unstable_by(|a, b| name_of(a).cmp(&name_of(b)));
+        let mut bound_waits = bound;
+        let mut of_group = group.iter().enumerate().peekable();
+        let mut of_body =
+            self.sorted.iter().filter_map(|at| Some((*at, labels.get(*at)?))).peekable();
+        let mut must_rename = false;
+        loop {
+            let group_name = of_group.peek().map(|(_, label)| &*label.name);
+            let body_name = of_body.peek().map(|(_, label)| &*label.name);
+            let Some(key) = [group_name, body_name, bound_waits].into_iter().flatten().min() else {
+                break;
+            };
+            let from_body = of_body.next_if(|(_, label)| label.name == key);
+            let from_group = of_group.next_if(|(_, label)| label.name == key);
+            let source = if bound == Some(key) {
+                bound_waits = None;
+                Some(Source::Bound)
+            } else if let Some((index, label)) = from_group {
+                (!label.value.is_empty()).then_some(Source::Group(index))
+            } else {
+                from_body
+                    .filter(|(_, label)| !label.value.is_empty())
+                    .map(|(index, _)| Source::Label(index))
+            };
+            if let Some(source) = source {
+                must_rename |= names.is_taken(key, suffix) || matches!(clean(key), Cow::Owned(_));
+                self.key_lens |= len_bit(key.len());
+                self.order.push(Entry { source, renamed: None });
+            }
+        }
+        if must_rename {
+            self.rename(names, context, subject);
+        }
+    }
+
+    /// The same for an input with rules for its tags.
+    fn arrange_by_rules(
+        &mut self,
+        names: &FamilyNames,
+        context: &Context<'_>,
+        subject: Subject<'_>,
+    ) {
+        // Any.
+        self.key_lens = u64::MAX;
+        for tag in select(context, subject) {
+            let renamed = tag.is_renamed.then_some(self.renamed.len());
+            if tag.is_renamed {
+                self.renamed.push(tag.key.to_owned());
+            }
+            self.order.push(Entry { source: tag.source, renamed });
+        }
+        self.rename(names, context, subject);
+    }
+
+    /// Gives every tag a clean key of its own: `_` is appended to a key that is reserved, that is
+    /// the line's field, or that another tag has, again while it still clashes. Keys that are clean
+    /// and free stay as they are.
+    fn rename(&mut self, names: &FamilyNames, context: &Context<'_>, subject: Subject<'_>) {
+        let (bound, suffix) = (bound_key(subject.part), suffix(subject.part));
+        let name_of = |source: Source| match source {
+            Source::Group(index) => context.group.get(index).map_or("", |label| &label.name),
+            Source::Label(index) => subject.labels.get(index).map_or("", |label| &label.name),
+            Source::Bound => bound.unwrap_or_default(),
+            Source::Added(index) => {
+                context.options.tags.add.get(index).map_or("", |label| &label.name)
+            }
+        };
+        // The new names that rules gave; what is found here comes behind them.
+        let (given, mut found) = (std::mem::take(&mut self.renamed), Vec::new());
+        let key_of = |entry: &Entry| match entry.renamed {
+            Some(index) => given.get(index).map_or("", String::as_str),
+            None => name_of(entry.source),
+        };
+        let stays =
+            |key: &str| !names.is_taken(key, suffix) && matches!(clean(key), Cow::Borrowed(_));
+        let mut keys: HashSet<Cow<'_, str>> =
+            self.order.iter().map(key_of).filter(|key| stays(key)).map(Cow::Borrowed).collect();
+        for entry in &mut self.order {
+            let key = key_of(entry);
+            if stays(key) {
+                continue;
+            }
+            let mut free = clean(key).into_owned();
+            while names.is_taken(&free, suffix) || keys.contains(&*free) {
+                free.push('_');
+            }
+            keys.insert(Cow::Owned(free.clone()));
+            entry.renamed = Some(given.len() + found.len());
+            found.push(free);
+        }
+        self.renamed = given;
+        self.renamed.append(&mut found);
+        let renamed = &self.renamed;
+        let final_key = |entry: &Entry| match entry.renamed {
+            Some(index) => renamed.get(index).map_or("", String::as_str),
+            None => name_of(entry.source),
+        };
+        self.order.sort_unstable_by(|a, b| final_key(a).cmp(final_key(b)));
+    }
+}
+
+/// A bit for the length of a key. Most fields are longer than all keys, and need not be compared.
+fn len_bit(len: usize) -> u64 {
+    1 << len.min(63)
+}
+
+/// What a field's key has behind the family's name.
+#[inline]
+pub(super) fn suffix(part: Part) -> &'static str {
+    match part {
+        Part::Whole | Part::Quantile(_) => "",
+        Part::Bucket(_) => "_bucket",
+        Part::Sum => "_sum",
+        Part::Count => "_count",
+    }
+}
+
+/// The key of the tag that holds the bound.
+pub(super) fn bound_key(part: Part) -> Option<&'static str> {
+    match part {
+        Part::Bucket(_) => Some("le"),
+        Part::Quantile(_) => Some("quantile"),
+        Part::Whole | Part::Sum | Part::Count => None,
+    }
+}

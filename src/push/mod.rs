@@ -1,0 +1,231 @@
+//! One push: body, exposition, mapping and line → the lines of a batch (SPEC 1).
+//!
+//! The only place that composes the stages. A [`Pusher`] belongs to a worker; a push is encoded
+//! into the worker's own buffer, and only a whole, valid push leaves it.
+
+pub mod body;
+pub mod exposition;
+pub mod line;
+pub mod mapping;
+pub mod route;
+pub mod sample;
+
+use crate::observe::telemetry::Reason;
+use body::{Coding, Decoder};
+use exposition::text::Dialect;
+use exposition::{protobuf, text};
+use line::{Encoder, TooLong};
+use mapping::{Context, Mapper, Mapping, Skipped};
+use route::Group;
+use sample::{Format, Sample};
+use std::fmt;
+
+/// One `[[inputs.pushgateway]]`: where it listens and how it maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    /// Where its pushes arrive.
+    pub endpoint: route::Endpoint,
+    /// How its samples become points.
+    pub mapping: mapping::Options,
+}
+
+/// The bounds of one push, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The body after decompression (`server.max_decoded_bytes`).
+    pub decoded_bytes_max: usize,
+    /// The lines of one push: it must fit the queue (`output.queue_bytes`).
+    pub lines_bytes_max: usize,
+}
+
+/// What a push is besides its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The labels of its URL.
+    pub group: &'a Group,
+    /// `Content-Type`
+    pub content_type: Option<&'a str>,
+    /// `Content-Encoding`
+    pub content_encoding: Option<&'a str>,
+    /// When it was received, in nanoseconds since the Unix epoch.
+    pub received_ns: i64,
+}
+
+/// A push that became lines.
+#[derive(Debug)]
+pub struct Converted {
+    /// Whole lines, each with its LF.
+    pub lines: Vec<u8>,
+    /// How many.
+    pub line_count: u32,
+    /// Samples read, the skipped ones included.
+    pub sample_count: u64,
+    /// Samples without a line.
+    pub skipped: Skipped,
+    /// The size of the decoded body, in bytes.
+    pub decoded_bytes: usize,
+    /// Its format.
+    pub format: Format,
+    /// Its coding.
+    pub coding: Coding,
+}
+
+/// Why a push is refused; nothing of it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Its body cannot be decoded.
+    Body(body::Error),
+    /// Its exposition is malformed.
+    Exposition {
+        /// The format that it should be in.
+        format: Format,
+        /// What is wrong, and where.
+        description: String,
+    },
+    /// 413: its lines would not fit the queue.
+    TooLong(TooLong),
+}
+
+impl Error {
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Error::Body(error) => error.status(),
+            Error::Exposition { .. } => 400,
+            Error::TooLong(_) => 413,
+        }
+    }
+
+    /// How it is counted.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Error::Body(error) => error.reason(),
+            Error::Exposition { format: Format::Text, .. } => Reason::MalformedText,
+            Error::Exposition { format: Format::OpenMetrics, .. } => Reason::MalformedOpenMetrics,
+            Error::Exposition { format: Format::Protobuf, .. } => Reason::MalformedProtobuf,
+            Error::TooLong(_) => Reason::LinesTooLarge,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Body(error) => error.fmt(f),
+            Error::Exposition { description, .. } => f.write_str(description),
+            Error::TooLong(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Turns pushes into lines, one after the other.
+#[derive(Debug)]
+pub struct Pusher {
+    options: Options,
+    decoder: Decoder,
+    text: text::Room,
+    protobuf: protobuf::Room,
+    mapper: Mapper,
+    encoder: Encoder,
+}
+
+/// What ends the reading of a body: its own mistake, or lines without end.
+enum Stop {
+    Exposition(exposition::Error),
+    TooLong(TooLong),
+}
+
+impl From<exposition::Error> for Stop {
+    fn from(error: exposition::Error) -> Stop {
+        Stop::Exposition(error)
+    }
+}
+
+/// The stages behind the reader of one push.
+struct Writer<'p> {
+    mapping: Mapping<'p>,
+    encoder: &'p mut Encoder,
+    sample_count: u64,
+}
+
+impl Writer<'_> {
+    /// Writes what line protocol can say of a sample.
+    #[inline(always)]
+    fn write(&mut self, sample: &Sample<'_>) -> Result<(), Stop> {
+        self.sample_count += 1;
+        match self.mapping.map(sample) {
+            Some(point) => self.encoder.push(&point).map_err(Stop::TooLong),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Pusher {
+    /// A pusher with these bounds.
+    pub fn new(options: Options) -> Pusher {
+        let (decoder, text, protobuf, mapper, encoder) = Default::default();
+        Pusher { options, decoder, text, protobuf, mapper, encoder }
+    }
+
+    /// Holds the pushes from here on to these bounds.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
+    /// Converts one whole push. `sent` is the body as sent, `buffer` an old one to write into.
+    ///
+    /// # Errors
+    /// [`Error`] tells the pusher what is wrong; the push leaves nothing behind.
+    pub fn convert(
+        &mut self,
+        input: &Input,
+        head: Head<'_>,
+        sent: &[u8],
+        buffer: Vec<u8>,
+    ) -> Result<Converted, Error> {
+        let converted = self.try_convert(input, head, sent, buffer);
+        self.decoder.release();
+        converted
+    }
+
+    fn try_convert(
+        &mut self,
+        input: &Input,
+        head: Head<'_>,
+        sent: &[u8],
+        buffer: Vec<u8>,
+    ) -> Result<Converted, Error> {
+        let format = body::format(head.content_type).map_err(Error::Body)?;
+        let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
+        let Options { decoded_bytes_max, lines_bytes_max } = self.options;
+        let body = self.decoder.decode(coding, sent, decoded_bytes_max).map_err(Error::Body)?;
+        let mapping = self.mapper.begin(Context {
+            options: &input.mapping,
+            job: head.group.job(),
+            group: head.group.labels(),
+            received_ns: head.received_ns,
+        });
+        let encoder = &mut self.encoder;
+        encoder.begin(buffer, lines_bytes_max, head.group.labels());
+        let mut writer = Writer { mapping, encoder, sample_count: 0 };
+        // Two closures, so that each has one caller and is made one piece with it.
+        let names = input.endpoint.names;
+        let outcome = match Dialect::of(format) {
+            Some(dialect) => self.text.read(body, dialect, names, |sample| writer.write(sample)),
+            None => self.protobuf.read(body, names, |sample| writer.write(sample)),
+        };
+        let Writer { mapping, encoder, sample_count } = writer;
+        // Taken out in either case: the lines of a refused push must not stay.
+        let (lines, line_count) = encoder.finish();
+        outcome.map_err(|stop| match stop {
+            Stop::Exposition(error) => {
+                Error::Exposition { format, description: error.describe(body, format) }
+            }
+            Stop::TooLong(error) => Error::TooLong(error),
+        })?;
+        let (skipped, decoded_bytes) = (mapping.skipped, body.len());
+        Ok(Converted { lines, line_count, sample_count, skipped, decoded_bytes, format, coding })
+    }
+}

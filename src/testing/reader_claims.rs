@@ -1,0 +1,62 @@
+//! What holds for any bytes that are read as an exposition: the entry points of fuzzing
+//! (`tests/fuzz`) and of the tests that damage good bodies.
+//!
+//! The naive twin of the text reader is not part of the product; this is the one door to it, and it
+//! is built only for tests and under `cfg(fuzzing)`, which cargo-fuzz sets. A claim that does not
+//! hold panics.
+
+use super::naive_reader::{self, Plain};
+use crate::limits::QUOTED_BYTES_MAX;
+use crate::push::exposition::text::Dialect;
+use crate::push::exposition::{Error, read};
+use crate::push::sample::{Format, Names};
+
+/// A message quotes two pieces of a body at most, and each of their bytes takes six once escaped.
+const MESSAGE_BYTES_MAX: usize = 12 * QUOTED_BYTES_MAX + 200;
+
+/// The text reader and its twin find the same samples, or both refuse. Any reader says what is
+/// wrong in one short line, and where. Tells whether the body was read.
+pub fn twins(body: &[u8], format: Format, names: Names) -> bool {
+    let found = read_all(body, format, names);
+    if let Err(error) = &found {
+        assert!(error.offset() <= body.len(), "{error:?}");
+        let text = error.describe(body, format);
+        assert!(!text.contains('\n') && text.len() < MESSAGE_BYTES_MAX, "{text}");
+    }
+    let dialect = match format {
+        Format::Text => Dialect::Text,
+        Format::OpenMetrics => Dialect::OpenMetrics,
+        Format::Protobuf => return found.is_ok(),
+    };
+    let want = naive_reader::read(body, dialect, names);
+    assert!(
+        found.as_ref().ok() == want.as_ref(),
+        "{}\n found {found:?}\n want  {want:?}",
+        body.escape_ascii()
+    );
+    found.is_ok()
+}
+
+/// All samples of a body; what each says of the one before it must be true.
+pub(crate) fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<Plain>, Error> {
+    let mut samples = Vec::new();
+    let (mut before, mut alike, mut family) = (Vec::new(), None, None);
+    read(body, format, names, |sample| {
+        samples.push(Plain::of(sample));
+        let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
+        assert!(labels.len() >= sample.kept, "{labels:?}");
+        assert_eq!(labels.get(..sample.kept), before.get(..sample.kept));
+        let now_and_before = labels.iter().zip(&before).zip(sample.labels);
+        let mut changed = now_and_before.filter(|((now, before), _)| now != before);
+        assert!(!sample.is_alike || changed.all(|(_, label)| !label.value.is_empty()));
+        before = labels;
+        let names: Vec<_> = sample.labels.iter().map(|label| label.name.to_string()).collect();
+        let now = Some((std::mem::discriminant(&sample.part), names));
+        assert!(!sample.is_alike || now == alike);
+        let last_family = family.replace(sample.family.to_owned());
+        assert!(!sample.has_last_family || last_family == family);
+        alike = now;
+        Ok::<_, Error>(())
+    })?;
+    Ok(samples)
+}
