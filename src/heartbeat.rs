@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 
 /// The beat of one worker, who alone changes it.
 #[derive(Debug, Default)]
-pub struct Beat(AtomicU64);
+pub(crate) struct Beat(AtomicU64);
 
 /// The lowest bit: the worker works.
 const WORKS: u64 = 1;
 
 impl Beat {
     /// The worker begins to work on something.
-    pub fn work(&self) {
+    pub(crate) fn work(&self) {
         let beat = self.0.load(Ordering::Relaxed);
         self.0.store(beat.wrapping_add(2) | WORKS, Ordering::Relaxed);
     }
 
     /// The worker has nothing to do: its last push may still wait for the output, but without it.
-    pub fn rest(&self) {
+    pub(crate) fn rest(&self) {
         let beat = self.0.load(Ordering::Relaxed);
         self.0.store(beat & !WORKS, Ordering::Relaxed);
     }
@@ -31,23 +31,23 @@ impl Beat {
 
 /// The beats of all workers.
 #[derive(Debug)]
-pub struct Pulse(Vec<Arc<Beat>>);
+pub(crate) struct Pulse(Vec<Arc<Beat>>);
 
 impl Pulse {
     /// Of so many workers, all at rest.
-    pub fn new(workers: usize) -> Pulse {
+    pub(crate) fn new(workers: usize) -> Pulse {
         Pulse((0..workers).map(|_| Arc::default()).collect())
     }
 
     /// One for each worker.
-    pub fn beats(&self) -> &[Arc<Beat>] {
+    pub(crate) fn beats(&self) -> &[Arc<Beat>] {
         &self.0
     }
 }
 
 /// Who looks at a pulse, and what was seen.
 #[derive(Debug)]
-pub struct Examiner {
+pub(crate) struct Examiner {
     /// Each beat, and since when it has been as it is.
     seen: Vec<(u64, Instant)>,
     /// How long a worker may work on one request.
@@ -56,13 +56,13 @@ pub struct Examiner {
 
 impl Examiner {
     /// Begins to look at `now`.
-    pub fn new(pulse: &Pulse, work_max: Duration, now: Instant) -> Examiner {
+    pub(crate) fn new(pulse: &Pulse, work_max: Duration, now: Instant) -> Examiner {
         let seen = pulse.0.iter().map(|beat| (beat.0.load(Ordering::Relaxed), now)).collect();
         Examiner { seen, work_max }
     }
 
     /// How many workers have been at one and the same request for longer than they may.
-    pub fn stuck(&mut self, pulse: &Pulse, now: Instant) -> usize {
+    pub(crate) fn stuck(&mut self, pulse: &Pulse, now: Instant) -> usize {
         let mut count = 0;
         for (beat, seen) in pulse.0.iter().zip(&mut self.seen) {
             let value = beat.0.load(Ordering::Relaxed);

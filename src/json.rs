@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// What becomes of `<`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Markup {
+pub(crate) enum Markup {
     /// It stays: the text goes to a terminal or a log.
     Kept,
     /// It is escaped: the text may stand inside of HTML, and must not end it.
@@ -16,7 +16,7 @@ pub enum Markup {
 
 /// Appends a string in its quotes (RFC 8259, section 7). U+2028 and U+2029 are escaped besides:
 /// they end a line for many a reader of lines.
-pub fn quoted(text: &mut String, value: &str, markup: Markup) {
+pub(crate) fn quoted(text: &mut String, value: &str, markup: Markup) {
     text.push('"');
     for char in value.chars() {
         match char {
@@ -43,38 +43,38 @@ fn escape(text: &mut String, char: char) {
 /// One JSON text in the making. Keys and values are written in their order, commas come by
 /// themselves.
 #[derive(Debug, Default)]
-pub struct Json {
+pub(crate) struct Json {
     text: String,
 }
 
 impl Json {
     /// The text so far.
-    pub fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         self.text
     }
 
     /// The key of the next value.
-    pub fn key(&mut self, key: &str) -> &mut Json {
+    pub(crate) fn key(&mut self, key: &str) -> &mut Json {
         self.text(key);
         self.text.push(':');
         self
     }
 
     /// A string.
-    pub fn text(&mut self, value: &str) {
+    pub(crate) fn text(&mut self, value: &str) {
         self.separate();
         quoted(&mut self.text, value, Markup::Escaped);
     }
 
     /// A number. Readers that know only doubles read it exactly up to 2^53.
-    pub fn number(&mut self, value: u64) {
+    pub(crate) fn number(&mut self, value: u64) {
         self.separate();
         // OK because writing to a String never fails.
         write!(self.text, "{value}").ok();
     }
 
     /// A number, or null.
-    pub fn number_or_null(&mut self, value: Option<u64>) {
+    pub(crate) fn number_or_null(&mut self, value: Option<u64>) {
         match value {
             Some(value) => self.number(value),
             None => self.null(),
@@ -82,25 +82,25 @@ impl Json {
     }
 
     /// Null.
-    pub fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         self.raw("null");
     }
 
     /// A value that is JSON already.
-    pub fn raw(&mut self, json: &str) {
+    pub(crate) fn raw(&mut self, json: &str) {
         self.separate();
         self.text.push_str(json);
     }
 
     /// An object, whose members `fill` writes.
-    pub fn object(&mut self, fill: impl FnOnce(&mut Json)) {
+    pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Json)) {
         self.raw("{");
         fill(self);
         self.text.push('}');
     }
 
     /// An array, whose elements `fill` writes.
-    pub fn array(&mut self, fill: impl FnOnce(&mut Json)) {
+    pub(crate) fn array(&mut self, fill: impl FnOnce(&mut Json)) {
         self.raw("[");
         fill(self);
         self.text.push(']');

@@ -4,22 +4,22 @@
 //! here too, so that how they relate can be asserted in one place at compile time.
 
 /// One kibibyte, in bytes.
-pub const KIB: usize = 1024;
+pub(crate) const KIB: usize = 1024;
 /// One mebibyte, in bytes.
-pub const MIB: usize = 1024 * KIB;
+pub(crate) const MIB: usize = 1024 * KIB;
 
 /// The head of a request, from its first byte to the empty line. Every client of the Pushgateway
 /// protocol stays under a tenth of it.
-pub const HEAD_BYTES_MAX: usize = 16 * KIB;
+pub(crate) const HEAD_BYTES_MAX: usize = 16 * KIB;
 /// Header fields in one request.
-pub const HEADERS_MAX: usize = 64;
+pub(crate) const HEADERS_MAX: usize = 64;
 
 /// Default of `server.max_body_bytes`: the body of a push as sent.
 pub const BODY_BYTES_MAX: usize = 16 * MIB;
 /// Default of `server.max_decoded_bytes`: the body of a push after decompression.
 pub const DECODED_BYTES_MAX: usize = 64 * MIB;
 /// Default of `server.max_buffered_bytes`: bodies in hand, all connections together.
-pub const BUFFERED_BYTES_MAX: usize = 256 * MIB;
+pub(crate) const BUFFERED_BYTES_MAX: usize = 256 * MIB;
 /// Default of `server.max_connections`.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Default of `output.queue_bytes`: lines that wait for the writer.
@@ -27,47 +27,47 @@ pub const QUEUE_BYTES: usize = 64 * MIB;
 
 /// What a worker keeps of a buffer between two pushes: one unusually large push must not hold its
 /// memory for good.
-pub const KEPT_BUFFER_BYTES_MAX: usize = MIB;
+pub(crate) const KEPT_BUFFER_BYTES_MAX: usize = MIB;
 
 /// What an idle connection keeps of the buffer for bodies: there may be thousands of them.
-pub const KEPT_BODY_BYTES_MAX: usize = 32 * KIB;
+pub(crate) const KEPT_BODY_BYTES_MAX: usize = 32 * KIB;
 
 /// URLs of pushes that a worker knows again: an edge host has some dozens of pushers.
-pub const KNOWN_GROUPS_MAX: usize = 64;
+pub(crate) const KNOWN_GROUPS_MAX: usize = 64;
 /// The longest URL that is kept for that, in bytes.
-pub const KNOWN_TARGET_BYTES_MAX: usize = KIB;
+pub(crate) const KNOWN_TARGET_BYTES_MAX: usize = KIB;
 
 /// What a socket output keeps of the last written lines, in bytes, to send them again after a
 /// reconnect: Linux lets a receive buffer grow to 6 MiB by default (`tcp_rmem`), and our own send
 /// buffer is bounded far below the rest.
-pub const REPLAY_BYTES: usize = 8 * MIB;
+pub(crate) const REPLAY_BYTES: usize = 8 * MIB;
 
 /// Small batches are joined up to so many bytes before one write.
-pub const JOINED_BYTES_MAX: usize = 256 * KIB;
+pub(crate) const JOINED_BYTES_MAX: usize = 256 * KIB;
 
 /// Entries of each list and table of rules that an input may have: every new name that a pusher
 /// sends is held against all of them.
-pub const RULES_MAX: usize = 256;
+pub(crate) const RULES_MAX: usize = 256;
 /// Bytes of one text in them: a pattern takes at most as many steps for each character of a name.
-pub const RULE_BYTES_MAX: usize = 256;
+pub(crate) const RULE_BYTES_MAX: usize = 256;
 /// Labels of a sample whose memory a reader keeps between two pushes: far more than samples have.
-pub const KEPT_LABELS_MAX: usize = 1024;
+pub(crate) const KEPT_LABELS_MAX: usize = 1024;
 
 /// Bounds of buckets and quantiles that a reader, or a writer, knows at once: more than the buckets
 /// of a few histograms.
-pub const CYCLE_ENTRIES_MAX: usize = 64;
+pub(crate) const CYCLE_ENTRIES_MAX: usize = 64;
 
 /// Bytes of foreign input that an error message quotes at most.
-pub const QUOTED_BYTES_MAX: usize = 40;
+pub(crate) const QUOTED_BYTES_MAX: usize = 40;
 
 /// Groups that the status page tells of: who pushes more than that is watched by other means.
-pub const STATUS_GROUPS_MAX: usize = 50;
+pub(crate) const STATUS_GROUPS_MAX: usize = 50;
 /// Label names and values of one of these groups, in bytes. A URL may have sixteen times as many.
-pub const STATUS_LABELS_BYTES_MAX: usize = KIB;
+pub(crate) const STATUS_LABELS_BYTES_MAX: usize = KIB;
 /// One of these values, in bytes, so that a long one leaves room for the others.
-pub const STATUS_VALUE_BYTES_MAX: usize = 256;
+pub(crate) const STATUS_VALUE_BYTES_MAX: usize = 256;
 /// The text of an error on the status page, in bytes.
-pub const STATUS_ERROR_BYTES_MAX: usize = 512;
+pub(crate) const STATUS_ERROR_BYTES_MAX: usize = 512;
 
 const _: () = assert!(STATUS_VALUE_BYTES_MAX < STATUS_LABELS_BYTES_MAX);
 const _: () = assert!(STATUS_LABELS_BYTES_MAX < HEAD_BYTES_MAX);

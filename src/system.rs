@@ -16,19 +16,19 @@ const CHANGES_MAX: usize = 256;
 /// Waits for many descriptors at once (epoll, edge-triggered): each change is told once, and who is
 /// told goes on until the system says `WouldBlock`.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     epoll: OwnedFd,
 }
 
 /// What became of a watched descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// The number that it was added with.
     pub token: u64,
     /// There are bytes, a connection, an end or an error to be read.
-    pub is_readable: bool,
+    pub(crate) is_readable: bool,
     /// The peer has ended its sending: what is read to its last byte has an end behind it.
-    pub is_ending: bool,
+    pub(crate) is_ending: bool,
 }
 
 /// What a descriptor is watched for.
@@ -55,7 +55,7 @@ impl Watch {
     ///
     /// # Errors
     /// What the system says.
-    pub fn new() -> io::Result<Watch> {
+    pub(crate) fn new() -> io::Result<Watch> {
         Ok(Watch { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
@@ -63,7 +63,7 @@ impl Watch {
     ///
     /// # Errors
     /// What the system says: its limits of memory and of watches.
-    pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+    pub(crate) fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
@@ -71,7 +71,7 @@ impl Watch {
     ///
     /// # Errors
     /// What the system says.
-    pub fn set(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+    pub(crate) fn set(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
@@ -80,7 +80,11 @@ impl Watch {
     ///
     /// # Errors
     /// What the system says. A signal is no error, and no change.
-    pub fn wait(&self, timeout: Option<Duration>, changes: &mut Vec<Change>) -> io::Result<()> {
+    pub(crate) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        changes: &mut Vec<Change>,
+    ) -> io::Result<()> {
         changes.clear();
         let mut events = [const { MaybeUninit::uninit() }; CHANGES_MAX];
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
@@ -108,7 +112,7 @@ impl Change {
 
 /// What one thread rings to wake another one, which watches it (eventfd).
 #[derive(Debug)]
-pub struct Bell {
+pub(crate) struct Bell {
     descriptor: OwnedFd,
 }
 
@@ -117,20 +121,20 @@ impl Bell {
     ///
     /// # Errors
     /// What the system says.
-    pub fn new() -> io::Result<Bell> {
+    pub(crate) fn new() -> io::Result<Bell> {
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
         Ok(Bell { descriptor: rustix::event::eventfd(0, flags)? })
     }
 
     /// Rings, until it is silenced.
-    pub fn ring(&self) {
+    pub(crate) fn ring(&self) {
         if rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes()).is_err() {
             // OK because a bell that cannot be rung more has been rung for years.
         }
     }
 
     /// Silences it.
-    pub fn silence(&self) {
+    pub(crate) fn silence(&self) {
         let mut count = [0; 8];
         if rustix::io::read(&self.descriptor, &mut count).is_err() {
             // OK because it is silent.
@@ -148,13 +152,13 @@ impl AsFd for Bell {
 ///
 /// # Errors
 /// What the system says.
-pub fn read_spare(fd: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
+pub(crate) fn read_spare(fd: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     Ok(rustix::io::read(fd, spare_capacity(buffer))?)
 }
 
 /// What became of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// The descriptor is ready, or in an error that the next call will tell.
     Ready,
     /// The time is over, or a signal came.
@@ -175,7 +179,7 @@ pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
 ///
 /// # Errors
 /// What the system says.
-pub fn wait_writable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
+pub(crate) fn wait_writable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
     wait(&fd, PollFlags::OUT, timeout)
 }
 
@@ -183,7 +187,7 @@ pub fn wait_writable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
 ///
 /// # Errors
 /// What the system says.
-pub fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
+pub(crate) fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<Wait> {
     wait(&fd, PollFlags::IN, timeout)
 }
 
@@ -199,13 +203,13 @@ fn wait(fd: &impl AsFd, events: PollFlags, timeout: Duration) -> io::Result<Wait
 
 /// Whether `fd` takes bytes now: a pipe a line of up to 4 KiB, whole. True where the system does
 /// not know.
-pub fn takes_bytes(fd: impl AsFd) -> bool {
+pub(crate) fn takes_bytes(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
     !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
 /// Whether nobody reads the other end of a pipe or a socket any more.
-pub fn has_lost_reader(fd: impl AsFd) -> bool {
+pub(crate) fn has_lost_reader(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::empty())];
     let lost = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
     let polled = poll(&mut fds, Some(&Timespec::default()));
@@ -216,7 +220,7 @@ pub fn has_lost_reader(fd: impl AsFd) -> bool {
 ///
 /// # Errors
 /// What the system says: `EBADF` where `fd` is no pipe, `EPERM` beyond the user's share.
-pub fn enlarge_pipe(fd: impl AsFd, bytes: usize) -> io::Result<usize> {
+pub(crate) fn enlarge_pipe(fd: impl AsFd, bytes: usize) -> io::Result<usize> {
     Ok(rustix::pipe::fcntl_setpipe_size(fd, bytes)?)
 }
 
@@ -224,7 +228,7 @@ pub fn enlarge_pipe(fd: impl AsFd, bytes: usize) -> io::Result<usize> {
 ///
 /// # Errors
 /// What the system says.
-pub fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
+pub(crate) fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_send_buffer_size(fd, bytes)?)
 }
 
@@ -233,12 +237,12 @@ pub fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says.
-pub fn shut_listener(fd: impl AsFd) -> io::Result<()> {
+pub(crate) fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Read)?)
 }
 
 /// The system's monotonic clock, in microseconds: what a supervisor compares with its own.
-pub fn monotonic_us() -> u64 {
+pub(crate) fn monotonic_us() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let (seconds, nanos) = (now.tv_sec, now.tv_nsec);
     // OK because this clock begins at 0 and never goes back.

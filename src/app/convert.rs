@@ -40,7 +40,7 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The body.
-    pub source: Source,
+    pub(crate) source: Source,
     /// Which input; none where there is only one.
     pub route_prefix: Option<OsString>,
     /// The job that its URL would have, decoded.

@@ -6,21 +6,21 @@ use std::ops::{BitOr, Not};
 use wide::u8x16;
 
 /// Bytes in a chunk.
-pub const CHUNK_BYTES: usize = 16;
+pub(crate) const CHUNK_BYTES: usize = 16;
 
 /// Sixteen bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Chunk(u8x16);
+pub(crate) struct Chunk(u8x16);
 
 /// Some of the sixteen places of a chunk.
 #[derive(Clone, Copy, Debug)]
-pub struct Places(u8x16);
+pub(crate) struct Places(u8x16);
 
 impl Chunk {
     /// The chunk of these bytes.
     #[inline]
     #[must_use]
-    pub fn new(bytes: [u8; CHUNK_BYTES]) -> Chunk {
+    pub(crate) fn new(bytes: [u8; CHUNK_BYTES]) -> Chunk {
         Chunk(u8x16::new(bytes))
     }
 
@@ -52,14 +52,14 @@ impl Chunk {
     /// Where `byte` stands.
     #[inline]
     #[must_use]
-    pub fn equal(self, byte: u8) -> Places {
+    pub(crate) fn equal(self, byte: u8) -> Places {
         Places(self.0.simd_eq(u8x16::splat(byte)))
     }
 
     /// Where bytes from `first` to `last` stand.
     #[inline]
     #[must_use]
-    pub fn within(self, first: u8, last: u8) -> Places {
+    pub(crate) fn within(self, first: u8, last: u8) -> Places {
         let distance = self.0 - u8x16::splat(first);
         Places(distance.min(u8x16::splat(last - first)).simd_eq(distance))
     }
@@ -67,14 +67,14 @@ impl Chunk {
     /// Where `[a-zA-Z]` stands: a letter differs from its capital in one bit.
     #[inline]
     #[must_use]
-    pub fn letters(self) -> Places {
+    pub(crate) fn letters(self) -> Places {
         Chunk(self.0 | u8x16::splat(b'a' - b'A')).within(b'a', b'z')
     }
 
     /// Where the two differ.
     #[inline]
     #[must_use]
-    pub fn differing(self, other: Chunk) -> Places {
+    pub(crate) fn differing(self, other: Chunk) -> Places {
         !Places(self.0.simd_eq(other.0))
     }
 }
@@ -83,7 +83,7 @@ impl Places {
     /// The first place. That there is none is a branch, so that a walk need not wait for it.
     #[inline]
     #[must_use]
-    pub fn first(self) -> Option<usize> {
+    pub(crate) fn first(self) -> Option<usize> {
         let bits = self.bits();
         if bits == 0 { None } else { Some(bits.trailing_zeros() as usize) }
     }
@@ -91,14 +91,14 @@ impl Places {
     /// Whether there is one.
     #[inline]
     #[must_use]
-    pub fn is_any(self) -> bool {
+    pub(crate) fn is_any(self) -> bool {
         self.bits() != 0
     }
 
     /// Bit n stands for place n.
     #[inline]
     #[must_use]
-    pub fn bits(self) -> u32 {
+    pub(crate) fn bits(self) -> u32 {
         self.0.to_bitmask()
     }
 }
@@ -123,7 +123,7 @@ impl Not for Places {
 
 /// The first byte of `text` that is `wanted`.
 #[inline]
-pub fn find(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> Option<usize> {
+pub(crate) fn find(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> Option<usize> {
     let (chunks, rest) = text.as_chunks();
     let mut before = 0;
     for chunk in chunks {
@@ -137,7 +137,7 @@ pub fn find(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> Option<usize> {
 
 /// Whether a byte of `text` is `wanted`.
 #[inline]
-pub fn has(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> bool {
+pub(crate) fn has(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> bool {
     let Some(last) = text.last_chunk() else {
         return !text.is_empty() && wanted(Chunk::covering(text)).is_any();
     };
@@ -150,14 +150,14 @@ pub fn has(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> bool {
 /// the comparison.
 #[inline]
 #[must_use]
-pub fn is_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
     is_same_bytes(one.as_bytes(), other.as_bytes())
 }
 
 /// The same of bytes.
 #[inline]
 #[must_use]
-pub fn is_same_bytes(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_same_bytes(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }

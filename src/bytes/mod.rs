@@ -1,5 +1,5 @@
 //! Fixed-size blocks and short texts: the tools of the hot path.
 
 pub mod chunk;
-pub mod recent;
+pub(crate) mod recent;
 pub mod short;

@@ -9,7 +9,7 @@ use crate::limits::CYCLE_ENTRIES_MAX;
 
 /// Up to [`CYCLE_ENTRIES_MAX`] keys and their values; a new one takes the place of the oldest.
 #[derive(Clone, Debug)]
-pub struct Cycle<K, V> {
+pub(crate) struct Cycle<K, V> {
     entries: [(K, V); CYCLE_ENTRIES_MAX],
     len: usize,
     /// Where the key is expected that is asked for next.
@@ -28,7 +28,7 @@ impl<K: Copy + Default, V: Copy + Default> Default for Cycle<K, V> {
 impl<K: Copy + PartialEq, V> Cycle<K, V> {
     /// The value of a key, if it is known.
     #[inline(always)]
-    pub fn get(&mut self, key: K) -> Option<&V> {
+    pub(crate) fn get(&mut self, key: K) -> Option<&V> {
         let is_expected = self.next < self.len
             && self.entries.get(self.next).is_some_and(|(known, _)| *known == key);
         if !is_expected {
@@ -45,7 +45,7 @@ impl<K: Copy + PartialEq, V> Cycle<K, V> {
     }
 
     /// Notes the value of a key that is not known. It is expected behind the last one.
-    pub fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         let place = if self.len < CYCLE_ENTRIES_MAX {
             self.len += 1;
             self.len - 1

@@ -6,11 +6,11 @@
 use std::fmt;
 
 /// Bytes in a block.
-pub const SHORT_BYTES_MAX: usize = 32;
+pub(crate) const SHORT_BYTES_MAX: usize = 32;
 
 /// A text, and whatever is behind it up to the end of its block.
 #[derive(Clone, Copy, Default)]
-pub struct ShortText {
+pub(crate) struct ShortText {
     block: [u8; SHORT_BYTES_MAX],
     len: usize,
 }
@@ -18,7 +18,7 @@ pub struct ShortText {
 impl ShortText {
     /// A copy of `text`, which is not longer than it may be.
     #[must_use]
-    pub fn new(text: &[u8]) -> ShortText {
+    pub(crate) fn new(text: &[u8]) -> ShortText {
         let mut block = [0; SHORT_BYTES_MAX];
         for (place, byte) in block.iter_mut().zip(text) {
             *place = *byte;
@@ -29,12 +29,12 @@ impl ShortText {
     /// The first `len` bytes of a block.
     #[inline(always)]
     #[must_use]
-    pub fn of_block(block: [u8; SHORT_BYTES_MAX], len: usize) -> ShortText {
+    pub(crate) fn of_block(block: [u8; SHORT_BYTES_MAX], len: usize) -> ShortText {
         ShortText { block, len: len.min(SHORT_BYTES_MAX) }
     }
 
     /// Appends a piece, which is no longer than the rest of the block.
-    pub fn extend(&mut self, piece: &[u8]) {
+    pub(crate) fn extend(&mut self, piece: &[u8]) {
         let room = self.block.get_mut(self.len..).unwrap_or_default();
         for (place, byte) in room.iter_mut().zip(piece) {
             *place = *byte;
@@ -45,14 +45,14 @@ impl ShortText {
     /// The same text, borrowed.
     #[inline(always)]
     #[must_use]
-    pub fn borrowed(&self) -> ShortRef<'_> {
+    pub(crate) fn borrowed(&self) -> ShortRef<'_> {
         ShortRef { block: &self.block, len: self.len }
     }
 
     /// The first `len` bytes of half a block.
     #[inline(always)]
     #[must_use]
-    pub fn of_half(half: [u8; SHORT_BYTES_MAX / 2], len: usize) -> ShortText {
+    pub(crate) fn of_half(half: [u8; SHORT_BYTES_MAX / 2], len: usize) -> ShortText {
         let mut block = [0; SHORT_BYTES_MAX];
         if let Some(place) = block.first_chunk_mut() {
             *place = half;
@@ -60,30 +60,9 @@ impl ShortText {
         ShortText { block, len: len.min(SHORT_BYTES_MAX / 2) }
     }
 
-    /// The text and what is behind it.
-    #[inline(always)]
-    #[must_use]
-    pub fn block(&self) -> &[u8; SHORT_BYTES_MAX] {
-        &self.block
-    }
-
-    /// Bytes of the text.
-    #[inline(always)]
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is no text.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// The text.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.block.get(..self.len).unwrap_or_default()
     }
 }
@@ -99,33 +78,27 @@ impl<'a> ShortRef<'a> {
     /// The first `len` bytes of a block.
     #[inline(always)]
     #[must_use]
-    pub fn of_block(block: &'a [u8; SHORT_BYTES_MAX], len: usize) -> ShortRef<'a> {
+    pub(crate) fn of_block(block: &'a [u8; SHORT_BYTES_MAX], len: usize) -> ShortRef<'a> {
         ShortRef { block, len: len.min(SHORT_BYTES_MAX) }
     }
 
     /// The text and what is behind it.
     #[inline(always)]
     #[must_use]
-    pub fn block(&self) -> &'a [u8; SHORT_BYTES_MAX] {
+    pub(crate) fn block(&self) -> &'a [u8; SHORT_BYTES_MAX] {
         self.block
     }
 
     /// Bytes of the text.
     #[inline(always)]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Whether there is no text.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// The text.
     #[must_use]
-    pub fn as_bytes(&self) -> &'a [u8] {
+    pub(crate) fn as_bytes(&self) -> &'a [u8] {
         self.block.get(..self.len).unwrap_or_default()
     }
 }
@@ -164,8 +137,8 @@ mod tests {
         for len in 0..=text.len() {
             let (whole, copied) = (ShortText::of_block(*text, len), ShortText::new(&text[..len]));
             assert_eq!(whole.as_bytes(), &text[..len]);
-            assert_eq!((whole, whole.len(), whole.is_empty()), (copied, len, len == 0));
-            assert_eq!(&whole.block()[..len], copied.as_bytes());
+            assert_eq!((whole, whole.len), (copied, len));
+            assert_eq!(&whole.block[..len], copied.as_bytes());
         }
         let half: [u8; 16] = *text.first_chunk().unwrap();
         assert_eq!(ShortText::of_half(half, 3), ShortText::new(b"012"));

@@ -17,7 +17,7 @@ const FIXED: [&str; 4] = ["server.listen", "server.workers", "output.target", "o
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// The key, such as `server.head_timeout` or `inputs.pushgateway[/a].utf8_names`, or a whole
     /// input, `inputs.pushgateway[/a]`.
     pub key: String,
@@ -29,7 +29,7 @@ pub struct Change {
 
 impl Change {
     /// Whether it has to wait for a restart.
-    pub fn needs_restart(&self) -> bool {
+    pub(crate) fn needs_restart(&self) -> bool {
         FIXED.contains(&self.key.as_str())
     }
 }
@@ -48,7 +48,7 @@ const PRESENT: &str = "present";
 
 impl Config {
     /// What differs in `new`, sorted by table and key.
-    pub fn changes(&self, new: &Config) -> Vec<Change> {
+    pub(crate) fn changes(&self, new: &Config) -> Vec<Change> {
         let (old, new) = (file::tables(&self.to_string()), file::tables(&new.to_string()));
         let mut changes = Vec::new();
         for table in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
@@ -74,7 +74,7 @@ impl Config {
     }
 
     /// This configuration, but for what needs a restart: that stays as in `running`.
-    pub fn keeping_fixed(mut self, running: &Config) -> Config {
+    pub(crate) fn keeping_fixed(mut self, running: &Config) -> Config {
         self.server.gate.listen.clone_from(&running.server.gate.listen);
         self.server.workers = running.server.workers;
         self.output.target.clone_from(&running.output.target);

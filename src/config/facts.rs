@@ -6,7 +6,7 @@ use std::time::Duration;
 
 impl Config {
     /// What the status page tells. The path of the credentials is no secret; they are not in it.
-    pub fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         let (gate, queue) = (&self.server.gate, &self.output.queue);
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Facts {

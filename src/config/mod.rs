@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-pub use change::Change;
+pub(crate) use change::Change;
 pub use error::Error;
 
 /// The whole configuration, valid.
@@ -46,7 +46,7 @@ pub struct Config {
     /// `[telemetry]`
     pub telemetry: Telemetry,
     /// `[[inputs.pushgateway]]`, at least one.
-    pub inputs: Vec<InputConfig>,
+    pub(crate) inputs: Vec<InputConfig>,
 }
 
 /// `[server]`
@@ -66,13 +66,13 @@ pub struct Server {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// Where lines go.
-    pub target: Target,
+    pub(crate) target: Target,
     /// What the queue needs.
     pub queue: queue::Options,
     /// How long the end may take.
     pub drain_timeout: Duration,
     /// `fsync`
-    pub durability: Durability,
+    pub(crate) durability: Durability,
 }
 
 /// `[log]`
@@ -88,12 +88,12 @@ pub struct Log {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Telemetry {
     /// How often own figures go to the output; none where they never do.
-    pub emit_interval: Option<Duration>,
+    pub(crate) emit_interval: Option<Duration>,
 }
 
 /// One `[[inputs.pushgateway]]`, key by key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputConfig {
+pub(crate) struct InputConfig {
     /// Normalised.
     pub route_prefix: String,
     /// Empty: not set.

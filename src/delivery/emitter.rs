@@ -38,7 +38,7 @@ pub struct Links<R> {
 
 /// A running emitter.
 #[derive(Debug)]
-pub struct Emitter {
+pub(crate) struct Emitter {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -48,7 +48,10 @@ impl Emitter {
     ///
     /// # Errors
     /// The system has no thread for it.
-    pub fn start<R: queue::Reply>(interval: Duration, links: Links<R>) -> io::Result<Emitter> {
+    pub(crate) fn start<R: queue::Reply>(
+        interval: Duration,
+        links: Links<R>,
+    ) -> io::Result<Emitter> {
         let (stop, stopped) = mpsc::channel();
         let mut source = Source::new(links);
         let thread = thread::Builder::new().name("emitter".to_owned()).spawn(move || {
@@ -64,7 +67,7 @@ impl Emitter {
     }
 
     /// Ends at once: it never waits for the output.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
             // OK because a panic was told when it happened, and nobody needs the figures now.

@@ -43,7 +43,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// The system has no thread for it.
-pub fn spawn<R: Reply>(
+pub(crate) fn spawn<R: Reply>(
     receiver: Receiver<R>,
     sink: Box<dyn Sink>,
     telemetry: Arc<Telemetry>,

@@ -76,7 +76,7 @@ impl Log {
     }
 
     /// Logs at [`Level::Warn`].
-    pub fn warn(&self, message: &str, fields: &[Field<'_>]) {
+    pub(crate) fn warn(&self, message: &str, fields: &[Field<'_>]) {
         self.event(Level::Warn, message, fields);
     }
 
@@ -120,7 +120,7 @@ impl Log {
 
 /// Has every panic from here on logged as one event with its place, in the place of Rust's own
 /// message, which is no line of the log's format. The hook is the one global: panics have no other.
-pub fn take_panics(log: &Arc<Log>) {
+pub(crate) fn take_panics(log: &Arc<Log>) {
     let log = Arc::clone(log);
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();

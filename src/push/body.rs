@@ -73,7 +73,7 @@ impl Error {
     }
 
     /// How it is counted.
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Error::Coding { .. } => Reason::Coding,
             Error::Parameter { .. } => Reason::Parameter,
@@ -111,7 +111,7 @@ impl Coding {
     ///
     /// # Errors
     /// [`Error::Coding`] for every other coding, a list of several included.
-    pub fn from_header(value: Option<&str>) -> Result<Coding, Error> {
+    pub(crate) fn from_header(value: Option<&str>) -> Result<Coding, Error> {
         let value = value.unwrap_or_default().trim_matches([' ', '\t']);
         [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Snappy]
             .into_iter()

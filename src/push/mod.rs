@@ -97,7 +97,7 @@ impl Error {
     }
 
     /// How it is counted.
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Error::Body(error) => error.reason(),
             Error::Exposition { format: Format::Text, .. } => Reason::MalformedText,
@@ -170,7 +170,7 @@ impl Pusher {
     }
 
     /// Holds the pushes from here on to these bounds.
-    pub fn set_options(&mut self, options: Options) {
+    pub(crate) fn set_options(&mut self, options: Options) {
         self.options = options;
     }
 

@@ -56,9 +56,6 @@ pub enum Route {
     NotFound,
 }
 
-/// The methods of a group, as the `Allow` header lists them.
-pub const ALLOW: &str = "DELETE, OPTIONS, POST, PUT";
-
 /// The labels of a URL: sorted by name in byte order, each name once, the job among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -80,7 +77,7 @@ impl Group {
 
 /// What becomes of the lines of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// They go to the output.
     Output,
     /// They are the answer, and go nowhere else.
@@ -130,7 +127,7 @@ pub enum Error {
 
 impl Error {
     /// How it is counted: as one reason, whatever is wrong with the labels.
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         Reason::Url
     }
 }
@@ -213,7 +210,7 @@ pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Rout
 
 /// What the query of a push says of its lines: `dry_run`, `dry_run=1` and `dry_run=true` ask for a
 /// dry run. The rest of the query, and every other spelling, is ignored, as SPEC 1 has it.
-pub fn delivery(target: &[u8]) -> Delivery {
+pub(crate) fn delivery(target: &[u8]) -> Delivery {
     let without_fragment = target.split(|byte| *byte == b'#').next().unwrap_or_default();
     let query = without_fragment.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
     let asks = |pair: &[u8]| matches!(pair, b"dry_run" | b"dry_run=1" | b"dry_run=true");

@@ -54,7 +54,7 @@ impl Text<'_> {
     /// The block that begins with it, where it is not longer than that.
     #[inline(always)]
     #[must_use]
-    pub fn block(&self) -> Option<ShortRef<'_>> {
+    pub(crate) fn block(&self) -> Option<ShortRef<'_>> {
         match self {
             Text::Within { rest, len } if *len <= SHORT_BYTES_MAX => {
                 let block = rest.as_bytes().first_chunk()?;
@@ -150,13 +150,13 @@ pub struct Sample<'a> {
     pub kept: usize,
     /// The kind of its part and the names of its labels are those of the sample before, and no
     /// label that changed is empty. False where its reader does not know.
-    pub is_alike: bool,
+    pub(crate) is_alike: bool,
     /// Its family is that of the sample before. False where its reader does not know.
-    pub has_last_family: bool,
+    pub(crate) has_last_family: bool,
     /// The value.
     pub value: Value<'a>,
     /// Nanoseconds since the Unix epoch, where the sample names a time, of either sign.
-    pub timestamp_ns: Option<i64>,
+    pub(crate) timestamp_ns: Option<i64>,
 }
 
 /// Which names a push may use (SPEC 1.1, 1.3).
@@ -194,7 +194,7 @@ impl Format {
 
 /// Foreign bytes as a message quotes them: escaped, and cut to [`QUOTED_BYTES_MAX`].
 #[derive(Clone, Copy, Debug)]
-pub struct Quoted<'a>(pub &'a [u8]);
+pub(crate) struct Quoted<'a>(pub &'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,12 +23,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use board::{Push, Tally};
-pub use page::{CONTENT_TYPE, HEADERS, PAGE, is_admitted};
+pub use page::CONTENT_TYPE;
+pub(crate) use page::{HEADERS, PAGE, is_admitted};
 
 /// The content type of a report.
-pub const REPORT_CONTENT_TYPE: &str = "application/json";
+pub(crate) const REPORT_CONTENT_TYPE: &str = "application/json";
 /// Header lines of a report, each with its CRLF.
-pub const REPORT_HEADERS: &str = "Cache-Control: no-store\r\n\
+pub(crate) const REPORT_HEADERS: &str = "Cache-Control: no-store\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\
     Referrer-Policy: no-referrer\r\n\
     X-Content-Type-Options: nosniff\r\n";
@@ -47,12 +48,12 @@ pub struct Setup {
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// What waits for the output.
-    pub flow: Arc<queue::Flow>,
+    pub(crate) flow: Arc<queue::Flow>,
 }
 
 /// What the configuration says, as text and numbers: no stage knows its types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The prefix of each input.
     pub route_prefixes: Vec<String>,
     /// Names, each ending in its unit, and bounds.
@@ -72,7 +73,7 @@ pub struct Status {
 
 impl Status {
     /// A status without a push.
-    pub fn new(setup: Setup, facts: Facts) -> Status {
+    pub(crate) fn new(setup: Setup, facts: Facts) -> Status {
         Status {
             setup,
             facts: Mutex::new(facts),
@@ -82,12 +83,12 @@ impl Status {
     }
 
     /// Replaces what the configuration says.
-    pub fn set_facts(&self, facts: Facts) {
+    pub(crate) fn set_facts(&self, facts: Facts) {
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
     }
 
     /// From here on the process is shutting down.
-    pub fn drains(&self) {
+    pub(crate) fn drains(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 

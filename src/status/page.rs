@@ -9,13 +9,13 @@
 //! markup, which it never does.
 
 /// The page.
-pub const PAGE: &str = include_str!("page.html");
+pub(crate) const PAGE: &str = include_str!("page.html");
 
 /// Its content type.
 pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 
 /// Its header lines, each with its CRLF. A test tells the hashes after a change of the page.
-pub const HEADERS: &str = "Cache-Control: no-store\r\n\
+pub(crate) const HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; \
     style-src 'sha256-aBvTx5GyAORB+K1i6AyEJRgAK0VQlp60yNrMRFH41GQ='; \
     script-src 'sha256-b06P/nAuVxYV0ik/eYkvRWwvVglevIh6wY+einqh3rk='; \
@@ -28,7 +28,7 @@ pub const HEADERS: &str = "Cache-Control: no-store\r\n\
 
 /// Whether an `Accept` header admits HTML. The most specific of its ranges decides (RFC 9110,
 /// section 12.5.1): `text/html;q=0, */*` takes anything but a page.
-pub fn is_admitted(accept: Option<&str>) -> bool {
+pub(crate) fn is_admitted(accept: Option<&str>) -> bool {
     const RANGES: [&str; 3] = ["*/*", "text/*", "text/html"];
     let ranges = accept.unwrap_or_default().split(',').filter_map(|range| {
         let mut parts = range.split(';').map(|part| part.trim_matches([' ', '\t']));

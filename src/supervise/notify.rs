@@ -73,7 +73,7 @@ impl Supervisor {
     }
 
     /// The configuration is being read again; [`Supervisor::ready`] must follow.
-    pub fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         let message = format!("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_us());
         self.send(&message, Urgency::Step);
     }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// How the workers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
+pub(crate) enum Health {
     /// They answer.
     Good,
     /// The question was not answered in time.
@@ -48,7 +48,7 @@ impl fmt::Display for Health {
 ///
 /// # Errors
 /// The system has no thread for it.
-pub fn spawn(
+pub(crate) fn spawn(
     lifeline: Lifeline,
     period: Duration,
     log: Arc<Log>,

@@ -2,7 +2,7 @@
 //! child processes, random bodies.
 
 #[cfg(test)]
-pub mod child_process;
+pub(crate) mod child_process;
 pub mod gate_claims;
 mod naive_reader;
 #[cfg(test)]

@@ -5,7 +5,7 @@ import statistics
 import tempfile
 
 import programs
-from servers import Direct, Pushgateway, Pushline, VictoriaMetrics
+from servers import Pushgateway, Pushline, VictoriaMetrics
 from table import Row, number, skipped
 
 ROUNDS = 5
@@ -96,8 +96,8 @@ def against_victoriametrics(built, row, body, connections):
 
 
 def gate(built):
-    """The cost of a push that is nearly nothing but its request, with tiny_http and without."""
-    with ended(Pushline(built), Direct(built)) as servers:
+    """The cost of a push that is nearly nothing but its request."""
+    with ended(Pushline(built)) as servers:
         reports = {server: [[] for _ in GATE_CONNECTIONS] for server in servers}
         for server in servers:
             server.load(built, "small", 16, WARM_UP_SECONDS)
@@ -107,12 +107,10 @@ def gate(built):
                 for server in order:
                     report = server.load(built, "small", connections, GATE_SECONDS)
                     reports[server][at].append(report)
-    own, direct = (reports[server] for server in servers)
+    (own,) = (reports[server] for server in servers)
     connections = " / ".join(map(str, GATE_CONNECTIONS))
     return [
         *gate_rows(f"200-byte pushes, {connections} connections", "pushline", own),
-        *gate_rows(f"without tiny_http, {connections} connections", "it", direct),
-        Row("pushline ÷ the same without tiny_http, requests", list(map(ratio, own, direct))),
     ]
 
 

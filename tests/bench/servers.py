@@ -132,13 +132,6 @@ class Pushline(Server):
             raise SystemExit(f"bench: {name} ended with {status}; {told} came, not {want}")
 
 
-class Direct(Pushline):
-    """The same gate, queue and writer, and workers without tiny_http before them."""
-
-    def command(self, built):
-        return [built.tool, "direct"]
-
-
 class Pushgateway(Server):
     """Debian's, with an empty state and its defaults, which keep nothing on disk."""
 

@@ -11,7 +11,7 @@ const ENDED: u8 = 2;
 
 /// How lines flow: whether a push would be accepted now.
 #[derive(Debug)]
-pub struct Flow {
+pub(crate) struct Flow {
     pub(super) options: Live<Options>,
     started: Instant,
     /// [`OPEN`], [`CLOSED`] or [`ENDED`].
@@ -58,7 +58,7 @@ impl Flow {
     }
 
     /// For how long the output has taken nothing though it should; zero while it flows.
-    pub fn stuck_for(&self) -> Duration {
+    pub(crate) fn stuck_for(&self) -> Duration {
         match self.stuck_since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => {
@@ -72,7 +72,7 @@ impl Flow {
     ///
     /// # Errors
     /// Why it would not.
-    pub fn ready(&self) -> Result<(), Refusal> {
+    pub(crate) fn ready(&self) -> Result<(), Refusal> {
         match self.state.load(Ordering::Acquire) {
             OPEN => {}
             CLOSED => return Err(Refusal::ShuttingDown),

@@ -20,13 +20,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use waiting::{Entered, Outside, Waiting};
 
-pub use flow::Flow;
+pub(crate) use flow::Flow;
 pub use refusal::Refusal;
-pub use waiting::Warden;
+pub(crate) use waiting::Warden;
 
 /// When a push is answered with 200 (`output.ack`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Acknowledge {
+pub(crate) enum Acknowledge {
     /// After the output's write call has returned for the whole push.
     #[default]
     Written,
@@ -40,7 +40,7 @@ pub struct Options {
     /// Lines that may wait, in bytes (`output.queue_bytes`).
     pub bytes_max: usize,
     /// When a push is acknowledged.
-    pub acknowledge: Acknowledge,
+    pub(crate) acknowledge: Acknowledge,
     /// How long a push may wait for its acknowledgement (`output.ack_timeout`).
     pub ack_timeout: Duration,
 }
@@ -73,7 +73,7 @@ enum Origin {
 
 /// The lines of one push, on their way.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     origin: Origin,
     /// Whole lines, each with its LF.
     pub lines: Vec<u8>,
@@ -85,12 +85,12 @@ pub struct Batch {
 
 impl Batch {
     /// Whether its pusher has been told 503, or is about to be.
-    pub fn is_withdrawn(&self, now: Instant) -> bool {
+    pub(crate) fn is_withdrawn(&self, now: Instant) -> bool {
         self.reply.is_some_and(|(_, deadline)| now >= deadline)
     }
 
     /// Whether somebody waits for it to be written.
-    pub fn is_push(&self) -> bool {
+    pub(crate) fn is_push(&self) -> bool {
         self.origin == Origin::Push
     }
 
@@ -105,7 +105,7 @@ impl Batch {
 
 /// What the writer is told.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// Write this.
     Batch(Batch),
     /// Open the output anew (SIGHUP).
@@ -175,7 +175,7 @@ pub struct Receiver<R> {
 }
 
 /// Makes a queue.
-pub fn channel<R: Reply>(
+pub(crate) fn channel<R: Reply>(
     options: Options,
     telemetry: Arc<Telemetry>,
 ) -> (Sender<R>, Receiver<R>, Warden<R>) {
@@ -206,7 +206,7 @@ impl<R: Reply> Sender<R> {
     }
 
     /// How lines flow, for who only looks.
-    pub fn flow(&self) -> Arc<Flow> {
+    pub(crate) fn flow(&self) -> Arc<Flow> {
         Arc::clone(&self.shared.flow)
     }
 
@@ -222,7 +222,7 @@ impl<R: Reply> Sender<R> {
     }
 
     /// Asks the writer to open its output anew.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         self.shared.tell(Message::Reopen);
     }
 
@@ -239,11 +239,6 @@ impl<R: Reply> Sender<R> {
     /// A buffer for lines.
     pub fn spare(&self) -> Vec<u8> {
         self.shared.spares().pop().unwrap_or_default()
-    }
-
-    /// Takes back a buffer whose lines are not submitted.
-    pub fn give_back(&self, buffer: Vec<u8>) {
-        self.shared.give_back([buffer]);
     }
 
     /// Hands lines over. `reply` is answered as the queue's [`Acknowledge`] says: here, or by the
@@ -278,7 +273,7 @@ impl<R: Reply> Sender<R> {
 
     /// Hands over lines of our own, that nobody waits for and nothing is refused for. They are left
     /// out, and false is returned, where the output is not ready or has not taken the ones before.
-    pub fn offer(&self, lines: Vec<u8>, line_count: u32) -> bool {
+    pub(crate) fn offer(&self, lines: Vec<u8>, line_count: u32) -> bool {
         let shared = &*self.shared;
         if shared.flow.ready().is_err() || shared.has_own.swap(true, Ordering::Relaxed) {
             return false;
@@ -334,23 +329,23 @@ impl<R: Reply> Shared<R> {
 
 impl<R: Reply> Receiver<R> {
     /// The next message; none when `timeout` is over.
-    pub fn receive(&self, timeout: Duration) -> Option<Message> {
+    pub(crate) fn receive(&self, timeout: Duration) -> Option<Message> {
         // OK because the other end never goes away: this one holds it too.
         self.channel.recv_timeout(timeout).ok()
     }
 
     /// The next message, if one is waiting.
-    pub fn take_waiting(&self) -> Option<Message> {
+    pub(crate) fn take_waiting(&self) -> Option<Message> {
         self.channel.try_recv().ok()
     }
 
     /// The latest end of the writer, once the queue is closed: nothing new comes then.
-    pub fn close_deadline(&self) -> Option<Instant> {
+    pub(crate) fn close_deadline(&self) -> Option<Instant> {
         self.shared.close_deadline.get().copied()
     }
 
     /// Acknowledges batches that are written, all of them.
-    pub fn acknowledge(&mut self, batches: &mut Vec<Batch>) {
+    pub(crate) fn acknowledge(&mut self, batches: &mut Vec<Batch>) {
         let mut waiting = self.shared.lock();
         let numbers = batches.iter().filter_map(|batch| batch.reply);
         self.replies.extend(numbers.filter_map(|(number, _)| waiting.take(number)));
@@ -362,7 +357,7 @@ impl<R: Reply> Receiver<R> {
     }
 
     /// Lets a batch go that is not written: its pusher is told why.
-    pub fn refuse(&self, batch: Batch, refusal: Refusal) {
+    pub(crate) fn refuse(&self, batch: Batch, refusal: Refusal) {
         let mut waiting = self.shared.lock();
         let reply = batch.reply.and_then(|(number, _)| waiting.take(number));
         self.let_go(waiting, std::slice::from_ref(&batch));
@@ -373,7 +368,7 @@ impl<R: Reply> Receiver<R> {
     }
 
     /// Lets a batch go whose time is over.
-    pub fn withdraw(&self, batch: Batch) {
+    pub(crate) fn withdraw(&self, batch: Batch) {
         let after = self.shared.flow.options.read().ack_timeout;
         self.refuse(batch, Refusal::TimedOut { after });
     }
@@ -395,12 +390,12 @@ impl<R: Reply> Receiver<R> {
     }
 
     /// The output should take bytes from here on: unless it flows, it is stuck.
-    pub fn is_trying(&self) {
+    pub(crate) fn is_trying(&self) {
         self.shared.flow.is_trying();
     }
 
     /// The output took bytes, or has nothing to take; returns whether it was stalled.
-    pub fn is_flowing(&self) -> bool {
+    pub(crate) fn is_flowing(&self) -> bool {
         let was_stalled = self.shared.flow.is_flowing();
         if was_stalled {
             self.shared.telemetry.writer_stalls.increment();

@@ -30,7 +30,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// How it is counted.
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Refusal::Stalled { .. } => Reason::Stalled,
             Refusal::Full { .. } => Reason::QueueFull,

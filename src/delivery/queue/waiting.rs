@@ -129,7 +129,7 @@ impl<R> Waiting<R> {
 
 /// Answers the replies that have waited too long.
 #[derive(Debug)]
-pub struct Warden<R> {
+pub(crate) struct Warden<R> {
     pub(super) shared: Arc<Shared<R>>,
 }
 
@@ -138,7 +138,7 @@ impl<R: Reply> Warden<R> {
     ///
     /// It need not be told of new replies: the time of each is over `ack_timeout` after it came,
     /// and that is as long as the warden waits at most.
-    pub fn run(self) {
+    pub(crate) fn run(self) {
         let mut waiting = self.shared.lock();
         loop {
             let now = Instant::now();

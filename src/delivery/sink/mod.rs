@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// Where lines go (`output.target`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// `stdout`
     #[default]
     Stdout,
@@ -48,7 +48,7 @@ impl fmt::Display for Target {
 
 /// When written lines count as written (`output.fsync`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// When the write call has returned.
     #[default]
     Written,
@@ -57,11 +57,11 @@ pub enum Durability {
 }
 
 /// The longest that a call of a sink waits.
-pub const WAIT_MAX: Duration = Duration::from_millis(100);
+pub(crate) const WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// What a sink cannot do.
 #[derive(Debug)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// It takes nothing now.
     Blocked,
     /// It failed, and may work again.
@@ -71,7 +71,7 @@ pub enum Trouble {
 }
 
 /// One output.
-pub trait Sink: Send {
+pub(crate) trait Sink: Send {
     /// A block begins: opens or connects what is not open.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl std::error::Error for OpenError {}
 ///
 /// # Errors
 /// A file that cannot be opened, or a standard output that is closed.
-pub fn open(
+pub(crate) fn open(
     target: &Target,
     durability: Durability,
     log: Arc<Log>,

@@ -49,7 +49,7 @@ impl Answers {
     }
 
     /// What rings when an answer waits.
-    pub fn bell(&self) -> &Bell {
+    pub(crate) fn bell(&self) -> &Bell {
         &self.bell
     }
 

@@ -4,7 +4,7 @@ mod mailbox;
 mod probe;
 
 pub use mailbox::{Answered, Answers};
-pub use probe::Lifeline;
+pub(crate) use probe::Lifeline;
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A private connection besides those of the gate, over which a watchdog asks the workers.
 #[derive(Debug)]
-pub struct Lifeline {
+pub(crate) struct Lifeline {
     pub(crate) stream: UnixStream,
     pulse: Arc<Pulse>,
     request: String,
@@ -26,7 +26,7 @@ impl Lifeline {
     }
 
     /// The beats of the workers.
-    pub fn pulse(&self) -> &Pulse {
+    pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
@@ -34,7 +34,7 @@ impl Lifeline {
     ///
     /// # Errors
     /// None has answered within `patience`, or the connection is broken.
-    pub fn ask(&mut self, patience: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn ask(&mut self, patience: Option<Duration>) -> io::Result<()> {
         self.stream.set_read_timeout(patience)?;
         if !self.is_asked {
             self.answer.clear();

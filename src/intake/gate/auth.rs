@@ -89,7 +89,7 @@ impl Auth {
     }
 
     /// Whether the value of an `Authorization` header is one of the credentials.
-    pub fn admits(&self, authorization: Option<&[u8]>) -> bool {
+    pub(crate) fn admits(&self, authorization: Option<&[u8]>) -> bool {
         let Some(allowed) = &self.allowed else { return true };
         let Some((scheme, value)) = authorization.and_then(split) else { return false };
         // Every credential is compared, so that the time does not tell which of them came close.
@@ -102,7 +102,7 @@ impl Auth {
     }
 
     /// The `WWW-Authenticate` lines of a 401, each with its CRLF.
-    pub fn challenges(&self) -> String {
+    pub(crate) fn challenges(&self) -> String {
         let allowed = self.allowed.as_deref().unwrap_or_default();
         [
             (Scheme::Basic, "WWW-Authenticate: Basic realm=\"pushline\", charset=\"UTF-8\"\r\n"),

@@ -51,7 +51,7 @@ use stream::Listener;
 
 /// One place to listen (`server.listen`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
+pub(crate) enum Listen {
     /// `host:port`; port 0 lets the system choose.
     Tcp(String),
     /// `unix:/path`
@@ -71,19 +71,19 @@ impl fmt::Display for Listen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Where it listens, unless a supervisor hands sockets over.
-    pub listen: Vec<Listen>,
+    pub(crate) listen: Vec<Listen>,
     /// Connections at once, all listeners together (`server.max_connections`).
-    pub connections_max: usize,
+    pub(crate) connections_max: usize,
     /// The body of one request as sent, in bytes (`server.max_body_bytes`).
     pub body_bytes_max: usize,
     /// Bodies in hand, all connections together, in bytes (`server.max_buffered_bytes`).
-    pub buffered_bytes_max: usize,
+    pub(crate) buffered_bytes_max: usize,
     /// From a request's first byte to the end of its head (`server.head_timeout`).
-    pub head_timeout: Duration,
+    pub(crate) head_timeout: Duration,
     /// From the end of its head to the end of its body (`server.body_timeout`).
     pub body_timeout: Duration,
     /// Between two requests of one connection (`server.idle_timeout`).
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
 }
 
 /// Why the gate cannot open.
@@ -139,7 +139,7 @@ impl Listeners {
     ///
     /// # Errors
     /// An address that cannot be bound.
-    pub fn open(listen: &[Listen]) -> Result<Listeners, Error> {
+    pub(crate) fn open(listen: &[Listen]) -> Result<Listeners, Error> {
         let mut open =
             handed_over().map_err(|error| Error { listen: "LISTEN_FDS".into(), error })?;
         let mut paths = Vec::new();
@@ -156,7 +156,7 @@ impl Listeners {
     }
 
     /// The addresses, as an operator would write them.
-    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
         self.open.iter().map(|(_, address)| address.as_str())
     }
 }

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
-pub use pending::Pending;
+pub(crate) use pending::Pending;
 
 /// Private connections: pushes that may stand between the gate and the output at once. Each costs a
 /// thread of tiny_http and three descriptors.
@@ -68,7 +68,7 @@ pub struct Service {
     /// By which settings; each request keeps those that it began with.
     pub settings: Live<Settings>,
     /// Where lines go.
-    pub queue: queue::Sender<Pending>,
+    pub(crate) queue: queue::Sender<Pending>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// Who is told of each push, and shows it.
@@ -82,7 +82,7 @@ pub struct Service {
 ///
 /// # Errors
 /// What the system says: no thread, no descriptor.
-pub fn start(
+pub(crate) fn start(
     workers: usize,
     service: Service,
     on_lost: impl Fn(&'static str) + Clone + Send + 'static,

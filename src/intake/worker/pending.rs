@@ -72,7 +72,7 @@ pub(super) fn unavailable(refusal: queue::Refusal) -> Answer {
 }
 
 /// The way back to the client of a push whose lines are on their way.
-pub struct Pending {
+pub(crate) struct Pending {
     pub(super) way: Way,
     pub(super) service: Arc<Service>,
     pub(super) accepted: Accepted,

@@ -12,8 +12,8 @@ mod render;
 mod tests;
 
 use process::Process;
-pub use process::resident_bytes;
-pub use reason::Reason;
+pub(crate) use process::resident_bytes;
+pub(crate) use reason::Reason;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Counter {
     }
 
     /// Adds one.
-    pub fn increment(&self) {
+    pub(crate) fn increment(&self) {
         self.add(1);
     }
 
@@ -44,12 +44,12 @@ pub struct Gauge(AtomicU64);
 
 impl Gauge {
     /// Raises it by `amount`.
-    pub fn raise(&self, amount: u64) {
+    pub(crate) fn raise(&self, amount: u64) {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
     /// Lowers it by `amount`, which was raised before.
-    pub fn lower(&self, amount: u64) {
+    pub(crate) fn lower(&self, amount: u64) {
         self.0.fetch_sub(amount, Ordering::Relaxed);
     }
 
@@ -109,49 +109,49 @@ pub struct Telemetry {
     /// Bytes of the bodies of accepted pushes, after decompression.
     pub decoded_bytes: Counter,
     /// Samples read from accepted pushes, the skipped ones included.
-    pub samples_read: Counter,
+    pub(crate) samples_read: Counter,
     /// Samples of accepted pushes skipped because their value is NaN or infinite (SPEC 2.2).
-    pub skipped_not_finite: Counter,
+    pub(crate) skipped_not_finite: Counter,
     /// Samples of accepted pushes skipped because their `le` or `quantile` is NaN (SPEC 2.2).
-    pub skipped_bound_nan: Counter,
+    pub(crate) skipped_bound_nan: Counter,
     /// Samples that the filters of their input leave out.
-    pub skipped_filtered: Counter,
+    pub(crate) skipped_filtered: Counter,
     /// Lines handed to the output.
-    pub lines_written: Counter,
+    pub(crate) lines_written: Counter,
     /// Bytes handed to the output, those of a block that was begun anew once.
-    pub bytes_written: Counter,
+    pub(crate) bytes_written: Counter,
     /// Pushes that wait for the writer, the one in its hand included.
-    pub queue_batches: Gauge,
+    pub(crate) queue_batches: Gauge,
     /// Bytes of those pushes.
     pub queue_bytes: Gauge,
     /// Whether the output takes pushes, 1 or 0: noted by who renders, as it depends on the clock.
     pub ready: Gauge,
     /// Times that the output took nothing for longer than `ack_timeout`, counted at their ends.
-    pub writer_stalls: Counter,
+    pub(crate) writer_stalls: Counter,
     /// Times that the output worked again after it had failed.
-    pub reconnects: Counter,
+    pub(crate) reconnects: Counter,
     /// Bytes of bodies in hand, all connections together.
-    pub buffered_bytes: Gauge,
+    pub(crate) buffered_bytes: Gauge,
     /// Connections open now.
-    pub connections_open: Gauge,
+    pub(crate) connections_open: Gauge,
     /// Connections accepted since the start.
-    pub connections_accepted: Counter,
+    pub(crate) connections_accepted: Counter,
     /// Idle connections closed to make room for new ones.
-    pub connections_evicted: Counter,
+    pub(crate) connections_evicted: Counter,
     /// Connections closed unserved: gone already, or not to be watched.
-    pub connections_refused: Counter,
+    pub(crate) connections_refused: Counter,
     /// Errors of `accept` that were survived.
-    pub accept_errors: Counter,
+    pub(crate) accept_errors: Counter,
     /// Workers that there are.
     pub workers: Gauge,
     /// Workers that serve a request now.
     pub workers_busy: Gauge,
     /// Panics of workers, each answered with 500.
-    pub worker_panics: Counter,
+    pub(crate) worker_panics: Counter,
     /// Times that these figures were handed to the output (`telemetry.emit_interval`).
-    pub emitted: Counter,
+    pub(crate) emitted: Counter,
     /// Times that they were due and the output was not ready for them.
-    pub emissions_skipped: Counter,
+    pub(crate) emissions_skipped: Counter,
 }
 
 impl Telemetry {
@@ -187,7 +187,7 @@ impl Telemetry {
     }
 
     /// Counts one push that was refused.
-    pub fn refused(&self, reason: Reason) {
+    pub(crate) fn refused(&self, reason: Reason) {
         if let Some(counter) = self.refused.get(reason as usize) {
             counter.increment();
         }

@@ -38,7 +38,7 @@ impl Process {
 }
 
 /// Resident memory of this process, in bytes; none where the system does not tell.
-pub fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     number(&status, RESIDENT).map(bytes)
 }

@@ -8,14 +8,14 @@ macro_rules! reasons {
     ($($(#[doc = $meaning:literal])+ $reason:ident = $name:literal,)+) => {
         /// Why a push is refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Reason { $($(#[doc = $meaning])+ $reason,)+ }
+        pub(crate) enum Reason { $($(#[doc = $meaning])+ $reason,)+ }
 
         impl Reason {
             /// All of them, in the order of their numbers.
-            pub const ALL: &'static [Reason] = &[$(Reason::$reason,)+];
+            pub(crate) const ALL: &'static [Reason] = &[$(Reason::$reason,)+];
 
             /// Its name, as the label `reason` has it.
-            pub fn name(self) -> &'static str {
+            pub(crate) fn name(self) -> &'static str {
                 match self { $(Reason::$reason => $name,)+ }
             }
         }

@@ -53,7 +53,7 @@ impl Page {
 
 impl Telemetry {
     /// Renders everything in the Prometheus text format 0.0.4.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut page = Page { text: String::with_capacity(12 * 1024), name: "" };
         self.render_answers(&mut page);
         self.render_pushes(&mut page);

@@ -112,7 +112,7 @@ impl Error {
 
     /// The same in a metric family, where the format tells.
     #[must_use]
-    pub fn in_family(mut self, family: &str) -> Error {
+    pub(crate) fn in_family(mut self, family: &str) -> Error {
         self.0.family = Some(family.to_owned());
         self
     }
@@ -123,7 +123,8 @@ impl Error {
     }
 
     /// Where, as an offset into the decoded body, in bytes.
-    pub fn offset(&self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn offset(&self) -> usize {
         self.0.offset
     }
 

@@ -95,7 +95,7 @@ impl Encoder {
     /// # Errors
     /// [`TooLong`] when the lines would take more than they may.
     #[inline(always)]
-    pub fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
+    pub(crate) fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
         let Point { series, has_tags_of_last, value, timestamp_ns } = point;
         self.time.set(*timestamp_ns);
         let written;

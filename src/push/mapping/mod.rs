@@ -19,9 +19,10 @@ use crate::push::sample::{Label, Part, Sample, Value};
 use names::FamilyNames;
 pub use pattern::Pattern;
 use point::kind;
-pub use point::{Point, Series, Tag, TagValue};
-pub use rules::{Filter, MeasurementRule, TagRules};
-pub use tags::Source;
+pub(crate) use point::{Point, Series, TagValue};
+pub(crate) use rules::TagRules;
+pub use rules::{Filter, MeasurementRule};
+pub(crate) use tags::Source;
 use tags::{Arrangement, Subject, bound_key};
 
 /// Whether a sample's own timestamp is used (SPEC 2.4).
@@ -67,7 +68,7 @@ pub struct Options {
 
 /// What a push is besides its samples.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'p> {
+pub(crate) struct Context<'p> {
     /// The options of its input.
     pub options: &'p Options,
     /// The job in its URL.
@@ -91,11 +92,11 @@ pub struct Skipped {
 }
 
 /// Kinds of samples: a sample of each has other tags, or another field.
-pub const KINDS: usize = 5;
+pub(crate) const KINDS: usize = 5;
 
 /// What is used again from push to push.
 #[derive(Debug, Default)]
-pub struct Mapper {
+pub(crate) struct Mapper {
     names: FamilyNames,
     arrangements: [Arrangement; KINDS],
     /// How many of the first labels are those of the last sample of each kind.
@@ -106,7 +107,7 @@ pub struct Mapper {
 
 /// Maps the samples of one push, one after the other.
 #[derive(Debug)]
-pub struct Mapping<'p> {
+pub(crate) struct Mapping<'p> {
     context: Context<'p>,
     mapper: &'p mut Mapper,
     run: Option<Run>,
@@ -137,7 +138,7 @@ impl Options {
 
 impl Mapper {
     /// Begins a push.
-    pub fn begin<'p>(&'p mut self, context: Context<'p>) -> Mapping<'p> {
+    pub(crate) fn begin<'p>(&'p mut self, context: Context<'p>) -> Mapping<'p> {
         self.names.clear();
         self.arrangements.iter_mut().for_each(Arrangement::clear);
         Mapping { context, mapper: self, run: None, skipped: Skipped::default() }
@@ -159,7 +160,7 @@ impl Mapper {
 impl Mapping<'_> {
     /// The point of a sample; none where line protocol cannot say it, which is counted.
     #[inline(always)]
-    pub fn map<'m>(&'m mut self, sample: &'m Sample<'m>) -> Option<Point<'m>> {
+    pub(crate) fn map<'m>(&'m mut self, sample: &'m Sample<'m>) -> Option<Point<'m>> {
         if let Some(reason) = self.reason_to_skip(sample) {
             *reason += 1;
             let over = self.run.take();

@@ -7,15 +7,15 @@ use crate::push::sample::{Label, Part, Text, Value};
 
 /// One field of one series at one time.
 #[derive(Clone, Copy, Debug)]
-pub struct Point<'m> {
+pub(crate) struct Point<'m> {
     /// What it belongs to.
     pub series: Series<'m>,
     /// All its tags are those of the point before it, and so is the family.
-    pub has_tags_of_last: bool,
+    pub(crate) has_tags_of_last: bool,
     /// The value, finite.
     pub value: Value<'m>,
     /// Nanoseconds since the Unix epoch.
-    pub timestamp_ns: i64,
+    pub(crate) timestamp_ns: i64,
 }
 
 /// A measurement with its tags, and the field in it.
@@ -23,7 +23,7 @@ pub struct Point<'m> {
 /// What is off the common path is handed its parts, not a pointer to it: so they stay in registers
 /// on the common one.
 #[derive(Clone, Copy, Debug)]
-pub struct Series<'m> {
+pub(crate) struct Series<'m> {
     /// What made it of a sample.
     pub mapping: &'m Mapping<'m>,
     /// The labels of the sample.
@@ -36,7 +36,7 @@ pub struct Series<'m> {
 
 /// A tag of a series.
 #[derive(Clone, Copy, Debug)]
-pub struct Tag<'m> {
+pub(crate) struct Tag<'m> {
     /// Clean, and never empty.
     pub key: &'m str,
     /// Never empty.
@@ -47,7 +47,7 @@ pub struct Tag<'m> {
 
 /// The value of a tag.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TagValue<'m> {
+pub(crate) enum TagValue<'m> {
     /// The value of the URL label at this index of [`Context::group`].
     Group(usize),
     /// Any text that is not empty.
@@ -91,33 +91,33 @@ impl<'m> Series<'m> {
 
     /// Clean, and never empty.
     #[must_use]
-    pub fn measurement(&self) -> &'m str {
+    pub(crate) fn measurement(&self) -> &'m str {
         self.names().measurement()
     }
 
     /// Clean; the field's key is this and the suffix.
     #[must_use]
-    pub fn field(&self) -> &'m str {
+    pub(crate) fn field(&self) -> &'m str {
         self.names().field()
     }
 
     /// `_bucket`, `_sum`, `_count` or nothing.
     #[must_use]
-    pub fn suffix(&self) -> &'static str {
+    pub(crate) fn suffix(&self) -> &'static str {
         suffix(self.part)
     }
 
     /// The same for all series of one family that follow each other.
     #[inline(always)]
     #[must_use]
-    pub fn family(&self) -> u64 {
+    pub(crate) fn family(&self) -> u64 {
         self.names().number
     }
 
     /// The kind of its samples, below [`KINDS`](super::KINDS).
     #[inline(always)]
     #[must_use]
-    pub fn kind(&self) -> usize {
+    pub(crate) fn kind(&self) -> usize {
         kind(self.part)
     }
 
@@ -127,12 +127,12 @@ impl<'m> Series<'m> {
     /// [`family`](Series::family). Never 0, and never used again by the same mapper.
     #[inline(always)]
     #[must_use]
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.arrangement().number
     }
 
     /// The tags, sorted by key in byte order, no key twice.
-    pub fn tags(&self) -> impl Iterator<Item = Tag<'m>> {
+    pub(crate) fn tags(&self) -> impl Iterator<Item = Tag<'m>> {
         let (arrangement, context) = (self.arrangement(), self.context());
         let Series { labels, part, .. } = *self;
         arrangement.order.iter().filter_map(move |entry| {
@@ -161,7 +161,7 @@ impl<'m> Series<'m> {
     /// first [`kept`](Series::kept).
     #[inline(always)]
     #[must_use]
-    pub fn label(&self, source: Source) -> Option<&'m Label<'m>> {
+    pub(crate) fn label(&self, source: Source) -> Option<&'m Label<'m>> {
         match source {
             Source::Label(index) => self.labels.get(index),
             Source::Bound | Source::Group(_) | Source::Added(_) => None,
@@ -171,7 +171,7 @@ impl<'m> Series<'m> {
     /// The value of the tag from [`Source::Bound`].
     #[inline(always)]
     #[must_use]
-    pub fn bound(&self) -> Option<f64> {
+    pub(crate) fn bound(&self) -> Option<f64> {
         bound(self.part)
     }
 }

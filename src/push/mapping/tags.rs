@@ -18,7 +18,7 @@ pub(super) struct Entry {
 
 /// Where the value of a tag comes from.
 #[derive(Clone, Copy, Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// The URL label of that index.
     Group(usize),
     /// The body's label of that index.
@@ -31,7 +31,7 @@ pub enum Source {
 
 impl Source {
     /// A tag from there is unchanged where at least so many of the first labels are.
-    pub fn unchanged_from(self) -> usize {
+    pub(crate) fn unchanged_from(self) -> usize {
         match self {
             Source::Group(_) | Source::Added(_) => 0,
             Source::Label(index) => index + 1,

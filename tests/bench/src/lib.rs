@@ -10,7 +10,6 @@
 
 pub mod body;
 pub mod conversion;
-pub mod direct;
 pub mod drain;
 pub mod families;
 pub mod figures;

@@ -24,7 +24,7 @@ use wire::{Field, Fields, Message};
 /// # Errors
 /// The first mistake of the body, as an [`Error`] with its offset and the family's name, or what
 /// `each` returns.
-pub fn read<E: From<Error>>(
+pub(crate) fn read<E: From<Error>>(
     body: &[u8],
     names: Names,
     each: impl FnMut(&Sample<'_>) -> Result<(), E>,
@@ -42,7 +42,7 @@ impl Room {
     /// # Errors
     /// As [`read`].
     #[inline(always)]
-    pub fn read<E: From<Error>>(
+    pub(crate) fn read<E: From<Error>>(
         &mut self,
         body: &[u8],
         names: Names,

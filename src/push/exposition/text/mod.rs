@@ -59,7 +59,7 @@ impl Dialect {
 ///
 /// # Errors
 /// The first mistake of the body, as an [`Error`] with its offset, or what `each` returns.
-pub fn read<E: From<Error>>(
+pub(crate) fn read<E: From<Error>>(
     body: &[u8],
     dialect: Dialect,
     names: Names,
@@ -78,7 +78,7 @@ impl Room {
     /// # Errors
     /// As [`read`].
     #[inline(always)]
-    pub fn read<E: From<Error>>(
+    pub(crate) fn read<E: From<Error>>(
         &mut self,
         body: &[u8],
         dialect: Dialect,
