@@ -66,6 +66,14 @@ pub(crate) const STATUS_GROUPS_MAX: usize = 50;
 pub(crate) const STATUS_LABELS_BYTES_MAX: usize = KIB;
 /// One of these values, in bytes, so that a long one leaves room for the others.
 pub(crate) const STATUS_VALUE_BYTES_MAX: usize = 256;
+/// The last lines of one of these groups, in bytes.
+pub(crate) const STATUS_LINES_BYTES_MAX: usize = KIB;
+/// The last pushes of one of these groups that are told one by one.
+pub(crate) const STATUS_RECENT_MAX: usize = 24;
+/// Groups that are counted as different ones; who sends more is told that there are more.
+pub(crate) const STATUS_SEEN_MAX: usize = 4096;
+/// Notes of the figures: one a second, ten minutes and one second of them.
+pub(crate) const STATUS_NOTES_MAX: usize = 602;
 /// The text of an error on the status page, in bytes.
 pub(crate) const STATUS_ERROR_BYTES_MAX: usize = 512;
 

@@ -273,6 +273,7 @@ impl Running {
     fn wait(mut self) -> Result<(), Error> {
         self.supervisor.ready(&self.status());
         loop {
+            self.status.note(system::now_ns());
             match self.inbox.recv_timeout(LOOK_EVERY) {
                 Ok(Event::Signal(Request::Reload)) => {
                     self.supervisor.reloading();

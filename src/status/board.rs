@@ -1,125 +1,67 @@
 //! Pushes → what is known of the groups that pushed last.
 //!
-//! Bounded whatever pushers send: at most [`STATUS_GROUPS_MAX`] groups, of which the one that was
-//! heard of longest ago leaves for a new one, and of each so much text as `limits` allows; what is
-//! cut ends in `…`. A push costs one hash, one lock and one look-up, and where its group is known,
-//! nothing is allocated.
+//! Bounded whatever pushers send: at most [`STATUS_GROUPS_MAX`] groups, and of each as much text as
+//! `limits` allows. A new group takes the place of the one that was heard of longest ago, and of
+//! one that fails only where all of them do. A push costs two looks at the board (when its lines
+//! are made, and when it is answered), each of them one hash, one lock and one look-up; nothing is
+//! allocated for a group that is known.
 
+use super::group::{GroupRecord, LastError, Push, Tally, report_error, to_ms};
 use crate::json::Json;
-use crate::limits::{
-    STATUS_ERROR_BYTES_MAX, STATUS_GROUPS_MAX, STATUS_LABELS_BYTES_MAX, STATUS_VALUE_BYTES_MAX,
-};
-use crate::push::body::Coding;
-use crate::push::route::Group;
-use crate::push::sample::{Format, Label};
+use crate::limits::{STATUS_GROUPS_MAX, STATUS_SEEN_MAX};
+use crate::push::sample::Label;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::fmt::{self, Display, Write as _};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// A push that the board is told of.
-#[derive(Clone, Copy, Debug)]
-pub struct Push<'a> {
-    /// The normalised prefix of its input.
-    pub route_prefix: &'a str,
-    /// The labels of its URL.
-    pub group: &'a Group,
-    /// When it was received, in nanoseconds since the Unix epoch.
-    pub received_ns: i64,
-}
-
-/// What an accepted push was.
-#[derive(Clone, Copy, Debug)]
-pub struct Tally {
-    /// Its format.
-    pub format: Format,
-    /// Its content coding.
-    pub coding: Coding,
-    /// Samples read, the skipped ones included.
-    pub sample_count: u64,
-    /// Lines that they became.
-    pub line_count: u32,
-}
 
 /// The groups that pushed last, and what was refused without one.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     keys: RandomState,
-    groups: Mutex<Groups>,
+    groups: Mutex<GroupTable>,
 }
 
 #[derive(Debug, Default)]
-struct Groups {
+struct GroupTable {
     /// By the hash of prefix and labels. It is keyed at random, so no pusher can choose two groups
     /// of one hash, and among fifty the chance of it is none.
-    by_key: HashMap<u64, Entry>,
+    by_key: HashMap<u64, GroupRecord>,
+    /// The keys of all groups since the start, as many as [`STATUS_SEEN_MAX`].
+    seen: HashSet<u64>,
     /// Grows with each push.
     clock: u64,
     pushes: u64,
     samples: u64,
     refused: u64,
     turned_away: u64,
-    last_turned_away: Option<Refusal>,
-}
-
-/// What is known of one group.
-#[derive(Debug, Default)]
-struct Entry {
-    /// The clock when it was last heard of.
-    heard_of: u64,
-    route_prefix: String,
-    labels: Labels,
-    first_push_ms: Option<u64>,
-    last_push_ms: Option<u64>,
-    pushes: u64,
-    refused: u64,
-    samples: u64,
-    lines: u64,
-    last_kind: Option<(Format, Coding)>,
-    last_error: Option<Refusal>,
-}
-
-/// The labels of a group as a JSON object, made once.
-#[derive(Debug, Default)]
-struct Labels {
-    json: String,
-    omitted: u64,
-}
-
-/// The last refusal of its kind.
-#[derive(Debug, Default)]
-struct Refusal {
-    status: u16,
-    text: String,
-    time_ms: u64,
+    last_turned_away: Option<LastError>,
 }
 
 impl Board {
+    /// A push became these lines, which are not delivered yet.
+    pub(super) fn converted(&self, push: &Push<'_>, lines: &[u8]) {
+        let key = self.key(push);
+        self.lock().record(key, push).converted(lines);
+    }
+
     /// A push is answered with 200.
     pub(super) fn accepted(&self, push: &Push<'_>, tally: &Tally) {
-        let (key, time_ms) = (self.key(push), to_ms(push.received_ns));
+        let key = self.key(push);
         let mut groups = self.lock();
         groups.pushes += 1;
         groups.samples += tally.sample_count;
-        let entry = groups.entry(key, push);
-        entry.first_push_ms.get_or_insert(time_ms);
-        entry.last_push_ms = Some(time_ms);
-        entry.pushes += 1;
-        entry.samples += tally.sample_count;
-        entry.lines += u64::from(tally.line_count);
-        entry.last_kind = Some((tally.format, tally.coding));
+        groups.record(key, push).accepted(to_ms(push.received_ns), tally);
     }
 
     /// A push is answered with an error.
     pub(super) fn refused(&self, push: &Push<'_>, status: u16, error: &dyn Display) {
-        let (key, time_ms) = (self.key(push), to_ms(push.received_ns));
+        let key = self.key(push);
         let mut groups = self.lock();
         groups.refused += 1;
-        let entry = groups.entry(key, push);
-        entry.refused += 1;
-        entry.last_error.get_or_insert_default().set(status, error, time_ms);
+        groups.record(key, push).refused(to_ms(push.received_ns), status, error);
     }
 
     /// A request is refused before it is known for which group it came.
@@ -129,8 +71,14 @@ impl Board {
         groups.last_turned_away.get_or_insert_default().set(status, error, to_ms(time_ns));
     }
 
+    /// Pushes answered with 200, and with an error.
+    pub(super) fn pushes(&self) -> (u64, u64) {
+        let groups = self.lock();
+        (groups.pushes, groups.refused)
+    }
+
     /// Writes what is known: the totals, and the groups, the last one heard of first.
-    pub(super) fn report(&self, json: &mut Json) {
+    pub(super) fn report(&self, json: &mut Json, now_ms: u64) {
         let groups = self.lock();
         json.key("pushes").number(groups.pushes);
         json.key("pushes_refused").number(groups.refused);
@@ -138,10 +86,11 @@ impl Board {
         json.key("turned_away").number(groups.turned_away);
         json.key("turned_away_last_error");
         report_error(json, groups.last_turned_away.as_ref());
-        let mut entries: Vec<_> = groups.by_key.iter().collect();
-        entries.sort_by_key(|(_, entry)| Reverse(entry.heard_of));
+        json.key("groups_seen").number(groups.seen.len() as u64);
+        let mut records: Vec<_> = groups.by_key.iter().collect();
+        records.sort_by_key(|(_, record)| Reverse(record.heard_of));
         json.key("groups").array(|json| {
-            entries.iter().for_each(|(key, entry)| entry.report(json, **key));
+            records.iter().for_each(|(key, record)| record.report(json, **key, now_ms));
         });
     }
 
@@ -155,162 +104,48 @@ impl Board {
         hasher.finish()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Groups> {
+    fn lock(&self) -> MutexGuard<'_, GroupTable> {
         // Numbers and texts for the eye: those of a poisoned lock are as good as any.
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Groups {
-    /// The entry of a group; a new one takes the place of the one heard of longest ago.
-    fn entry(&mut self, key: u64, push: &Push<'_>) -> &mut Entry {
+impl GroupTable {
+    /// The record of a group. A new one takes the place of the one heard of longest ago; those that
+    /// fail stay as long as there are others.
+    fn record(&mut self, key: u64, push: &Push<'_>) -> &mut GroupRecord {
         self.clock += 1;
-        if self.by_key.len() >= STATUS_GROUPS_MAX && !self.by_key.contains_key(&key) {
-            let oldest = self.by_key.iter().min_by_key(|(_, entry)| entry.heard_of);
-            if let Some(oldest) = oldest.map(|(key, _)| *key) {
-                self.by_key.remove(&oldest);
+        if !self.by_key.contains_key(&key) {
+            if self.seen.len() < STATUS_SEEN_MAX {
+                self.seen.insert(key);
             }
-        }
-        let entry = self.by_key.entry(key).or_insert_with(|| Entry::new(push));
-        entry.heard_of = self.clock;
-        entry
-    }
-}
-
-impl Entry {
-    fn new(push: &Push<'_>) -> Entry {
-        let labels = Labels::new(push.group);
-        Entry { route_prefix: push.route_prefix.to_owned(), labels, ..Entry::default() }
-    }
-
-    fn report(&self, json: &mut Json, key: u64) {
-        let (format, coding) = self.last_kind.unzip();
-        let format = format.map(|format| match format {
-            Format::Text => "text",
-            Format::OpenMetrics => "openmetrics",
-            Format::Protobuf => "protobuf",
-        });
-        json.object(|json| {
-            json.key("id").text(&format!("{key:016x}"));
-            json.key("labels").raw(&self.labels.json);
-            json.key("labels_omitted").number(self.labels.omitted);
-            json.key("route_prefix").text(&self.route_prefix);
-            json.key("first_push_ms").number_or_null(self.first_push_ms);
-            json.key("last_push_ms").number_or_null(self.last_push_ms);
-            json.key("pushes").number(self.pushes);
-            json.key("pushes_refused").number(self.refused);
-            json.key("samples").number(self.samples);
-            json.key("lines").number(self.lines);
-            json.key("format").text(format.unwrap_or_default());
-            json.key("coding").text(coding.map(Coding::name).unwrap_or_default());
-            json.key("last_error");
-            report_error(json, self.last_error.as_ref());
-        });
-    }
-}
-
-impl Labels {
-    /// The job first, as it names the group, then the others in their order. Each label is charged
-    /// for its punctuation too, so that empty ones are bounded as well.
-    fn new(group: &Group) -> Labels {
-        const PUNCTUATION_BYTES: usize = r#""":"","#.len();
-        let (job, others): (Vec<_>, Vec<_>) =
-            group.labels().iter().partition(|label| label.name == "job");
-        let (mut json, mut omitted, mut room) = (Json::default(), 0, STATUS_LABELS_BYTES_MAX);
-        json.object(|json| {
-            for label in job.into_iter().chain(others) {
-                let mut value = String::new();
-                Clipped { text: &mut value, bytes_max: STATUS_VALUE_BYTES_MAX }.write(&label.value);
-                let cost = label.name.len() + value.len() + PUNCTUATION_BYTES;
-                match room.checked_sub(cost) {
-                    Some(left) => {
-                        json.key(&label.name).text(&value);
-                        room = left;
-                    }
-                    None => omitted += 1,
+            if self.by_key.len() >= STATUS_GROUPS_MAX {
+                let rank = |record: &GroupRecord| (record.is_failing(), record.heard_of);
+                let leaving = self.by_key.iter().min_by_key(|(_, record)| rank(record));
+                if let Some(leaving) = leaving.map(|(key, _)| *key) {
+                    self.by_key.remove(&leaving);
                 }
             }
-        });
-        Labels { json: json.into_text(), omitted }
-    }
-}
-
-impl Refusal {
-    fn set(&mut self, status: u16, error: &dyn Display, time_ms: u64) {
-        (self.status, self.time_ms) = (status, time_ms);
-        self.text.clear();
-        Clipped { text: &mut self.text, bytes_max: STATUS_ERROR_BYTES_MAX }.write(error);
-    }
-}
-
-fn report_error(json: &mut Json, error: Option<&Refusal>) {
-    match error {
-        Some(error) => json.object(|json| {
-            json.key("status").number(u64::from(error.status));
-            json.key("text").text(&error.text);
-            json.key("time_ms").number(error.time_ms);
-        }),
-        None => json.null(),
-    }
-}
-
-/// Takes up to so many bytes of a text, then one `…`, and ends the writing.
-struct Clipped<'a> {
-    text: &'a mut String,
-    bytes_max: usize,
-}
-
-impl Clipped<'_> {
-    fn write(&mut self, value: impl Display) {
-        if write!(self, "{value}").is_err() {
-            // OK because the text is full, and says so.
         }
+        let record = self.by_key.entry(key).or_insert_with(|| GroupRecord::new(push));
+        record.heard_of = self.clock;
+        record
     }
-}
-
-impl fmt::Write for Clipped<'_> {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        let room = self.bytes_max.saturating_sub(self.text.len());
-        if part.len() <= room {
-            self.text.push_str(part);
-            return Ok(());
-        }
-        let end = (0..=room).rev().find(|end| part.is_char_boundary(*end)).unwrap_or_default();
-        self.text.push_str(part.get(..end).unwrap_or_default());
-        self.text.push('…');
-        Err(fmt::Error)
-    }
-}
-
-fn to_ms(time_ns: i64) -> u64 {
-    u64::try_from(time_ns / 1_000_000).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::KIB;
-    use crate::push::route::{Endpoint, Route, route};
-    use crate::push::sample::Names;
+    use crate::limits::{
+        KIB, STATUS_ERROR_BYTES_MAX, STATUS_LABELS_BYTES_MAX, STATUS_LINES_BYTES_MAX,
+    };
+    use crate::push::body::Coding;
+    use crate::push::route::Group;
+    use crate::push::sample::Format;
+    use crate::status::group::tests::group;
     use serde_json::Value;
 
     const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\"\\\n\u{0}\u{202e}\u{2028}'";
-
-    fn group(labels: &[(&str, &str)]) -> Group {
-        let encode_byte = |byte: u8| match byte {
-            b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
-            _ => format!("%{byte:02x}"),
-        };
-        let encode = |text: &str| text.bytes().map(encode_byte).collect();
-        let parts: Vec<String> =
-            labels.iter().flat_map(|(name, value)| [encode(name), encode(value)]).collect();
-        let target = format!("/metrics/job/j/{}", parts.join("/"));
-        let endpoint = Endpoint { names: Names::Utf8, ..Endpoint::default() };
-        match route("POST", target.as_bytes(), &[endpoint]) {
-            Ok(Route::Push { group, .. }) => group,
-            other => panic!("{other:?}"),
-        }
-    }
 
     fn push(group: &Group, time_ms: i64) -> Push<'_> {
         Push { route_prefix: "/v1", group, received_ns: time_ms * 1_000_000 }
@@ -323,7 +158,7 @@ mod tests {
 
     fn report(board: &Board) -> Value {
         let mut json = Json::default();
-        json.object(|json| board.report(json));
+        json.object(|json| board.report(json, 6_000));
         let text = json.into_text();
         assert!(!text.contains('<') && !text.contains(char::is_control), "{text}");
         serde_json::from_str(&text).unwrap()
@@ -337,15 +172,19 @@ mod tests {
         assert_eq!(before["groups"][0]["last_push_ms"], Value::Null);
         assert_eq!(before["groups"][0]["format"], "");
         board.accepted(&push(&group, 2_000), &tally(3, 2));
+        board.converted(&push(&group, 5_000), b"a b=1 1\n");
         board.accepted(&push(&group, 5_000), &tally(4, 4));
         let mut after = report(&board);
         after["groups"][0]["id"].take();
         let want = serde_json::json!({
             "pushes": 2, "pushes_refused": 1, "samples": 7, "turned_away": 0, "turned_away_last_error": null,
+            "groups_seen": 1,
             "groups": [{
                 "id": null, "labels": { "job": "j", "instance": "h1" }, "labels_omitted": 0,
                 "route_prefix": "/v1", "first_push_ms": 2_000, "last_push_ms": 5_000,
-                "pushes": 2, "pushes_refused": 1, "samples": 7, "lines": 6,
+                "interval_ms": null, "late_ms": null, "is_failing": false,
+                "recent": [[1_000, 400], [2_000, 200], [5_000, 200]],
+                "pushes": 2, "pushes_refused": 1, "samples": 7, "lines": 6, "last_lines": "a b=1 1\n",
                 "format": "openmetrics", "coding": "gzip",
                 "last_error": { "status": 400, "text": "line 1, column 2: what", "time_ms": 1_000 },
             }],
@@ -390,7 +229,43 @@ mod tests {
         assert_eq!(report["groups"].as_array().unwrap().len(), STATUS_GROUPS_MAX);
         assert_eq!(found[..3], ["1000", "0", "49"]);
         assert_eq!(found.last(), Some(&"2"));
-        assert_eq!(report["pushes"], 51);
+        assert_eq!((&report["pushes"], &report["groups_seen"]), (&51.into(), &51.into()));
+    }
+
+    #[test]
+    fn a_group_that_fails_stays_while_others_that_do_not_can_leave() {
+        let board = Board::default();
+        let group_of = |number: usize| group(&[("n", &number.to_string())]);
+        board.refused(&push(&group_of(0), 1), 400, &"x");
+        for number in 1..3 * STATUS_GROUPS_MAX {
+            board.accepted(&push(&group_of(number), 1), &tally(1, 1));
+        }
+        let has = |number: usize| {
+            let label = Value::from(number.to_string());
+            report(&board)["groups"].as_array().unwrap().iter().any(|it| it["labels"]["n"] == label)
+        };
+        assert!(has(0), "the failing one");
+        assert!(!has(1), "the oldest of the others");
+        for number in 1_000..1_000 + STATUS_GROUPS_MAX {
+            board.refused(&push(&group_of(number), 1), 400, &"x");
+        }
+        assert!(!has(0), "where all fail, the oldest leaves");
+        assert_eq!(report(&board)["groups_seen"], 4 * STATUS_GROUPS_MAX);
+    }
+
+    #[test]
+    fn only_whole_lines_are_kept_of_a_push_and_one_that_is_too_long_is_cut() {
+        let (board, group) = (Board::default(), group(&[]));
+        let line = format!("{}\n", "x".repeat(99));
+        for (lines, want) in [
+            (line.repeat(3), line.repeat(3)),
+            (line.repeat(50), line.repeat(STATUS_LINES_BYTES_MAX / 100)),
+            ("é".repeat(KIB), format!("{}…", "é".repeat(STATUS_LINES_BYTES_MAX / 2))),
+            (String::new(), String::new()),
+        ] {
+            board.converted(&push(&group, 1), lines.as_bytes());
+            assert_eq!(report(&board)["groups"][0]["last_lines"], want);
+        }
     }
 
     #[test]
@@ -403,40 +278,16 @@ mod tests {
             let number = number.to_string();
             let labels = [("n", &*number), ("a", &control), ("b", &control), (&long, &control)];
             let group = group(if number.ends_with('0') { &many } else { &labels });
+            board.converted(&push(&group, 1), &[b'x'; 4 * KIB]);
             board.refused(&push(&group, 1), 400, &control);
         }
         let groups = board.lock();
-        let bytes: usize = groups
-            .by_key
-            .values()
-            .map(|entry| {
-                let error = entry.last_error.as_ref().unwrap();
-                assert!(error.text.ends_with('…'));
-                entry.labels.json.capacity() + error.text.capacity()
-            })
-            .sum();
+        let bytes: usize = groups.by_key.values().map(|entry| entry.held_bytes()).sum();
         assert_eq!(groups.by_key.len(), STATUS_GROUPS_MAX);
         // A control character takes six bytes in JSON, and a String may double.
-        let text_max = 12 * STATUS_LABELS_BYTES_MAX + 2 * STATUS_ERROR_BYTES_MAX;
+        let text_max =
+            12 * STATUS_LABELS_BYTES_MAX + 2 * STATUS_ERROR_BYTES_MAX + 2 * STATUS_LINES_BYTES_MAX;
         assert!(bytes < STATUS_GROUPS_MAX * text_max, "{bytes} bytes");
-    }
-
-    #[test]
-    fn what_is_cut_says_so_and_leaves_room_for_the_others() {
-        let long = "é".repeat(KIB);
-        let labels = Labels::new(&group(&[("a", &long), ("zone", "z1")]));
-        let json: Value = serde_json::from_str(&labels.json).unwrap();
-        let cut = json["a"].as_str().unwrap();
-        assert_eq!(cut.len(), STATUS_VALUE_BYTES_MAX + '…'.len_utf8());
-        assert!(cut.starts_with("éé") && cut.ends_with("é…"));
-        assert_eq!((&json["zone"], labels.omitted), (&"z1".into(), 0));
-        let many: Vec<String> = (0..400).map(|number| format!("l{number}")).collect();
-        let labels =
-            Labels::new(&group(&many.iter().map(|name| (&**name, "v")).collect::<Vec<_>>()));
-        let json: Value = serde_json::from_str(&labels.json).unwrap();
-        let shown = json.as_object().unwrap().len() as u64;
-        assert_eq!(shown + labels.omitted, 401);
-        assert!(shown > 50 && labels.json.len() <= STATUS_LABELS_BYTES_MAX + "{}".len());
     }
 
     #[test]

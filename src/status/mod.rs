@@ -12,17 +12,22 @@
 //! puts it on the screen as text and never as markup.
 
 mod board;
+mod group;
+mod history;
+mod pace;
 mod page;
 mod report;
 
 use crate::delivery::queue;
 use crate::observe::telemetry::Telemetry;
 use board::Board;
+use history::{Figures, History};
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use board::{Push, Tally};
+use group::to_ms;
+pub use group::{Push, Tally};
 pub use page::CONTENT_TYPE;
 pub(crate) use page::{HEADERS, PAGE, is_admitted};
 
@@ -68,6 +73,7 @@ pub struct Status {
     setup: Setup,
     facts: Mutex<Facts>,
     board: Board,
+    history: Mutex<History>,
     is_draining: AtomicBool,
 }
 
@@ -78,6 +84,7 @@ impl Status {
             setup,
             facts: Mutex::new(facts),
             board: Board::default(),
+            history: Mutex::default(),
             is_draining: AtomicBool::new(false),
         }
     }
@@ -90,6 +97,22 @@ impl Status {
     /// From here on the process is shutting down.
     pub(crate) fn drains(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes the figures of this moment, which is to be done every second.
+    pub(crate) fn note(&self, now_ns: i64) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.note(to_ms(now_ns), self.figures());
+    }
+
+    fn figures(&self) -> Figures {
+        let (pushes, refused) = self.board.pushes();
+        Figures { pushes, refused, lines: self.setup.telemetry.lines_written.get(), spool_lines: 0 }
+    }
+
+    /// A push became these lines, which are not delivered yet.
+    pub(crate) fn converted(&self, push: &Push<'_>, lines: &[u8]) {
+        self.board.converted(push, lines);
     }
 
     /// A push is answered with 200.

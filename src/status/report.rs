@@ -35,7 +35,9 @@ pub(super) fn render(status: &Status, now_ns: i64) -> String {
             .array(|json| facts.route_prefixes.iter().for_each(|prefix| json.text(prefix)));
         json.key("configuration").text(&facts.configuration);
         json.key("samples_skipped").number(skipped(status));
-        status.board.report(json);
+        status.board.report(json, ms(now_ns));
+        let history = status.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.report(json, ms(now_ns), status.figures());
     });
     json.into_text()
 }

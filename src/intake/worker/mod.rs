@@ -367,6 +367,9 @@ impl Worker {
                 Answer::lines(converted.lines).into()
             }
             Ok(converted) => {
+                let route_prefix = &options.endpoint.prefix;
+                let seen = status::Push { route_prefix, group: &group, received_ns };
+                status.converted(&seen, &converted.lines);
                 let body_bytes = self.body.len();
                 Accepted { converted, body_bytes, settings, input, group, received_ns }.into()
             }
