@@ -8,7 +8,7 @@ use crate::push::body::Coding;
 use crate::push::mapping::Skipped;
 use crate::push::route;
 use crate::push::sample::Format;
-use crate::push::{self, Converted, Head, Input, Pusher};
+use crate::push::{self, Converted, Input, PushHeaders, Pusher};
 use crate::system;
 use std::ffi::OsString;
 use std::fmt;
@@ -75,7 +75,7 @@ pub struct Settings {
     /// All inputs.
     pub inputs: Vec<Input>,
     /// The bounds of a push.
-    pub push: push::Options,
+    pub push: push::PushLimits,
     /// The body as sent, in bytes (`server.max_body_bytes`).
     pub body_bytes_max: usize,
 }
@@ -194,7 +194,7 @@ pub fn run(
     let input = choose(options, &settings.inputs)?;
     let group = route::group(&options.job, &options.labels, input.endpoint.names);
     let group = group.map_err(Error::Group)?;
-    let head = Head {
+    let head = PushHeaders {
         group: &group,
         content_type: Some(media_type(options.format)),
         content_encoding: Some(options.coding.name()),

@@ -241,8 +241,8 @@ impl Config {
     }
 
     /// The options of the pushes.
-    pub fn push(&self) -> push::Options {
-        push::Options {
+    pub fn push(&self) -> push::PushLimits {
+        push::PushLimits {
             decoded_bytes_max: self.server.decoded_bytes_max,
             lines_bytes_max: self.output.queue.bytes_max,
         }
@@ -269,7 +269,7 @@ impl InputConfig {
                 prefix: normalise_prefix(&self.route_prefix),
                 names: self.names,
             },
-            mapping: mapping::Options {
+            mapping: mapping::MappingOptions {
                 measurement,
                 timestamps: self.timestamps,
                 filter: self.filter.clone(),

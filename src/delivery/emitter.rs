@@ -12,7 +12,7 @@ use crate::delivery::queue;
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
 use crate::push::route::{self, Group, Route};
-use crate::push::{self, Converted, Head, Input, Pusher};
+use crate::push::{self, Converted, Input, PushHeaders, Pusher};
 use crate::system::now_ns;
 use std::io;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const TARGET: &[u8] = b"/metrics/job/pushline";
 #[derive(Debug)]
 pub struct Links<R> {
     /// The bounds of a push.
-    pub push: push::Options,
+    pub push: push::PushLimits,
     /// Where lines go.
     pub queue: queue::Sender<R>,
     /// What is emitted.
@@ -111,7 +111,8 @@ impl<R: queue::Reply> Source<R> {
         telemetry.ready.set(u64::from(queue.ready().is_ok()));
         let text = telemetry.render();
         let group = group().ok_or("their labels are wrong")?;
-        let head = Head { group: &group, content_type: None, content_encoding: None, received_ns };
+        let head =
+            PushHeaders { group: &group, content_type: None, content_encoding: None, received_ns };
         let converted = self.pusher.convert(&self.input, head, text.as_bytes(), Vec::new());
         converted.map_err(|error| error.to_string())
     }
@@ -137,7 +138,7 @@ mod tests {
         let (acknowledge, ack_timeout) = (Acknowledge::Written, Duration::from_secs(20));
         let options = queue::Options { bytes_max: 1 << 20, acknowledge, ack_timeout };
         let (queue, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
-        let push = push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
+        let push = push::PushLimits { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
         let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
         (Source::new(Links { push, queue, telemetry, log }), receiver)
     }

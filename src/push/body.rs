@@ -252,7 +252,7 @@ impl Decoder {
             Coding::Gzip => self.gunzip(sent, bytes_max)?,
             Coding::Deflate => {
                 self.inflate.reset(true);
-                let target = Target { decoded: &mut self.decoded, bytes_max, coding };
+                let target = Inflated { decoded: &mut self.decoded, bytes_max, coding };
                 if !inflate(&mut self.inflate, sent, target)?.is_empty() {
                     return Err(Error::Corrupt { coding, what: "goes on behind its end" });
                 }
@@ -278,7 +278,7 @@ impl Decoder {
         loop {
             let member_start = self.decoded.len();
             self.inflate_raw.reset(false);
-            let target = Target { decoded: &mut self.decoded, bytes_max, coding };
+            let target = Inflated { decoded: &mut self.decoded, bytes_max, coding };
             let behind = inflate(&mut self.inflate_raw, gzip_data(rest)?, target)?;
             let (trailer, behind) = behind
                 .split_first_chunk::<8>()
@@ -332,7 +332,7 @@ impl Decoder {
 const SNAPPY_MAGIC: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
 /// Where inflated bytes go.
-struct Target<'a> {
+struct Inflated<'a> {
     decoded: &'a mut Vec<u8>,
     bytes_max: usize,
     coding: Coding,
@@ -342,9 +342,9 @@ struct Target<'a> {
 fn inflate<'s>(
     stream: &mut Decompress,
     sent: &'s [u8],
-    target: Target<'_>,
+    target: Inflated<'_>,
 ) -> Result<&'s [u8], Error> {
-    let Target { decoded, bytes_max, coding } = target;
+    let Inflated { decoded, bytes_max, coding } = target;
     let mut rest = sent;
     loop {
         if decoded.len() > bytes_max {

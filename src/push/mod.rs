@@ -26,12 +26,12 @@ pub struct Input {
     /// Where its pushes arrive.
     pub endpoint: route::Endpoint,
     /// How its samples become points.
-    pub mapping: mapping::Options,
+    pub mapping: mapping::MappingOptions,
 }
 
 /// The bounds of one push, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct PushLimits {
     /// The body after decompression (`server.max_decoded_bytes`).
     pub decoded_bytes_max: usize,
     /// The lines of one push: it must fit the queue (`output.queue_bytes`).
@@ -40,7 +40,7 @@ pub struct Options {
 
 /// What a push is besides its body.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
+pub struct PushHeaders<'a> {
     /// The labels of its URL.
     pub group: &'a Group,
     /// `Content-Type`
@@ -123,40 +123,40 @@ impl std::error::Error for Error {}
 /// Turns pushes into lines, one after the other.
 #[derive(Debug)]
 pub struct Pusher {
-    options: Options,
+    options: PushLimits,
     decoder: Decoder,
-    text: text::Room,
-    protobuf: protobuf::Room,
+    text: text::TextReader,
+    protobuf: protobuf::ProtobufReader,
     mapper: Mapper,
     encoder: Encoder,
 }
 
 /// What ends the reading of a body: its own mistake, or lines without end.
-enum Stop {
+enum PushStop {
     Exposition(exposition::Error),
     TooLong(TooLong),
 }
 
-impl From<exposition::Error> for Stop {
-    fn from(error: exposition::Error) -> Stop {
-        Stop::Exposition(error)
+impl From<exposition::Error> for PushStop {
+    fn from(error: exposition::Error) -> PushStop {
+        PushStop::Exposition(error)
     }
 }
 
 /// The stages behind the reader of one push.
-struct Writer<'p> {
+struct SampleWriter<'p> {
     mapping: Mapping<'p>,
     encoder: &'p mut Encoder,
     sample_count: u64,
 }
 
-impl Writer<'_> {
+impl SampleWriter<'_> {
     /// Writes what line protocol can say of a sample.
     #[inline(always)]
-    fn write(&mut self, sample: &Sample<'_>) -> Result<(), Stop> {
+    fn write(&mut self, sample: &Sample<'_>) -> Result<(), PushStop> {
         self.sample_count += 1;
         match self.mapping.map(sample) {
-            Some(point) => self.encoder.push(&point).map_err(Stop::TooLong),
+            Some(point) => self.encoder.push(&point).map_err(PushStop::TooLong),
             None => Ok(()),
         }
     }
@@ -164,13 +164,13 @@ impl Writer<'_> {
 
 impl Pusher {
     /// A pusher with these bounds.
-    pub fn new(options: Options) -> Pusher {
+    pub fn new(options: PushLimits) -> Pusher {
         let (decoder, text, protobuf, mapper, encoder) = Default::default();
         Pusher { options, decoder, text, protobuf, mapper, encoder }
     }
 
     /// Holds the pushes from here on to these bounds.
-    pub(crate) fn set_options(&mut self, options: Options) {
+    pub(crate) fn set_options(&mut self, options: PushLimits) {
         self.options = options;
     }
 
@@ -181,7 +181,7 @@ impl Pusher {
     pub fn convert(
         &mut self,
         input: &Input,
-        head: Head<'_>,
+        head: PushHeaders<'_>,
         sent: &[u8],
         buffer: Vec<u8>,
     ) -> Result<Converted, Error> {
@@ -193,13 +193,13 @@ impl Pusher {
     fn try_convert(
         &mut self,
         input: &Input,
-        head: Head<'_>,
+        head: PushHeaders<'_>,
         sent: &[u8],
         buffer: Vec<u8>,
     ) -> Result<Converted, Error> {
         let format = body::format(head.content_type).map_err(Error::Body)?;
         let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
-        let Options { decoded_bytes_max, lines_bytes_max } = self.options;
+        let PushLimits { decoded_bytes_max, lines_bytes_max } = self.options;
         let body = self.decoder.decode(coding, sent, decoded_bytes_max).map_err(Error::Body)?;
         let mapping = self.mapper.begin(Context {
             options: &input.mapping,
@@ -209,21 +209,21 @@ impl Pusher {
         });
         let encoder = &mut self.encoder;
         encoder.begin(buffer, lines_bytes_max, head.group.labels());
-        let mut writer = Writer { mapping, encoder, sample_count: 0 };
+        let mut writer = SampleWriter { mapping, encoder, sample_count: 0 };
         // Two closures, so that each has one caller and is made one piece with it.
         let names = input.endpoint.names;
         let outcome = match Dialect::of(format) {
             Some(dialect) => self.text.read(body, dialect, names, |sample| writer.write(sample)),
             None => self.protobuf.read(body, names, |sample| writer.write(sample)),
         };
-        let Writer { mapping, encoder, sample_count } = writer;
+        let SampleWriter { mapping, encoder, sample_count } = writer;
         // Taken out in either case: the lines of a refused push must not stay.
         let (lines, line_count) = encoder.finish();
         outcome.map_err(|stop| match stop {
-            Stop::Exposition(error) => {
+            PushStop::Exposition(error) => {
                 Error::Exposition { format, description: error.describe(body, format) }
             }
-            Stop::TooLong(error) => Error::TooLong(error),
+            PushStop::TooLong(error) => Error::TooLong(error),
         })?;
         let (skipped, decoded_bytes) = (mapping.skipped, body.len());
         Ok(Converted { lines, line_count, sample_count, skipped, decoded_bytes, format, coding })

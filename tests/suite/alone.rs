@@ -18,14 +18,14 @@ use pushline::push::mapping::{
 };
 use pushline::push::route::{self, Group, Route};
 use pushline::push::sample::{Format, Label, Names, Part};
-use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
+use pushline::push::{Converted, Error, Input, PushHeaders, PushLimits, Pusher};
 
 const NOW: i64 = 1_764_000_000_123_456_789;
 /// How many bodies a normal run compares.
 const CASES: u64 = 8_000;
 /// Odd, so that no number times it is 0 but 0.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-const OPTIONS: Options = Options { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 };
+const OPTIONS: PushLimits = PushLimits { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 };
 
 /// What a push is besides its body.
 #[derive(Debug)]
@@ -81,14 +81,18 @@ impl Setting {
             Format::OpenMetrics => Some("application/openmetrics-text"),
             Format::Protobuf => Some("application/vnd.google.protobuf"),
         };
-        let head =
-            Head { group: &self.group, content_type, content_encoding: None, received_ns: NOW };
+        let head = PushHeaders {
+            group: &self.group,
+            content_type,
+            content_encoding: None,
+            received_ns: NOW,
+        };
         pusher.convert(&self.input, head, body, Vec::new())
     }
 }
 
 /// Which metrics are kept, and what becomes of names and tags: some of it.
-fn pick_rules(random: &mut Random, options: &mut mapping::Options) {
+fn pick_rules(random: &mut Random, options: &mut mapping::MappingOptions) {
     let pattern = |text: &str| Pattern::new(text.to_owned());
     if random.below(2) == 0 {
         let deny = ["*count*", "h", "time_*", "node_*"][random.below(4)];

@@ -11,7 +11,7 @@ use pushline::push::body::{Coding, Decoder};
 use pushline::push::mapping::{Measurement, Skipped, Timestamps};
 use pushline::push::route::{self, Endpoint, Route};
 use pushline::push::sample::Names;
-use pushline::push::{Converted, Error, Head, Input, Options, Pusher};
+use pushline::push::{Converted, Error, Input, PushHeaders, PushLimits, Pusher};
 
 const NOW: i64 = 1_764_000_000_123_456_789;
 /// Small, so that damaged bodies meet it and bombs cost little.
@@ -113,8 +113,8 @@ pub(crate) fn convert(input: &[u8]) -> bool {
     else {
         panic!("{} is no push", path.escape_ascii())
     };
-    let head = Head { group: &group, content_type, content_encoding, received_ns: NOW };
-    let mut pusher = Pusher::new(Options {
+    let head = PushHeaders { group: &group, content_type, content_encoding, received_ns: NOW };
+    let mut pusher = Pusher::new(PushLimits {
         decoded_bytes_max: DECODED_BYTES_MAX,
         lines_bytes_max: LINES_BYTES_MAX,
     });

@@ -5,7 +5,7 @@ use crate::{lines, vectors};
 use pushline::push::mapping::{self, Measurement, Timestamps};
 use pushline::push::route::{self, Endpoint, Route};
 use pushline::push::sample::Names;
-use pushline::push::{Converted, Head, Input, Options, Pusher};
+use pushline::push::{Converted, Input, PushHeaders, PushLimits, Pusher};
 use serde_json::Value;
 
 const NOW: i64 = 1_764_000_000_123_456_789;
@@ -26,7 +26,11 @@ fn input(options: &Value) -> Input {
             prefix: route::normalise_prefix(&text("route_prefix")),
             names: if flag("utf8_names", false) { Names::Utf8 } else { Names::Legacy },
         },
-        mapping: mapping::Options { measurement, timestamps, ..mapping::Options::default() },
+        mapping: mapping::MappingOptions {
+            measurement,
+            timestamps,
+            ..mapping::MappingOptions::default()
+        },
     }
 }
 
@@ -54,11 +58,11 @@ fn push(case: &vectors::Case, body: &[u8]) -> (u16, String, Vec<u8>) {
     if body.len() > mib("server.max_body_bytes", 16 << 20) {
         return (413, "too large".to_owned(), Vec::new());
     }
-    let mut pusher = Pusher::new(Options {
+    let mut pusher = Pusher::new(PushLimits {
         decoded_bytes_max: mib("server.max_decoded_bytes", 64 << 20),
         lines_bytes_max: 64 << 20,
     });
-    let head = Head {
+    let head = PushHeaders {
         group: &group,
         content_type: case.header("content-type"),
         content_encoding: case.header("content-encoding"),

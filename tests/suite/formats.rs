@@ -6,7 +6,7 @@ use crate::lines;
 use pushline::push::mapping;
 use pushline::push::route::{self, Endpoint, Route};
 use pushline::push::sample::Names;
-use pushline::push::{Head, Input, Options, Pusher};
+use pushline::push::{Input, PushHeaders, PushLimits, Pusher};
 use std::fmt::Write;
 
 const NOW: i64 = 1_764_000_000_000_000_001;
@@ -342,14 +342,15 @@ fn protobuf_metric(metric: &Metric, kind: u8, random: &mut Random) -> Vec<u8> {
 
 fn convert(body: &[u8], content_type: &str, names: Names) -> Vec<u8> {
     let endpoint = Endpoint { prefix: String::new(), names };
-    let input = Input { endpoint: endpoint.clone(), mapping: mapping::Options::default() };
+    let input = Input { endpoint: endpoint.clone(), mapping: mapping::MappingOptions::default() };
     let Ok(Route::Push { group, .. }) =
         route::route("POST", b"/metrics/job/j/zone/eu", &[endpoint])
     else {
         panic!("no push")
     };
-    let mut pusher = Pusher::new(Options { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 });
-    let head = Head {
+    let mut pusher =
+        Pusher::new(PushLimits { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 });
+    let head = PushHeaders {
         group: &group,
         content_type: Some(content_type),
         content_encoding: None,

@@ -60,7 +60,6 @@ const CIRCLES_LEFT: &[&str] = &[
 /// Names that still mean more than one type: each goes when one of the two is called what it is.
 const SHARED_NAMES_LEFT: &[&str] = &[
     "Bell",
-    "Bounds",
     "Change",
     "Door",
     "ErrorKind",
@@ -68,7 +67,6 @@ const SHARED_NAMES_LEFT: &[&str] = &[
     "Head",
     "Health",
     "Input",
-    "Kind",
     "Links",
     "Log",
     "Message",
@@ -76,22 +74,17 @@ const SHARED_NAMES_LEFT: &[&str] = &[
     "Outcome",
     "Outside",
     "Place",
-    "Reader",
     "Refusal",
     "Request",
-    "Room",
     "Sender",
-    "Series",
     "Settings",
     "Shared",
     "Source",
     "Stop",
     "Stream",
-    "Tag",
     "Target",
     "Telemetry",
     "What",
-    "Writer",
 ];
 
 /// Lines of a source file without its tests.

@@ -58,7 +58,7 @@ mod tests {
     use crate::push::sample::Names;
 
     fn settings() -> Arc<Settings> {
-        let push = push::Options { decoded_bytes_max: 1, lines_bytes_max: 1 };
+        let push = push::PushLimits { decoded_bytes_max: 1, lines_bytes_max: 1 };
         Arc::new(Settings::new(Vec::new(), push))
     }
 

@@ -23,7 +23,7 @@ use crate::observe::log::Log;
 use crate::observe::telemetry::{Reason, Telemetry};
 use crate::push::route::{self, Delivery, Route};
 use crate::push::sample::Quoted;
-use crate::push::{self, Head, Input, Pusher};
+use crate::push::{self, Input, PushHeaders, Pusher};
 use crate::status::{self, Status};
 use crate::system;
 use known_urls::{Groups, Target};
@@ -51,12 +51,12 @@ pub struct Settings {
     inputs: Vec<Input>,
     /// Those of the inputs, in the same order.
     endpoints: Vec<route::Endpoint>,
-    push: push::Options,
+    push: push::PushLimits,
 }
 
 impl Settings {
     /// Where pushes arrive and how they are mapped, and the bounds of a push.
-    pub fn new(inputs: Vec<Input>, push: push::Options) -> Settings {
+    pub fn new(inputs: Vec<Input>, push: push::PushLimits) -> Settings {
         let endpoints = inputs.iter().map(|input| input.endpoint.clone()).collect();
         Settings { inputs, endpoints, push }
     }
@@ -354,7 +354,7 @@ impl Worker {
             return Answer::text(400, format_args!("the body cannot be read: {error}")).into();
         }
         let received_ns = system::now_ns();
-        let head = Head {
+        let head = PushHeaders {
             group: &group,
             content_type: header(request, "Content-Type"),
             content_encoding: header(request, "Content-Encoding"),
@@ -434,7 +434,7 @@ mod tests {
         let (queue, receiver, warden) = ends;
         // They outlive the workers, which never end.
         std::mem::forget((receiver, warden));
-        let push = push::Options { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
+        let push = push::PushLimits { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
         let setup = status::Setup {
             started_ns: 1,
             listen: Vec::new(),

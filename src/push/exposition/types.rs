@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// What a TYPE says, as far as it changes how a sample is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FamilyKind {
     /// Every sample stands on its own: counter, gauge, untyped, unknown, info, stateset.
     Plain,
     /// `_bucket`, `_sum` and `_count` are its parts.
@@ -16,20 +16,20 @@ pub(super) enum Kind {
     Summary,
 }
 
-impl Kind {
+impl FamilyKind {
     /// The kind of a TYPE word, in any case.
-    pub(super) fn of_word(word: &[u8]) -> Option<Kind> {
-        const WORDS: [(&[u8], Kind); 10] = [
-            (b"counter", Kind::Plain),
-            (b"gauge", Kind::Plain),
-            (b"histogram", Kind::Histogram),
-            (b"summary", Kind::Summary),
-            (b"untyped", Kind::Plain),
-            (b"unknown", Kind::Plain),
-            (b"info", Kind::Plain),
-            (b"stateset", Kind::Plain),
-            (b"gaugehistogram", Kind::GaugeHistogram),
-            (b"gauge_histogram", Kind::GaugeHistogram),
+    pub(super) fn of_word(word: &[u8]) -> Option<FamilyKind> {
+        const WORDS: [(&[u8], FamilyKind); 10] = [
+            (b"counter", FamilyKind::Plain),
+            (b"gauge", FamilyKind::Plain),
+            (b"histogram", FamilyKind::Histogram),
+            (b"summary", FamilyKind::Summary),
+            (b"untyped", FamilyKind::Plain),
+            (b"unknown", FamilyKind::Plain),
+            (b"info", FamilyKind::Plain),
+            (b"stateset", FamilyKind::Plain),
+            (b"gaugehistogram", FamilyKind::GaugeHistogram),
+            (b"gauge_histogram", FamilyKind::GaugeHistogram),
         ];
         WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind)
     }
@@ -68,20 +68,20 @@ pub(super) struct Resolved {
 /// where it was asked for last, or where its family's TYPE line was the last one.
 #[derive(Debug, Default)]
 pub(super) struct Types<'a> {
-    kinds: HashMap<Cow<'a, str>, Kind>,
+    kinds: HashMap<Cow<'a, str>, FamilyKind>,
     /// A name in the table looks like a part of another family.
     has_part_names: bool,
     /// The last TYPE line.
-    declared: Option<(Cow<'a, str>, Kind)>,
+    declared: Option<(Cow<'a, str>, FamilyKind)>,
     /// The last name that was asked for since.
     resolved: Option<(&'a str, Resolved)>,
 }
 
 impl<'a> Types<'a> {
     /// Notes a TYPE line; it governs the samples after it.
-    pub(super) fn declare(&mut self, family: Cow<'a, str>, kind: Kind) {
+    pub(super) fn declare(&mut self, family: Cow<'a, str>, kind: FamilyKind) {
         let is_part_name = Suffix::split(&family).is_some();
-        if kind != Kind::Plain || is_part_name {
+        if kind != FamilyKind::Plain || is_part_name {
             self.has_part_names |= is_part_name;
             self.kinds.insert(family.clone(), kind);
         } else if !self.kinds.is_empty() {
@@ -115,7 +115,7 @@ impl<'a> Types<'a> {
         let part = Suffix::split(name);
         let own_kind = if part.is_some() && !self.has_part_names { None } else { self.kind(name) };
         match (own_kind, part) {
-            (Some(Kind::Summary), _) => Resolved { role: Role::Quantile, ..whole },
+            (Some(FamilyKind::Summary), _) => Resolved { role: Role::Quantile, ..whole },
             (Some(_), _) | (None, None) => whole,
             (None, Some((family, suffix))) => {
                 let role = self.kind(family).and_then(|kind| suffix.role(kind));
@@ -124,7 +124,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    fn kind(&self, family: &str) -> Option<Kind> {
+    fn kind(&self, family: &str) -> Option<FamilyKind> {
         match &self.declared {
             Some((declared, kind)) if declared == family => Some(*kind),
             _ => self.kinds.get(family).copied(),
@@ -163,12 +163,14 @@ impl Suffix {
     }
 
     /// The part that it names, where families of that kind have it.
-    fn role(self, kind: Kind) -> Option<Role> {
+    fn role(self, kind: FamilyKind) -> Option<Role> {
         match (kind, self) {
-            (Kind::Histogram | Kind::GaugeHistogram, Suffix::Bucket) => Some(Role::Bucket),
-            (Kind::Plain, _) | (Kind::Summary, Suffix::Bucket) => None,
-            (_, Suffix::Sum) | (Kind::GaugeHistogram, Suffix::Gsum) => Some(Role::Sum),
-            (_, Suffix::Count) | (Kind::GaugeHistogram, Suffix::Gcount) => Some(Role::Count),
+            (FamilyKind::Histogram | FamilyKind::GaugeHistogram, Suffix::Bucket) => {
+                Some(Role::Bucket)
+            }
+            (FamilyKind::Plain, _) | (FamilyKind::Summary, Suffix::Bucket) => None,
+            (_, Suffix::Sum) | (FamilyKind::GaugeHistogram, Suffix::Gsum) => Some(Role::Sum),
+            (_, Suffix::Count) | (FamilyKind::GaugeHistogram, Suffix::Gcount) => Some(Role::Count),
             (_, Suffix::Gsum | Suffix::Gcount) => None,
         }
     }
@@ -188,7 +190,7 @@ mod tests {
             ("h_sum", "counter"),
             ("h_count_sum", "summary"),
         ] {
-            types.declare(Cow::Borrowed(name), Kind::of_word(word.as_bytes()).unwrap());
+            types.declare(Cow::Borrowed(name), FamilyKind::of_word(word.as_bytes()).unwrap());
         }
         types
     }
@@ -229,14 +231,14 @@ mod tests {
         let mut types = types();
         let name = Cow::Borrowed("h_bucket");
         assert_eq!(types.resolve(&name).role, Role::Bucket);
-        types.declare(Cow::Borrowed("h"), Kind::Plain);
+        types.declare(Cow::Borrowed("h"), FamilyKind::Plain);
         assert_eq!(types.resolve(&name).role, Role::Whole);
-        types.declare(Cow::Borrowed("other"), Kind::Plain);
+        types.declare(Cow::Borrowed("other"), FamilyKind::Plain);
         assert_eq!(types.resolve(&name).role, Role::Whole);
-        types.declare(Cow::Borrowed("h"), Kind::Histogram);
+        types.declare(Cow::Borrowed("h"), FamilyKind::Histogram);
         assert_eq!(types.resolve(&name).role, Role::Bucket);
-        types.declare(name.clone(), Kind::Plain);
-        types.declare(Cow::Borrowed("other"), Kind::Plain);
+        types.declare(name.clone(), FamilyKind::Plain);
+        types.declare(Cow::Borrowed("other"), FamilyKind::Plain);
         assert_eq!(types.resolve(&name).role, Role::Whole);
     }
 
@@ -244,14 +246,14 @@ mod tests {
     fn plain_families_take_no_room_unless_they_are_named_like_parts() {
         let mut types = Types::default();
         for name in ["a", "a_b", "a_sum", "b"] {
-            types.declare(Cow::Borrowed(name), Kind::Plain);
+            types.declare(Cow::Borrowed(name), FamilyKind::Plain);
         }
         assert_eq!(types.kinds.len(), 1);
     }
 
     #[test]
     fn an_unknown_word_has_no_kind() {
-        assert_eq!(Kind::of_word(b"meter"), None);
-        assert_eq!(Kind::of_word(b"GAUGE_Histogram"), Some(Kind::GaugeHistogram));
+        assert_eq!(FamilyKind::of_word(b"meter"), None);
+        assert_eq!(FamilyKind::of_word(b"GAUGE_Histogram"), Some(FamilyKind::GaugeHistogram));
     }
 }

@@ -10,18 +10,19 @@
 //! `_count` of one series share a line: the second finds that its series is that of the line before
 //! it, and is appended to that line instead.
 
-mod bounds;
+mod bound_texts;
 mod buffer;
 mod escape;
-mod head;
+
 mod number;
+mod series_key;
 
 use crate::bytes::short::{ShortRef, ShortText};
 use crate::push::mapping::{KINDS, Mapping, Point, Series};
 use crate::push::sample::{Label, Part, Value};
-use bounds::Bounds;
+use bound_texts::BoundTexts;
 use buffer::{Full, Line, Lines};
-use head::{GroupValues, Head, Values, push_field};
+use series_key::{GroupValues, SeriesKey, TagTexts, push_field};
 use std::fmt;
 
 /// The lines of one push would take more than they may.
@@ -48,9 +49,9 @@ pub struct Encoder {
     line_count: u32,
     bytes_max: usize,
     group: GroupValues,
-    bounds: Bounds,
+    bounds: BoundTexts,
     /// The last head of each kind of point.
-    heads: [Head; KINDS],
+    heads: [SeriesKey; KINDS],
     time: Time,
     /// The line before, where a point of the same series may join it.
     open: Option<OpenLine>,
@@ -86,7 +87,7 @@ impl Encoder {
         self.line_count = 0;
         self.bytes_max = bytes_max;
         self.group.set(group.iter().map(|label| &label.value));
-        self.heads.iter_mut().for_each(Head::forget);
+        self.heads.iter_mut().for_each(SeriesKey::forget);
         self.open = None;
     }
 
@@ -131,7 +132,7 @@ impl Encoder {
             self.push_shared(mapping, labels, kept, part, has_tags_of_last)?
         } else {
             let mut line = self.lines.line(start);
-            let values = Values { group: &self.group, bounds: &mut self.bounds };
+            let values = TagTexts { group: &self.group, bounds: &mut self.bounds };
             self.heads[series.kind()].push(&mut line, series, values)?;
             (false, line.end())
         };
@@ -173,7 +174,7 @@ impl Encoder {
     ) {
         let series = Series { mapping, labels, kept, part };
         loop {
-            self.heads.iter_mut().for_each(Head::forget);
+            self.heads.iter_mut().for_each(SeriesKey::forget);
             self.lines.grow();
             if self.try_push(&series, has_tags_of_last, value) == Ok(()) {
                 return;
@@ -200,7 +201,7 @@ impl Encoder {
         let open = open.filter(|open| open.may_take(&series, time.ns));
         let is_same_series = open.is_some() && has_tags_of_last;
         if !is_same_series {
-            head.push(&mut line, &series, Values { group, bounds })?;
+            head.push(&mut line, &series, TagTexts { group, bounds })?;
         }
         let series_end = start + head.series_len;
         let joined = open

@@ -22,7 +22,7 @@ use point::kind;
 pub(crate) use point::{Point, Series, TagValue};
 pub(crate) use rules::TagRules;
 pub use rules::{Filter, MeasurementRule};
-pub(crate) use tags::Source;
+pub(crate) use tags::TagSource;
 use tags::{Arrangement, Subject, bound_key};
 
 /// Whether a sample's own timestamp is used (SPEC 2.4).
@@ -51,7 +51,7 @@ pub enum Measurement {
 
 /// What an input asks of its mapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct MappingOptions {
     /// Where the measurement's name comes from.
     pub measurement: Measurement,
     /// Whose time counts.
@@ -70,7 +70,7 @@ pub struct Options {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'p> {
     /// The options of its input.
-    pub options: &'p Options,
+    pub options: &'p MappingOptions,
     /// The job in its URL.
     pub job: &'p str,
     /// The labels in its URL, the job included, sorted by name, each name once. One with an empty
@@ -127,7 +127,7 @@ struct Run {
     is_plain: bool,
 }
 
-impl Options {
+impl MappingOptions {
     /// Both names are cut from the metric's, and nothing else has a say in them.
     fn cuts_only(&self) -> bool {
         matches!(self.measurement, Measurement::Cut | Measurement::CutAndKeep)

@@ -1,7 +1,7 @@
 //! What the mapping makes of a sample: a field of a series at a time.
 
 use super::names::FamilyNames;
-use super::tags::{Arrangement, Source, bound_key, suffix};
+use super::tags::{Arrangement, TagSource, bound_key, suffix};
 use super::{Context, Mapping};
 use crate::push::sample::{Label, Part, Text, Value};
 
@@ -42,7 +42,7 @@ pub(crate) struct Tag<'m> {
     /// Never empty.
     pub value: TagValue<'m>,
     /// Where the value comes from.
-    pub source: Source,
+    pub source: TagSource,
 }
 
 /// The value of a tag.
@@ -138,13 +138,15 @@ impl<'m> Series<'m> {
         arrangement.order.iter().filter_map(move |entry| {
             let source = entry.source;
             let (key, value) = match source {
-                Source::Group(index) => (&*context.group.get(index)?.name, TagValue::Group(index)),
-                Source::Label(index) => {
+                TagSource::Group(index) => {
+                    (&*context.group.get(index)?.name, TagValue::Group(index))
+                }
+                TagSource::Label(index) => {
                     let label = labels.get(index)?;
                     (&*label.name, TagValue::Text(&label.value))
                 }
-                Source::Bound => (bound_key(part)?, TagValue::Bound(bound(part)?)),
-                Source::Added(index) => {
+                TagSource::Bound => (bound_key(part)?, TagValue::Bound(bound(part)?)),
+                TagSource::Added(index) => {
                     let tag = context.options.tags.add.get(index)?;
                     (&*tag.name, TagValue::Text(&tag.value))
                 }
@@ -161,14 +163,14 @@ impl<'m> Series<'m> {
     /// first [`kept`](Series::kept).
     #[inline(always)]
     #[must_use]
-    pub(crate) fn label(&self, source: Source) -> Option<&'m Label<'m>> {
+    pub(crate) fn label(&self, source: TagSource) -> Option<&'m Label<'m>> {
         match source {
-            Source::Label(index) => self.labels.get(index),
-            Source::Bound | Source::Group(_) | Source::Added(_) => None,
+            TagSource::Label(index) => self.labels.get(index),
+            TagSource::Bound | TagSource::Group(_) | TagSource::Added(_) => None,
         }
     }
 
-    /// The value of the tag from [`Source::Bound`].
+    /// The value of the tag from [`TagSource::Bound`].
     #[inline(always)]
     #[must_use]
     pub(crate) fn bound(&self) -> Option<f64> {

@@ -8,14 +8,14 @@
 
 use super::Context;
 use super::tags::Subject;
-use super::tags::{Source, bound_key};
+use super::tags::{TagSource, bound_key};
 use crate::push::sample::Label;
 
 /// A tag that a line has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Selected<'a> {
     pub(super) key: &'a str,
-    pub(super) source: Source,
+    pub(super) source: TagSource,
     /// The key is not what its source calls it.
     pub(super) is_renamed: bool,
 }
@@ -62,15 +62,15 @@ fn candidates<'a>(context: &Context<'a>, subject: Subject<'a>) -> Vec<Candidate<
     };
     let bound = bound_key(subject.part);
     let group = context.group.iter().enumerate();
-    let group = group.filter_map(|(at, label)| of(label, Rank::Group, Source::Group(at)));
+    let group = group.filter_map(|(at, label)| of(label, Rank::Group, TagSource::Group(at)));
     // The body's label of that name is the text of the bound.
     let labels = subject.labels.iter().enumerate();
     let labels = labels
         .filter(|(_, label)| bound != Some(&*label.name))
-        .filter_map(|(at, label)| of(label, Rank::Label, Source::Label(at)));
+        .filter_map(|(at, label)| of(label, Rank::Label, TagSource::Label(at)));
     let added = rules.add.iter().enumerate();
-    let added = added.map(|(at, label)| unchanged(&*label.name, Rank::Added, Source::Added(at)));
-    let bound = bound.map(|key| unchanged(key, Rank::Bound, Source::Bound));
+    let added = added.map(|(at, label)| unchanged(&*label.name, Rank::Added, TagSource::Added(at)));
+    let bound = bound.map(|key| unchanged(key, Rank::Bound, TagSource::Bound));
     bound.into_iter().chain(group).chain(labels).chain(added).collect()
 }
 

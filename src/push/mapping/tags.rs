@@ -10,15 +10,15 @@ use std::collections::HashSet;
 
 /// Where a tag comes from, and its key where that changed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) source: Source,
+pub(super) struct TagSlot {
+    pub(super) source: TagSource,
     /// An index of `renamed`.
     pub(super) renamed: Option<usize>,
 }
 
 /// Where the value of a tag comes from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Source {
+pub(crate) enum TagSource {
     /// The URL label of that index.
     Group(usize),
     /// The body's label of that index.
@@ -29,13 +29,13 @@ pub(crate) enum Source {
     Added(usize),
 }
 
-impl Source {
+impl TagSource {
     /// A tag from there is unchanged where at least so many of the first labels are.
     pub(crate) fn unchanged_from(self) -> usize {
         match self {
-            Source::Group(_) | Source::Added(_) => 0,
-            Source::Label(index) => index + 1,
-            Source::Bound => usize::MAX,
+            TagSource::Group(_) | TagSource::Added(_) => 0,
+            TagSource::Label(index) => index + 1,
+            TagSource::Bound => usize::MAX,
         }
     }
 }
@@ -52,7 +52,7 @@ pub(super) struct Subject<'s> {
 #[derive(Debug, Default)]
 pub(super) struct Arrangement {
     /// The tags in order.
-    pub(super) order: Vec<Entry>,
+    pub(super) order: Vec<TagSlot>,
     pub(super) renamed: Vec<String>,
     /// Never the same for another arrangement.
     pub(super) number: u64,
@@ -110,12 +110,14 @@ impl Arrangement {
         let (group, Subject { part, labels }) = (context.group, subject);
         let suffix = suffix(part);
         let field_len = names.field().len() + suffix.len();
-        let is_free = |entry: &Entry| {
+        let is_free = |entry: &TagSlot| {
             let key = match entry.source {
-                Source::Group(index) => group.get(index).map(|label| &*label.name),
-                Source::Label(index) => labels.get(index).map(|label| &*label.name),
-                Source::Bound => bound_key(part),
-                Source::Added(index) => context.options.tags.add.get(index).map(|tag| &*tag.name),
+                TagSource::Group(index) => group.get(index).map(|label| &*label.name),
+                TagSource::Label(index) => labels.get(index).map(|label| &*label.name),
+                TagSource::Bound => bound_key(part),
+                TagSource::Added(index) => {
+                    context.options.tags.add.get(index).map(|tag| &*tag.name)
+                }
             };
             key.is_some_and(|key| !names.is_field(key, suffix))
         };
@@ -177,18 +179,18 @@ impl Arrangement {
             let from_group = of_group.next_if(|(_, label)| label.name == key);
             let source = if bound == Some(key) {
                 bound_waits = None;
-                Some(Source::Bound)
+                Some(TagSource::Bound)
             } else if let Some((index, label)) = from_group {
-                (!label.value.is_empty()).then_some(Source::Group(index))
+                (!label.value.is_empty()).then_some(TagSource::Group(index))
             } else {
                 from_body
                     .filter(|(_, label)| !label.value.is_empty())
-                    .map(|(index, _)| Source::Label(index))
+                    .map(|(index, _)| TagSource::Label(index))
             };
             if let Some(source) = source {
                 must_rename |= names.is_taken(key, suffix) || matches!(clean(key), Cow::Owned(_));
                 self.key_lens |= len_bit(key.len());
-                self.order.push(Entry { source, renamed: None });
+                self.order.push(TagSlot { source, renamed: None });
             }
         }
         if must_rename {
@@ -210,7 +212,7 @@ impl Arrangement {
             if tag.is_renamed {
                 self.renamed.push(tag.key.to_owned());
             }
-            self.order.push(Entry { source: tag.source, renamed });
+            self.order.push(TagSlot { source: tag.source, renamed });
         }
         self.rename(names, context, subject);
     }
@@ -220,17 +222,17 @@ impl Arrangement {
     /// and free stay as they are.
     fn rename(&mut self, names: &FamilyNames, context: &Context<'_>, subject: Subject<'_>) {
         let (bound, suffix) = (bound_key(subject.part), suffix(subject.part));
-        let name_of = |source: Source| match source {
-            Source::Group(index) => context.group.get(index).map_or("", |label| &label.name),
-            Source::Label(index) => subject.labels.get(index).map_or("", |label| &label.name),
-            Source::Bound => bound.unwrap_or_default(),
-            Source::Added(index) => {
+        let name_of = |source: TagSource| match source {
+            TagSource::Group(index) => context.group.get(index).map_or("", |label| &label.name),
+            TagSource::Label(index) => subject.labels.get(index).map_or("", |label| &label.name),
+            TagSource::Bound => bound.unwrap_or_default(),
+            TagSource::Added(index) => {
                 context.options.tags.add.get(index).map_or("", |label| &label.name)
             }
         };
         // The new names that rules gave; what is found here comes behind them.
         let (given, mut found) = (std::mem::take(&mut self.renamed), Vec::new());
-        let key_of = |entry: &Entry| match entry.renamed {
+        let key_of = |entry: &TagSlot| match entry.renamed {
             Some(index) => given.get(index).map_or("", String::as_str),
             None => name_of(entry.source),
         };
@@ -254,7 +256,7 @@ impl Arrangement {
         self.renamed = given;
         self.renamed.append(&mut found);
         let renamed = &self.renamed;
-        let final_key = |entry: &Entry| match entry.renamed {
+        let final_key = |entry: &TagSlot| match entry.renamed {
             Some(index) => renamed.get(index).map_or("", String::as_str),
             None => name_of(entry.source),
         };

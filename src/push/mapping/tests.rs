@@ -190,16 +190,16 @@ impl Points {
 }
 
 /// The value of a tag that may have changed.
-fn changed<'m>(series: &Series<'m>, source: Source) -> Option<TagValue<'m>> {
+fn changed<'m>(series: &Series<'m>, source: TagSource) -> Option<TagValue<'m>> {
     match source {
-        Source::Bound => series.bound().map(TagValue::Bound),
+        TagSource::Bound => series.bound().map(TagValue::Bound),
         _ if source.unchanged_from() <= series.kept => None,
         _ => series.label(source).map(|label| TagValue::Text(&label.value)),
     }
 }
 
 /// Measurement and field of a family that is cut where no rule names it.
-fn plain_names(options: &Options, family: &str) -> (String, String) {
+fn plain_names(options: &MappingOptions, family: &str) -> (String, String) {
     let mut rules = options.measurement_rules.iter();
     let rule = rules.find(|rule| family.starts_with(&rule.prefix));
     let (name, rest) = match rule {
@@ -220,7 +220,12 @@ struct Seen {
 }
 
 /// Maps one push of samples and holds every point to the plain way.
-fn check_push(samples: &mut Samples, mapper: &mut Mapper, options: &Options, seen: &mut Seen) {
+fn check_push(
+    samples: &mut Samples,
+    mapper: &mut Mapper,
+    options: &MappingOptions,
+    seen: &mut Seen,
+) {
     let group = samples.begin();
     let context = Context { options, job: "j", group: &group, received_ns: 1 };
     let mut mapping = mapper.begin(context);
@@ -256,7 +261,8 @@ fn check_push(samples: &mut Samples, mapper: &mut Mapper, options: &Options, see
 #[test]
 fn tags_are_merged_cleaned_and_freed_of_clashes_as_the_plain_way_does() {
     let mut samples = Samples::new(Random::new(0x9e37_79b9_7f4a_7c15));
-    let (options, mut mapper, mut seen) = (Options::default(), Mapper::default(), Seen::default());
+    let (options, mut mapper, mut seen) =
+        (MappingOptions::default(), Mapper::default(), Seen::default());
     for _ in 0..4000 {
         check_push(&mut samples, &mut mapper, &options, &mut seen);
     }
@@ -273,7 +279,7 @@ fn pick_patterns(random: &mut Random, patterns: &[&str]) -> Vec<Pattern> {
 }
 
 /// Rules that meet the samples in every way.
-fn pick_rules(random: &mut Random) -> Options {
+fn pick_rules(random: &mut Random) -> MappingOptions {
     let rename = pick(random, 3).into_iter().zip(pick(random, 3));
     let rename = rename.map(|(old, new)| (old.name.into_owned(), new.name.into_owned())).collect();
     let mut add = pick(random, 3);
@@ -284,7 +290,7 @@ fn pick_rules(random: &mut Random) -> Options {
         MeasurementRule { prefix, name }
     };
     let rules = [("m_c", "one"), ("m_", "all"), ("x", "rest"), ("z", "never")];
-    Options {
+    MappingOptions {
         filter: Filter {
             allow: pick_patterns(random, &["m_*", "*_c", "m_time", "?_c", "*"]),
             deny: pick_patterns(random, &["x*", "m_time", "*z*", "?"]),
@@ -296,7 +302,7 @@ fn pick_rules(random: &mut Random) -> Options {
             drop: pick_patterns(random, &["a", "?", "c*", "*_", "le", "time", "_field", "job"]),
             add,
         },
-        ..Options::default()
+        ..MappingOptions::default()
     }
 }
 
@@ -325,7 +331,7 @@ fn tags_under(rules: TagRules, part: Part, url: &str, body: &str) -> String {
         pairs.map(label).collect()
     };
     let (group, labels) = (labels(url), labels(body));
-    let options = Options { tags: rules, ..Options::default() };
+    let options = MappingOptions { tags: rules, ..MappingOptions::default() };
     let mut mapper = Mapper::default();
     let context = Context { options: &options, job: "j", group: &group, received_ns: 7 };
     let mut mapping = mapper.begin(context);
@@ -404,7 +410,7 @@ fn who_wins_where_rules_give_two_labels_one_name() {
 
 #[test]
 fn what_line_protocol_cannot_say_is_skipped_and_counted() {
-    let options = Options::default();
+    let options = MappingOptions::default();
     let mut mapper = Mapper::default();
     let context = Context { options: &options, job: "j", group: &[], received_ns: 7 };
     let mut mapping = mapper.begin(context);

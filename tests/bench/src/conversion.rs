@@ -5,8 +5,8 @@ use crate::figures::tell;
 use crate::rounds::{Subject, interleave};
 use crate::yardstick;
 use pushline::limits::{DECODED_BYTES_MAX, QUEUE_BYTES};
-use pushline::push::{Head, Input, Options, Pusher};
 use pushline::push::route::{Group, Route, route};
+use pushline::push::{Input, PushHeaders, PushLimits, Pusher};
 use std::time::Duration;
 
 /// What a worker keeps from push to push.
@@ -25,13 +25,13 @@ impl Path {
         let found = route("POST", PATH.as_bytes(), std::slice::from_ref(&input.endpoint));
         let Ok(Route::Push { group, .. }) = found else { panic!("{PATH} is no push: {found:?}") };
         let options =
-            Options { decoded_bytes_max: DECODED_BYTES_MAX, lines_bytes_max: QUEUE_BYTES };
+            PushLimits { decoded_bytes_max: DECODED_BYTES_MAX, lines_bytes_max: QUEUE_BYTES };
         Path { inputs: [input], group, pusher: Pusher::new(options), lines: Vec::new() }
     }
 
     /// Turns one body into lines; the buffer of the last ones is used again.
     pub fn convert(&mut self, body: &Body) -> &[u8] {
-        let head = Head {
+        let head = PushHeaders {
             group: &self.group,
             content_type: body.content_type,
             content_encoding: None,

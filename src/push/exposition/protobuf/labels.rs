@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 /// The labels of the metric in hand; behind them, while it is read, those of the one before.
 #[derive(Debug, Default)]
-pub(super) struct Labels<'b> {
+pub(super) struct MetricLabels<'b> {
     labels: Vec<Label<'b>>,
     /// The message of each.
     bytes: Vec<&'b [u8]>,
@@ -29,7 +29,7 @@ pub(super) enum Likeness {
     None,
 }
 
-impl<'b> Labels<'b> {
+impl<'b> MetricLabels<'b> {
     pub(super) fn as_slice(&self) -> &[Label<'b>] {
         &self.labels
     }
@@ -41,8 +41,8 @@ impl<'b> Labels<'b> {
     }
 
     /// None, in the memory of these.
-    pub(super) fn emptied<'c>(self) -> Labels<'c> {
-        Labels { labels: emptied(self.labels), bytes: emptied(self.bytes) }
+    pub(super) fn emptied<'c>(self) -> MetricLabels<'c> {
+        MetricLabels { labels: emptied(self.labels), bytes: emptied(self.bytes) }
     }
 
     /// Puts a label in its place; what it has in common with the one that was there.

@@ -15,7 +15,7 @@ use super::name;
 use super::native::Native;
 use crate::push::sample::{Names, Part, Sample, Value};
 use histogram::{HistogramHead, bucket};
-use labels::{Labels, Likeness};
+use labels::{Likeness, MetricLabels};
 use std::mem::Discriminant;
 use wire::{Field, Fields, Message};
 
@@ -29,14 +29,14 @@ pub(crate) fn read<E: From<Error>>(
     names: Names,
     each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    Room::default().read(body, names, each)
+    ProtobufReader::default().read(body, names, each)
 }
 
 /// The memory of a reader, which serves one body after the other.
 #[derive(Debug, Default)]
-pub struct Room(Labels<'static>);
+pub struct ProtobufReader(MetricLabels<'static>);
 
-impl Room {
+impl ProtobufReader {
     /// As [`read`].
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Room {
 
 /// `MetricType`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MetricType {
     Counter,
     Gauge,
     Summary,
@@ -74,14 +74,14 @@ enum Kind {
     Histogram,
 }
 
-impl Kind {
-    fn of(number: u64) -> Option<Kind> {
+impl MetricType {
+    fn of(number: u64) -> Option<MetricType> {
         Some(match number {
-            0 => Kind::Counter,
-            1 => Kind::Gauge,
-            2 => Kind::Summary,
-            3 => Kind::Untyped,
-            4 | 5 => Kind::Histogram,
+            0 => MetricType::Counter,
+            1 => MetricType::Gauge,
+            2 => MetricType::Summary,
+            3 => MetricType::Untyped,
+            4 | 5 => MetricType::Histogram,
             _ => return None,
         })
     }
@@ -89,11 +89,11 @@ impl Kind {
     /// The field of `Metric` that holds its value.
     fn field(self) -> u64 {
         match self {
-            Kind::Gauge => 2,
-            Kind::Counter => 3,
-            Kind::Summary => 4,
-            Kind::Untyped => 5,
-            Kind::Histogram => 7,
+            MetricType::Gauge => 2,
+            MetricType::Counter => 3,
+            MetricType::Summary => 4,
+            MetricType::Untyped => 5,
+            MetricType::Histogram => 7,
         }
     }
 }
@@ -102,7 +102,7 @@ impl Kind {
 struct Family<'b> {
     message: Message<'b>,
     name: &'b str,
-    kind: Kind,
+    kind: MetricType,
     names: Names,
 }
 
@@ -119,7 +119,7 @@ struct Head<'b> {
 
 /// What is used again for each metric.
 struct Scratch<'b> {
-    labels: Labels<'b>,
+    labels: MetricLabels<'b>,
     /// How many of the first labels are those of the last sample.
     kept: usize,
     /// What the last sample was, where it had the same names of labels.
@@ -142,13 +142,13 @@ type Outcome<E> = Result<(), E>;
 
 impl<'b> Family<'b> {
     fn read(message: Message<'b>, names: Names) -> Result<Family<'b>, Error> {
-        let mut family = Family { message, name: "", kind: Kind::Counter, names };
+        let mut family = Family { message, name: "", kind: MetricType::Counter, names };
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => family.name = field.text()?,
                 3 => {
-                    family.kind = Kind::of(field.varint()?)
+                    family.kind = MetricType::of(field.varint()?)
                         .ok_or_else(|| field.error("the type of the family is not known"))?;
                 }
                 _ => {}
@@ -215,18 +215,18 @@ impl<'b> Family<'b> {
             })
         };
         match self.kind {
-            Kind::Counter | Kind::Gauge | Kind::Untyped => {
+            MetricType::Counter | MetricType::Gauge | MetricType::Untyped => {
                 let value = self.simple(value).map_err(|error| self.at(error))?;
                 emit(Part::Whole, value)
             }
-            Kind::Summary => self.summary(value, &mut emit),
-            Kind::Histogram => self.histogram(value, native, &mut emit),
+            MetricType::Summary => self.summary(value, &mut emit),
+            MetricType::Histogram => self.histogram(value, native, &mut emit),
         }
     }
 
-    /// Labels and time; checks that the value is the one that the family's type asks for. The
+    /// MetricLabels and time; checks that the value is the one that the family's type asks for. The
     /// labels of the metric before are replaced.
-    fn head(&self, message: Message<'b>, labels: &mut Labels<'b>) -> Result<Head<'b>, Error> {
+    fn head(&self, message: Message<'b>, labels: &mut MetricLabels<'b>) -> Result<Head<'b>, Error> {
         let (mut label_count, mut kept, mut has_same_names) = (0, 0, true);
         let mut timestamp_ns = None;
         let (mut value, mut value_count) = (None, 0);
@@ -349,11 +349,11 @@ impl<'b> Family<'b> {
             native
                 .cumulate(counts, |bound, count| {
                     total = count;
-                    emit(Part::Bucket(bound), count).map_err(Stop::Receiver)
+                    emit(Part::Bucket(bound), count).map_err(NativeStop::Receiver)
                 })
                 .map_err(|stop| match stop {
-                    Stop::Receiver(error) => error,
-                    Stop::Native(what) => {
+                    NativeStop::Receiver(error) => error,
+                    NativeStop::Native(what) => {
                         self.at(Error::new(metric.message.start, ErrorKind::Native { what })).into()
                     }
                 })?;
@@ -373,14 +373,14 @@ fn timestamp(field: Field<'_>) -> Result<i64, Error> {
 }
 
 /// What ends the buckets of a native histogram.
-enum Stop<E> {
+enum NativeStop<E> {
     Receiver(E),
     Native(&'static str),
 }
 
-impl<E> From<&'static str> for Stop<E> {
-    fn from(what: &'static str) -> Stop<E> {
-        Stop::Native(what)
+impl<E> From<&'static str> for NativeStop<E> {
+    fn from(what: &'static str) -> NativeStop<E> {
+        NativeStop::Native(what)
     }
 }
 

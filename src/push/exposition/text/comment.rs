@@ -1,12 +1,12 @@
 //! Comments: what TYPE lines say of the samples behind them, and `# EOF` (SPEC 1.3, 5).
 
-use super::super::types::Kind;
+use super::super::types::FamilyKind;
 use super::super::{Error, ErrorKind, name};
 use super::cursor::excerpt;
-use super::{Dialect, Reader};
+use super::{Dialect, Reading};
 use std::borrow::Cow;
 
-impl Reader<'_> {
+impl Reading<'_> {
     /// A TYPE line as client libraries write it, with the line end: false, and nothing is read,
     /// where it is another line.
     #[inline(always)]
@@ -19,11 +19,11 @@ impl Reader<'_> {
         let start = cursor.at();
         let family = cursor.metric_name();
         let (kind, rest_len) = if cursor.ahead() == Some(*b" gauge\n") {
-            (Kind::Plain, " gauge\n".len())
+            (FamilyKind::Plain, " gauge\n".len())
         } else if cursor.ahead() == Some(*b" counter\n") {
-            (Kind::Plain, " counter\n".len())
+            (FamilyKind::Plain, " counter\n".len())
         } else if cursor.ahead() == Some(*b" histogram\n") {
-            (Kind::Histogram, " histogram\n".len())
+            (FamilyKind::Histogram, " histogram\n".len())
         } else {
             return false;
         };
@@ -80,7 +80,7 @@ impl Reader<'_> {
         } else if !is_name {
             return Err(start.unexpected("a metric name"));
         }
-        let Some(kind) = Kind::of_word(word.as_bytes()) else {
+        let Some(kind) = FamilyKind::of_word(word.as_bytes()) else {
             return Err(word_start.error(ErrorKind::TypeWord { found: excerpt(word) }));
         };
         let expected_len = if start.peek() == b'"' { 0 } else { family.len() };

@@ -16,7 +16,7 @@
 //! unescaped; a sample borrows from the body, and nothing is allocated for it. What two samples
 //! that follow each other have in common is not read again (see `series`).
 
-mod bounds;
+mod bound_reader;
 mod comment;
 mod cursor;
 mod quoted;
@@ -29,7 +29,7 @@ use super::{Error, ErrorKind};
 use crate::bytes::chunk::is_same;
 use crate::bytes::short::{ShortRef, ShortText};
 use crate::push::sample::{Format, Names, Part, Sample, Value};
-use bounds::Bounds;
+use bound_reader::BoundReader;
 use cursor::{Cursor, excerpt};
 use series::{SeriesReader, SeriesRoom};
 use std::borrow::Cow;
@@ -65,14 +65,14 @@ pub(crate) fn read<E: From<Error>>(
     names: Names,
     each: impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    Room::default().read(body, dialect, names, each)
+    TextReader::default().read(body, dialect, names, each)
 }
 
 /// The memory of a reader, which serves one body after the other.
 #[derive(Debug, Default)]
-pub struct Room(SeriesRoom);
+pub struct TextReader(SeriesRoom);
 
-impl Room {
+impl TextReader {
     /// As [`read`].
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Room {
         names: Names,
         mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut reader = Reader::new(body, dialect, names)?;
+        let mut reader = Reading::new(body, dialect, names)?;
         reader.series.move_in(&mut self.0);
         while reader.find_sample()? {
             reader.sample(&mut each)?;
@@ -96,7 +96,7 @@ impl Room {
 }
 
 /// Where the reader is, and what the comments before that mean for the lines behind it.
-struct Reader<'a> {
+struct Reading<'a> {
     series: SeriesReader<'a>,
     dialect: Dialect,
     types: Types<'a>,
@@ -105,7 +105,7 @@ struct Reader<'a> {
     resolved: Resolved,
     /// The part of that name that names the family.
     family: Cow<'a, str>,
-    bounds: Bounds,
+    bounds: BoundReader,
     /// The canonical form of the last value that did not stand in the body as it is.
     canonical: ShortText,
     /// Reads the labels of exemplars.
@@ -114,19 +114,19 @@ struct Reader<'a> {
     is_ended: bool,
 }
 
-impl<'a> Reader<'a> {
-    fn new(body: &'a [u8], dialect: Dialect, names: Names) -> Result<Reader<'a>, Error> {
+impl<'a> Reading<'a> {
+    fn new(body: &'a [u8], dialect: Dialect, names: Names) -> Result<Reading<'a>, Error> {
         let text = utf8(body)?;
         let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let cursor = Cursor::new(text, start);
-        Ok(Reader {
+        Ok(Reading {
             series: SeriesReader::new(cursor, names),
             dialect,
             types: Types::default(),
             name: Cow::Borrowed(""),
             resolved: Resolved { role: Role::Whole, family_len: 0 },
             family: Cow::Borrowed(""),
-            bounds: Bounds::default(),
+            bounds: BoundReader::default(),
             canonical: ShortText::default(),
             exemplar: SeriesReader::new(cursor, names),
             is_ended: false,
@@ -355,7 +355,7 @@ fn utf8(body: &[u8]) -> Result<&str, Error> {
 enum Found<'a> {
     /// In the body.
     InBody(ShortRef<'a>),
-    /// In `Reader::canonical`.
+    /// In `Reading::canonical`.
     Moved,
     /// Nowhere yet.
     Number(f64),

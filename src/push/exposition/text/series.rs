@@ -25,7 +25,7 @@ use std::borrow::Cow;
 
 /// What a sample is called.
 #[derive(Clone, Debug)]
-pub(super) struct Series<'a> {
+pub(super) struct SeriesDelta<'a> {
     /// None where it is that of the series before.
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) pairs: Pairs,
@@ -47,7 +47,7 @@ pub(super) struct SeriesReader<'a> {
     names: Names,
     labels: Vec<Label<'a>>,
     /// Where each of the labels stands.
-    places: Vec<Place>,
+    places: Vec<ValueSpan>,
     last: Last,
     /// The series before had no braces.
     was_bare: bool,
@@ -59,12 +59,12 @@ pub(super) struct SeriesReader<'a> {
 #[derive(Debug, Default)]
 pub(super) struct SeriesRoom {
     labels: Vec<Label<'static>>,
-    places: Vec<Place>,
+    places: Vec<ValueSpan>,
 }
 
 /// Where a pair stands: offsets from the first of its pairs.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct ValueSpan {
     /// Behind the opening quote of the value.
     value: usize,
     /// Behind its closing quote.
@@ -114,7 +114,7 @@ impl<'a> SeriesReader<'a> {
 
     /// Reads a series.
     #[inline(always)]
-    pub(super) fn series(&mut self) -> Result<Series<'a>, Error> {
+    pub(super) fn series(&mut self) -> Result<SeriesDelta<'a>, Error> {
         let Last { name: last_name, pairs: last_pairs, end: last_end } = self.last;
         let head_len = last_pairs - last_name;
         let same = self.cursor.same_as(last_name, last_end - last_name);
@@ -124,12 +124,12 @@ impl<'a> SeriesReader<'a> {
         self.last.name = self.cursor.at();
         self.cursor.skip(head_len);
         let pairs = self.pairs_after(same - head_len)?;
-        Ok(Series { name: None, pairs })
+        Ok(SeriesDelta { name: None, pairs })
     }
 
     /// The same where the name is not that of the series before. The pairs may be.
     #[inline(never)]
-    fn series_of_other_name(&mut self) -> Result<Series<'a>, Error> {
+    fn series_of_other_name(&mut self) -> Result<SeriesDelta<'a>, Error> {
         if self.cursor.peek() == b'{' {
             return self.series_in_braces();
         }
@@ -164,10 +164,10 @@ impl<'a> SeriesReader<'a> {
             self.cursor.move_to(name_end);
             Pairs { kept: 0, are_alike: was_bare }
         };
-        Ok(Series { name: Some(Cow::Borrowed(name)), pairs })
+        Ok(SeriesDelta { name: Some(Cow::Borrowed(name)), pairs })
     }
 
-    fn series_in_braces(&mut self) -> Result<Series<'a>, Error> {
+    fn series_in_braces(&mut self) -> Result<SeriesDelta<'a>, Error> {
         self.forget();
         self.was_bare = false;
         let brace = self.cursor;
@@ -188,7 +188,7 @@ impl<'a> SeriesReader<'a> {
             self.last.name = self.cursor.at();
             self.pairs_after(0)?;
         }
-        Ok(Series { name: Some(name), pairs: Pairs::UNLIKE })
+        Ok(SeriesDelta { name: Some(name), pairs: Pairs::UNLIKE })
     }
 
     /// The next series has its name read, whatever it is: it may begin with the bare name that
@@ -362,7 +362,7 @@ impl<'a> SeriesReader<'a> {
         let (value, behind) = quoted_value(self.cursor)?;
         self.cursor.move_to(behind);
         self.labels.push(Label { name, value });
-        self.places.push(Place { value: value_start, end: self.cursor.at() - pairs });
+        self.places.push(ValueSpan { value: value_start, end: self.cursor.at() - pairs });
         Ok(())
     }
 

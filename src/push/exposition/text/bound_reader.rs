@@ -8,12 +8,12 @@ const TEXT_BYTES_MAX: usize = 8;
 
 /// Reads bounds, and knows the short ones that it read before.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bounds {
+pub(super) struct BoundReader {
     /// By their length and their [`key`].
     known: Cycle<(usize, u64), f64>,
 }
 
-impl Bounds {
+impl BoundReader {
     /// Reads a decimal float, `NaN` or an infinity.
     #[inline(always)]
     pub(super) fn read(&mut self, text: &str) -> Result<f64, NumberError> {

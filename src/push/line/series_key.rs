@@ -7,10 +7,10 @@
 //! Most heads differ from an earlier one in the value of a tag or two: such a head is copied from
 //! that line, run by run, around the values that changed ([`Series::kept`]).
 
-use super::bounds::Bounds;
+use super::bound_texts::BoundTexts;
 use super::buffer::{Full, Line, Lines};
 use super::escape::{push_key, push_measurement, push_tag_value};
-use crate::push::mapping::{Mapping, Series, Source, TagValue};
+use crate::push::mapping::{Mapping, Series, TagSource, TagValue};
 use crate::push::sample::{Label, Part, Text};
 
 /// The values of the URL labels, escaped once a push.
@@ -42,7 +42,7 @@ impl GroupValues {
 
 /// The last head of one kind of point.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct SeriesKey {
     /// The number of what it has in common with others; 0 for no head.
     number: u64,
     /// Whose names it has.
@@ -51,7 +51,7 @@ pub(super) struct Head {
     start: usize,
     /// Bytes of the measurement.
     measurement_len: usize,
-    tags: Vec<Tag>,
+    tags: Vec<TagSpan>,
     /// Bytes of measurement and tags.
     pub(super) series_len: usize,
     /// Bytes of the blank, the field and the equals sign.
@@ -60,23 +60,23 @@ pub(super) struct Head {
 
 /// A tag in a head whose value may change.
 #[derive(Clone, Copy, Debug)]
-struct Tag {
+struct TagSpan {
     /// Bytes between what stands before, such a value or the measurement, and its value.
     gap: usize,
     /// Bytes of its value.
     value: usize,
     /// It has that value as long as so many labels are kept.
     unchanged_from: usize,
-    source: Source,
+    source: TagSource,
 }
 
 /// What it takes to write a value.
-pub(super) struct Values<'e> {
+pub(super) struct TagTexts<'e> {
     pub(super) group: &'e GroupValues,
-    pub(super) bounds: &'e mut Bounds,
+    pub(super) bounds: &'e mut BoundTexts,
 }
 
-impl Values<'_> {
+impl TagTexts<'_> {
     #[inline(always)]
     fn push(&mut self, line: &mut Line<'_>, value: TagValue<'_>) -> Result<(), Full> {
         match value {
@@ -87,7 +87,7 @@ impl Values<'_> {
     }
 }
 
-impl Head {
+impl SeriesKey {
     /// There is no head to copy from.
     pub(super) fn forget(&mut self) {
         self.number = 0;
@@ -99,7 +99,7 @@ impl Head {
         &mut self,
         line: &mut Line<'_>,
         series: &Series<'_>,
-        values: Values<'_>,
+        values: TagTexts<'_>,
     ) -> Result<(), Full> {
         let start = line.end();
         if self.number == series.number() && self.family == series.family() {
@@ -121,7 +121,7 @@ impl Head {
         &mut self,
         line: &mut Line<'_>,
         series: &Series<'_>,
-        values: Values<'_>,
+        values: TagTexts<'_>,
         mut copied: usize,
     ) -> Result<usize, Full> {
         let mut at = self.start + self.measurement_len;
@@ -153,7 +153,7 @@ impl Head {
         labels: &[Label<'_>],
         kept: usize,
         part: Part,
-        values: Values<'_>,
+        values: TagTexts<'_>,
     ) -> Result<usize, Full> {
         let series = Series { mapping, labels, kept, part };
         let (start, line) = (line.end(), &mut line);
@@ -179,7 +179,7 @@ impl Head {
         &mut self,
         line: &mut Line<'_>,
         series: &Series<'_>,
-        mut values: Values<'_>,
+        mut values: TagTexts<'_>,
     ) -> Result<(), Full> {
         self.tags.clear();
         let mut gap_start = line.end();
@@ -193,7 +193,12 @@ impl Head {
             // A tag of the URL never changes, and so is part of the next gap.
             if source.unchanged_from() > 0 {
                 gap_start = line.end();
-                self.tags.push(Tag { gap, value, unchanged_from: source.unchanged_from(), source });
+                self.tags.push(TagSpan {
+                    gap,
+                    value,
+                    unchanged_from: source.unchanged_from(),
+                    source,
+                });
             }
         }
         Ok(())

@@ -7,12 +7,12 @@ use crate::bytes::short::ShortText;
 
 /// Writes bounds, and knows those that it wrote before.
 #[derive(Debug, Default)]
-pub(super) struct Bounds {
+pub(super) struct BoundTexts {
     /// By their bits.
     known: Cycle<u64, ShortText>,
 }
 
-impl Bounds {
+impl BoundTexts {
     /// Appends `le` or `quantile`; `number` is not NaN.
     #[inline(always)]
     pub(super) fn push(&mut self, line: &mut Line<'_>, number: f64) -> Result<(), Full> {
