@@ -6,7 +6,7 @@
 use super::{Facts, Status};
 use crate::delivery::queue::Refusal;
 use crate::json::Json;
-use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX};
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX, STATUS_SEEN_MAX};
 use crate::observe::telemetry::resident_bytes;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -115,6 +115,7 @@ fn limits(json: &mut Json, facts: &Facts) {
     json.key("head_bytes").number(HEAD_BYTES_MAX as u64);
     json.key("head_fields").number(HEADERS_MAX as u64);
     json.key("groups_shown").number(STATUS_GROUPS_MAX as u64);
+    json.key("groups_seen").number(STATUS_SEEN_MAX as u64);
 }
 
 fn skipped(status: &Status) -> u64 {

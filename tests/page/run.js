@@ -1,6 +1,6 @@
 // Looks at the status page of a real pushline in headless Chromium: run.js PUSHLINE SCREENSHOTS
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
@@ -45,8 +45,8 @@ async function open(browser, server, options = {}) {
   page.on('dialog', dialog => { faults.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
   page.on('pageerror', error => faults.push(`an error: ${error.stack}`));
   page.on('console', message => {
-    // A refused connection is told there by the browser, and is what one test is about.
-    if (!message.text().includes('net::ERR_')) faults.push(`the console: ${message.text()}`);
+    // The browser tells there of a refused connection and of a 400, which tests are about.
+    if (!/net::ERR_|status of 400/.test(message.text())) faults.push(`the console: ${message.text()}`);
   });
   page.on('request', request => {
     const is_own = request.url().startsWith(server.base + '/') || request.url().startsWith('data:');
@@ -62,15 +62,18 @@ async function open(browser, server, options = {}) {
 }
 
 const state = (page, word) => page.locator('h1', { hasText: word }).waitFor();
-const row = (page, text) => page.locator('tbody', { hasText: text });
+const row = (page, text) => page.locator('.rows > li', { hasText: text });
 const shot = (page, name) => page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
 
 async function hasNoSidewaysScroll(page) {
-  const [content, view, table, main] = await page.evaluate(() => [
-    document.documentElement.scrollWidth, document.documentElement.clientWidth,
-    document.getElementById('table').clientWidth, document.getElementById('main').clientWidth]);
+  const [content, view] = await page.evaluate(() => [
+    document.documentElement.scrollWidth, document.documentElement.clientWidth]);
   assert.ok(content <= view, `${content} px wide in ${view} px`);
-  assert.ok(table <= main, `a table of ${table} px in ${main} px`);
+  // A number that wraps, or runs out of its cell, cannot be read.
+  const wide = await page.locator('.figure, .number').evaluateAll(nodes => nodes
+    .filter(node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).display !== 'inline')
+    .map(node => node.textContent));
+  assert.deepEqual(wide, []);
 }
 
 const tests = {
@@ -99,7 +102,7 @@ const tests = {
       await row(page, instance).waitFor();
       taken.push(performance.now() - from);
       const text = (await row(page, instance).innerText()).replace(/\s+/g, ' ');
-      assert.match(text, /backup instance=host-\d (now|\d+ s ago) (now|\d+ s ago) 1 2 2 text$/);
+      assert.match(text, /^backup instance=host-\d (now|\d+ s ago) 1 2 2$/);
     }
     console.log(`seen after ${taken.map(Math.round).join(', ')} ms`);
     assert.ok(taken.some(ms => ms <= 2000));
@@ -112,14 +115,102 @@ const tests = {
     const { page, close } = await open(browser, server);
     const labels = { job: 'nightly' };
     assert.equal((await push(server, labels, 'a_b{x="y} 1\n')).status, 400);
-    const error = page.locator('.error:not(.past)');
+    const error = page.locator('#attention .why');
     await error.waitFor();
     assert.match(await error.innerText(), /^400 line 1, column 7: the quote .*1 refused so far$/);
-    assert.ok((await row(page, 'nightly').innerText()).includes('never'));
+    assert.ok((await row(page, 'nightly').innerText()).includes('none yet'));
+    await page.locator('#notices', { hasText: 'The last push of 1 group was refused.' }).waitFor();
     assert.equal((await fetch(server.base + '/metrix/job/x', { method: 'PUT' })).status, 404);
-    await page.locator('#turned-away', { hasText: 'no input takes a push to "/metrix/job/x"' }).waitFor();
+    await page.locator('#notices', { hasText: '/metrix/job/x' }).waitFor();
     await push(server, labels, 'a_b 1\n');
-    await page.locator('.error.past').waitFor();
+    await page.locator('#others .row', { hasText: 'nightly' }).waitFor();
+    assert.equal(await page.locator('#attention').isVisible(), false);
+    await page.locator('.row').click();
+    await page.locator('.detail', { hasText: 'mended since' }).waitFor();
+    await close();
+    await server.stop();
+  },
+
+  async 'a group tells its last lines, a command to copy, and what a try would write'(browser) {
+    const server = await start({ ENV_INPUT_PUSHGATEWAY_ROUTE_PREFIX: '/edge' });
+    const { page, close } = await open(browser, server);
+    const labels = { job: "it's", path: 'a/b', empty: '' };
+    assert.equal((await fetch(server.base + '/edge' + path(labels), { method: 'PUT', body: 'a_b 1\n' })).status, 200);
+    const button = page.locator('.row');
+    await button.focus();
+    await page.keyboard.press('Enter');
+    assert.equal(await button.getAttribute('aria-expanded'), 'true');
+    const detail = page.locator('.detail');
+    await detail.locator('pre', { hasText: 'a,job=it\'s,path=a/b b=1 ' }).waitFor();
+    const command = await detail.locator('pre', { hasText: 'curl' }).innerText();
+    const { status } = spawnSync('sh', ['-c', command.replace('curl ', 'curl -sSf ')]);
+    assert.equal(status, 0, command);
+    await button.locator('.number').first().filter({ hasText: '2' }).waitFor();
+    const box = detail.locator('textarea'), result = detail.locator('pre[aria-live]');
+    await box.fill('x_y{zone="a"} 4\n');
+    await detail.getByRole('button', { name: 'Try it' }).click();
+    await result.filter({ hasText: 'x,job=it\'s,path=a/b,zone=a y=4 ' }).waitFor();
+    await box.fill('good 1\nx_y{zone="a} 4\n');
+    await detail.getByRole('button', { name: 'Try it' }).click();
+    await result.filter({ hasText: '400 line 2, column' }).waitFor();
+    const [words, line, caret] = (await result.innerText()).split('\n');
+    assert.equal(line, 'x_y{zone="a} 4');
+    assert.equal(caret.indexOf('^') + 1, Number(/column (\d+)/.exec(words)[1]));
+    const report = await (await fetch(server.base + '/api/v1/status')).json();
+    assert.equal(report.pushes, 2, 'a try counts as no push');
+    await shot(page, 'detail-light');
+    await page.keyboard.press('Escape');
+    await button.click();
+    assert.equal(await detail.count(), 0);
+    await close();
+    await server.stop();
+  },
+
+  async 'rows keep their place, and are searched, sorted and held still'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    for (const instance of ['c', 'a', 'b']) await push(server, { job: 'j', instance }, 'a_b 1\n');
+    const names = async () => (await page.locator('.row:visible .labels').allInnerTexts())
+      .map(text => text.trim().slice(-1));
+    await row(page, 'instance=b').waitFor();
+    assert.deepEqual(await names(), ['a', 'b', 'c']);
+    await push(server, { job: 'j', instance: 'c' }, 'a_b 1\n');
+    await row(page, 'instance=c').locator('.number').first().filter({ hasText: '2' }).waitFor();
+    assert.deepEqual(await names(), ['a', 'b', 'c'], 'a push moves nothing');
+    await page.locator('#sort').selectOption('pushes');
+    assert.deepEqual(await names(), ['c', 'a', 'b']);
+    await page.locator('#search').fill('instance=b');
+    assert.deepEqual(await names(), ['b']);
+    assert.equal(await page.locator('#groups-note').innerText(), '1 of 3 match');
+    await page.locator('#search').fill('');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await push(server, { job: 'j', instance: 'd' }, 'a_b 1\n');
+    let count = 0;
+    page.on('request', () => { count += 1; });
+    const other = await open(browser, server);
+    await row(other.page, 'instance=d').waitFor();
+    assert.deepEqual([(await names()).length, count], [3, 0]);
+    await page.getByRole('button', { name: 'Paused' }).click();
+    await row(page, 'instance=d').waitFor();
+    await other.close();
+    await close();
+    await server.stop();
+  },
+
+  async 'a group that has missed its interval by far is late, and stands first'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    await push(server, { job: 'a-nightly' }, 'a_b 1\n');
+    await push(server, { job: 'z-nightly' }, 'a_b 1\n');
+    const hour = 3600000;
+    await alter(page, report => {
+      const late = report.groups.find(group => group.labels.job === 'z-nightly');
+      Object.assign(late, { interval_ms: 24 * hour, late_ms: 26 * hour, last_push_ms: report.now_ms - 50 * hour });
+      return report;
+    });
+    const text = await page.locator('#attention .row').innerText();
+    assert.match(text.replace(/\s+/g, ' '), /^z-nightly 2 d ago late by 26 h, every 24 h 1 1 1$/);
+    await page.locator('#notices', { hasText: '1 group is late.' }).waitFor();
     await close();
     await server.stop();
   },
@@ -138,7 +229,7 @@ const tests = {
       assert.ok(text.includes(part), `${part} is not in ${text}`);
     }
     assert.ok((await row(page, 'many').innerText()).includes('more'));
-    assert.equal(await page.locator('img, tbody script').count(), 0);
+    assert.equal(await page.locator('#groups img, #groups script').count(), 0);
     for (const width of [1120, 850, 750, 360]) {
       await page.setViewportSize({ width, height: 800 });
       await hasNoSidewaysScroll(page);
@@ -200,7 +291,7 @@ const tests = {
     await server.stop();
     await state(page, 'No answer');
     const reason = await page.locator('#reason').innerText();
-    assert.match(reason, / does not answer\. What stands below is from \d+ s ago\. It was shutting down\.$/);
+    assert.match(reason, / does not answer\. What is shown below is from \d+ s ago\. It was shutting down\.$/);
     await row(page, 'backup').waitFor();
     await shot(page, 'gone-light');
     await close();
@@ -310,6 +401,21 @@ function lived(report) {
     }
     for (const key of ['pushes', 'samples', 'lines']) group[key] *= factor;
     if (group.last_error) group.last_error.time_ms = now_ms - (index === 2 ? 5 * hour : ages[index]);
+  });
+  const course = (size, phase) => Array.from({ length: 60 }, (_, index) =>
+    index < 8 ? null : Math.round(size * (1.3 + Math.sin(index / 5 + phase) + 0.3 * Math.sin(index * 2.1))));
+  Object.assign(report, {
+    history: { step_ms: 10000, pushes: course(24, 0), refused: course(1, 2).map(n => n && n % 2), lines: course(4200, 1),
+      spool_lines: course(0, 0) },
+    per_second: { pushes: { '1s': 2, '1min': 2.31, '10min': 2.24 }, refused: { '1s': 0, '1min': 0.017, '10min': 0.05 },
+      lines: { '1s': 431, '1min': 420.5, '10min': 1417 } },
+  });
+  report.groups.forEach((group, index) => {
+    const every = [4100, 15000, 30000, 60000, 2 * minute, 15 * minute, hour, 24 * hour][index];
+    group.interval_ms = every;
+    group.recent = Array.from({ length: 24 - index }, (_, at) =>
+      [now_ms - ages[index] - (23 - index - at) * every, group.is_failing || at % 17 === 7 ? 400 : 200]);
+    group.late_ms = index === 6 ? 6 * hour : null;
   });
   const wave = Math.round(420 + 200 * Math.sin(lived.seconds / 7) + 90 * Math.sin(lived.seconds * 2));
   lived.lines = (lived.lines ?? 2184000) + wave;
