@@ -17,8 +17,8 @@ use crate::config::{self, Config};
 use crate::current::Live;
 use crate::delivery::emitter::Emitter;
 use crate::delivery::queue;
-use crate::delivery::sink;
-use crate::delivery::writer::{self, Outcome};
+use crate::delivery::sink::{self, SinkOptions};
+use crate::delivery::writer::{self, WriterEnd};
 use crate::intake::bridge::Lifeline;
 use crate::intake::gate::auth::{self, Auth};
 use crate::intake::gate::{self, Gate, Links, Listeners};
@@ -198,15 +198,16 @@ fn open_output(
     log: &Arc<Log>,
     telemetry: &Arc<Telemetry>,
     events: &Sender<Event>,
-) -> Result<(queue::Sender<Pending>, JoinHandle<Outcome>), Error> {
+) -> Result<(queue::Sender<Pending>, JoinHandle<WriterEnd>), Error> {
     let output = &config.output;
-    let sink = sink::open(&output.target, output.durability, Arc::clone(log));
+    let options = SinkOptions { target: output.target.clone(), durability: output.durability };
+    let sink = sink::open(&options, Arc::clone(log));
     let sink = sink.map_err(Error::Sink)?;
     let (queue, receiver, warden) = queue::channel(output.queue, Arc::clone(telemetry));
     let warden = thread::Builder::new().name("warden".to_owned()).spawn(|| warden.run());
     warden.map_err(Error::System)?;
     let ended = events.clone();
-    let on_end = move |_: &Outcome| tell(&ended, Event::WriterEnded);
+    let on_end = move |_: &WriterEnd| tell(&ended, Event::WriterEnded);
     let writer = writer::spawn(receiver, sink, Arc::clone(telemetry), Arc::clone(log), on_end);
     Ok((queue, writer.map_err(Error::System)?))
 }
@@ -256,7 +257,7 @@ struct Running {
     telemetry: Arc<Telemetry>,
     status: Arc<Status>,
     queue: queue::Sender<Pending>,
-    writer: JoinHandle<Outcome>,
+    writer: JoinHandle<WriterEnd>,
     gate: Gate,
     auth: Live<Auth>,
     settings: Live<Settings>,
@@ -308,7 +309,7 @@ impl Running {
         let output = &self.config.output.target;
         match (self.health, self.queue.ready()) {
             (Health::Good, Ok(())) => format!("serving, lines go to {output}"),
-            (Health::Good, Err(queue::Refusal::Stalled { .. })) => {
+            (Health::Good, Err(queue::Undelivered::Stalled { .. })) => {
                 format!("the output is stalled, {output} takes no lines: pushes get 503")
             }
             (Health::Good, Err(refusal)) => refusal.to_string(),
@@ -323,7 +324,7 @@ impl Running {
         self.supervisor.stopping(PATIENCE, "ending: the output has ended");
         self.gate.close(Instant::now() + PATIENCE);
         match self.writer.join() {
-            Ok(Outcome::OutputEnded(error)) => Error::OutputEnded(error),
+            Ok(WriterEnd::OutputEnded(error)) => Error::OutputEnded(error),
             Ok(_) | Err(_) => Error::ThreadLost("the writer ended"),
         }
     }

@@ -4,7 +4,7 @@
 use super::{DRAIN_PATIENCE, Error, Event, Running, tell};
 use crate::app::signals::Request;
 use crate::delivery::queue;
-use crate::delivery::writer::Outcome;
+use crate::delivery::writer::WriterEnd;
 use crate::intake::gate::Gate;
 use crate::intake::worker::Pending;
 use crate::observe::telemetry::Telemetry;
@@ -45,12 +45,14 @@ impl Running {
         }
         let cut_off = closed.recv().unwrap_or_default();
         match writer.join() {
-            Ok(Outcome::Drained) => {
+            Ok(WriterEnd::Drained) => {
                 log.info("stopped", &[("connections_cut_off", &cut_off)]);
                 Ok(())
             }
-            Ok(Outcome::Undrained { batch_count }) => Err(Error::Undrained { batch_count, after }),
-            Ok(Outcome::OutputEnded(error)) => Err(Error::OutputEnded(error)),
+            Ok(WriterEnd::Undrained { batch_count }) => {
+                Err(Error::Undrained { batch_count, after })
+            }
+            Ok(WriterEnd::OutputEnded(error)) => Err(Error::OutputEnded(error)),
             Err(_) => Err(Error::ThreadLost("the writer panicked")),
         }
     }

@@ -68,7 +68,7 @@ pub struct Output {
     /// Where lines go.
     pub(crate) target: Target,
     /// What the queue needs.
-    pub queue: queue::Options,
+    pub queue: queue::QueueOptions,
     /// How long the end may take.
     pub drain_timeout: Duration,
     /// `fsync`
@@ -152,7 +152,7 @@ impl Default for Config {
             },
             output: Output {
                 target: Target::Stdout,
-                queue: queue::Options {
+                queue: queue::QueueOptions {
                     bytes_max: limits::QUEUE_BYTES,
                     acknowledge: Acknowledge::Written,
                     ack_timeout: Duration::from_secs(5),

@@ -136,7 +136,7 @@ mod tests {
     fn source() -> (Source<()>, queue::Receiver<()>) {
         let telemetry = Arc::new(Telemetry::new());
         let (acknowledge, ack_timeout) = (Acknowledge::Written, Duration::from_secs(20));
-        let options = queue::Options { bytes_max: 1 << 20, acknowledge, ack_timeout };
+        let options = queue::QueueOptions { bytes_max: 1 << 20, acknowledge, ack_timeout };
         let (queue, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let push = push::PushLimits { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
         let log = Arc::new(Log::new(Level::Error, Format::Logfmt));

@@ -4,7 +4,7 @@
 //! has the table of them.
 
 use super::{Facts, Status};
-use crate::delivery::queue::Refusal;
+use crate::delivery::queue::Undelivered;
 use crate::json::Json;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX, STATUS_SEEN_MAX};
 use crate::observe::telemetry::resident_bytes;
@@ -54,11 +54,11 @@ impl Health {
         let waited = status.setup.flow.stuck_for();
         let secs = waited.as_secs_f64();
         let (state, reason) = match status.setup.flow.ready() {
-            Err(Refusal::OutputEnded) => {
+            Err(Undelivered::OutputEnded) => {
                 ("output_ended", format!("The reader of {target} has gone away; the process ends."))
             }
             _ if status.is_draining.load(Ordering::Relaxed) => draining(),
-            Err(Refusal::ShuttingDown) => draining(),
+            Err(Undelivered::ShuttingDown) => draining(),
             Err(_) => (
                 "stalled",
                 format!(
@@ -135,8 +135,11 @@ mod tests {
 
     fn status(ack_timeout: Duration) -> (Status, queue::Sender<()>, queue::Receiver<()>) {
         let telemetry = Arc::new(Telemetry::new());
-        let options =
-            queue::Options { bytes_max: 1 << 20, acknowledge: Acknowledge::Queued, ack_timeout };
+        let options = queue::QueueOptions {
+            bytes_max: 1 << 20,
+            acknowledge: Acknowledge::Queued,
+            ack_timeout,
+        };
         let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let setup = Setup {
             started_ns: 1_000_000_000,

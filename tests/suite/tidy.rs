@@ -47,7 +47,6 @@ const CRATES: [(&str, &str); 15] = [
 const CIRCLES_LEFT: &[&str] = &[
     "config",
     "delivery/queue",
-    "delivery/sink",
     "intake/bridge",
     "intake/gate",
     "intake/worker",
@@ -71,10 +70,8 @@ const SHARED_NAMES_LEFT: &[&str] = &[
     "Log",
     "Message",
     "Options",
-    "Outcome",
     "Outside",
     "Place",
-    "Refusal",
     "Request",
     "Sender",
     "Settings",

@@ -1,6 +1,6 @@
 //! Whether lines flow: what decides at once whether a push may be accepted, and what shows it.
 
-use super::{Options, Refusal};
+use super::{QueueOptions, Undelivered};
 use crate::current::Live;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ const ENDED: u8 = 2;
 /// How lines flow: whether a push would be accepted now.
 #[derive(Debug)]
 pub(crate) struct Flow {
-    pub(super) options: Live<Options>,
+    pub(super) options: Live<QueueOptions>,
     started: Instant,
     /// [`OPEN`], [`CLOSED`] or [`ENDED`].
     state: AtomicU8,
@@ -22,7 +22,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(options: Options) -> Flow {
+    pub(super) fn new(options: QueueOptions) -> Flow {
         Flow {
             options: Live::new(options),
             started: Instant::now(),
@@ -50,6 +50,12 @@ impl Flow {
         }
     }
 
+    /// The output took bytes of the block in hand that it had not taken before.
+    pub(crate) fn advances(&self) {
+        self.is_flowing();
+        self.is_trying();
+    }
+
     /// The output took bytes, or has nothing to take; returns whether it was stalled.
     pub(super) fn is_flowing(&self) -> bool {
         let was_stalled = self.stuck_for() > self.options.read().ack_timeout;
@@ -72,15 +78,15 @@ impl Flow {
     ///
     /// # Errors
     /// Why it would not.
-    pub(crate) fn ready(&self) -> Result<(), Refusal> {
+    pub(crate) fn ready(&self) -> Result<(), Undelivered> {
         match self.state.load(Ordering::Acquire) {
             OPEN => {}
-            CLOSED => return Err(Refusal::ShuttingDown),
-            _ => return Err(Refusal::OutputEnded),
+            CLOSED => return Err(Undelivered::ShuttingDown),
+            _ => return Err(Undelivered::OutputEnded),
         }
         let for_time = self.stuck_for();
         if for_time > self.options.read().ack_timeout {
-            return Err(Refusal::Stalled { for_time });
+            return Err(Undelivered::Stalled { for_time });
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 //! refused at once. What waits outside is bounded like the queue itself.
 
 mod flow;
-mod refusal;
+mod undelivered;
 mod waiting;
 
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use waiting::{Entered, Outside, Waiting};
 
 pub(crate) use flow::Flow;
-pub use refusal::Refusal;
+pub use undelivered::Undelivered;
 pub(crate) use waiting::Warden;
 
 /// When a push is answered with 200 (`output.ack`).
@@ -36,7 +36,7 @@ pub(crate) enum Acknowledge {
 
 /// What the operator asks of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct QueueOptions {
     /// Lines that may wait, in bytes (`output.queue_bytes`).
     pub bytes_max: usize,
     /// When a push is acknowledged.
@@ -47,14 +47,14 @@ pub struct Options {
 
 /// The way back to a pusher.
 pub trait Reply: Send + fmt::Debug + 'static {
-    /// Answers: the push is acknowledged, or why it is not. Only after [`Refusal::TimedOut`] may it
-    /// be written all the same.
-    fn answer(self, outcome: Result<(), Refusal>);
+    /// Answers: the push is acknowledged, or why it is not. Only after [`Undelivered::TimedOut`]
+    /// may it be written all the same.
+    fn answer(self, outcome: Result<(), Undelivered>);
 }
 
 impl Reply for () {
     /// Nobody waits for it.
-    fn answer(self, _: Result<(), Refusal>) {}
+    fn answer(self, _: Result<(), Undelivered>) {}
 }
 
 /// What a batch takes in the queue besides its lines, in bytes.
@@ -176,7 +176,7 @@ pub struct Receiver<R> {
 
 /// Makes a queue.
 pub(crate) fn channel<R: Reply>(
-    options: Options,
+    options: QueueOptions,
     telemetry: Arc<Telemetry>,
 ) -> (Sender<R>, Receiver<R>, Warden<R>) {
     // Unbounded in messages: what it may hold is bounded in bytes, before a batch is sent.
@@ -201,7 +201,7 @@ impl<R: Reply> Sender<R> {
     ///
     /// # Errors
     /// Why it would not.
-    pub fn ready(&self) -> Result<(), Refusal> {
+    pub fn ready(&self) -> Result<(), Undelivered> {
         self.shared.flow.ready()
     }
 
@@ -217,7 +217,7 @@ impl<R: Reply> Sender<R> {
             // OK because the first deadline holds.
         }
         self.shared.flow.close();
-        self.shared.refuse_outside(Refusal::ShuttingDown);
+        self.shared.refuse_outside(&Undelivered::ShuttingDown);
         self.shared.tell(Message::Close);
     }
 
@@ -228,7 +228,7 @@ impl<R: Reply> Sender<R> {
 
     /// Takes these options from here on. A push keeps the acknowledgement and the time that it
     /// began with; whatever stands in the queue stays, though a lowered bound may be below it.
-    pub fn replace(&self, options: Options) {
+    pub fn replace(&self, options: QueueOptions) {
         self.shared.flow.options.replace(options);
         // A raised bound makes room for what waits already.
         let waiting = self.shared.lock();
@@ -245,15 +245,15 @@ impl<R: Reply> Sender<R> {
     /// writer, or by the warden.
     pub fn submit(&self, lines: Vec<u8>, line_count: u32, reply: R) {
         let shared = &*self.shared;
-        if let Err(refusal) = shared.flow.ready() {
+        if let Err(why) = shared.flow.ready() {
             shared.give_back([lines]);
-            return reply.answer(Err(refusal));
+            return reply.answer(Err(why));
         }
         if lines.is_empty() {
             shared.give_back([lines]);
             return reply.answer(Ok(()));
         }
-        let Options { acknowledge, ack_timeout, bytes_max } = *shared.flow.options.read();
+        let QueueOptions { acknowledge, ack_timeout, bytes_max } = *shared.flow.options.read();
         let deadline = Instant::now() + ack_timeout;
         let batch = Batch { origin: Origin::Push, lines, line_count, reply: None };
         let cost = batch.cost();
@@ -315,14 +315,14 @@ impl<R: Reply> Shared<R> {
     fn refuse_full(&self, outside: Outside<R>) {
         let bytes_max = self.flow.options.read().bytes_max;
         self.give_back([outside.batch.lines]);
-        outside.reply.answer(Err(Refusal::Full { bytes_max }));
+        outside.reply.answer(Err(Undelivered::Full { bytes_max }));
     }
 
     /// Nothing that waits for room will have it.
-    fn refuse_outside(&self, refusal: Refusal) {
+    fn refuse_outside(&self, why: &Undelivered) {
         loop {
             let Some(outside) = self.lock().take_outside() else { return };
-            outside.reply.answer(Err(refusal));
+            outside.reply.answer(Err(why.clone()));
         }
     }
 }
@@ -356,21 +356,40 @@ impl<R: Reply> Receiver<R> {
         self.shared.give_back(batches.drain(..).map(|batch| batch.lines));
     }
 
+    /// The same where the consumer refused lines of some batches: for each batch, in order, why its
+    /// push is not answered with 200.
+    pub(crate) fn conclude(
+        &mut self,
+        batches: &mut Vec<Batch>,
+        undelivered: Vec<Option<Undelivered>>,
+    ) {
+        if undelivered.iter().any(Option::is_some) {
+            let all = std::mem::take(batches);
+            for (batch, undelivered) in all.into_iter().zip(undelivered) {
+                match undelivered {
+                    None => batches.push(batch),
+                    Some(why) => self.refuse(batch, why),
+                }
+            }
+        }
+        self.acknowledge(batches);
+    }
+
     /// Lets a batch go that is not written: its pusher is told why.
-    pub(crate) fn refuse(&self, batch: Batch, refusal: Refusal) {
+    pub(crate) fn refuse(&self, batch: Batch, why: Undelivered) {
         let mut waiting = self.shared.lock();
         let reply = batch.reply.and_then(|(number, _)| waiting.take(number));
         self.let_go(waiting, std::slice::from_ref(&batch));
         self.shared.give_back([batch.lines]);
         if let Some(reply) = reply {
-            reply.answer(Err(refusal));
+            reply.answer(Err(why));
         }
     }
 
     /// Lets a batch go whose time is over.
     pub(crate) fn withdraw(&self, batch: Batch) {
         let after = self.shared.flow.options.read().ack_timeout;
-        self.refuse(batch, Refusal::TimedOut { after });
+        self.refuse(batch, Undelivered::TimedOut { after });
     }
 
     fn let_go<'q>(&'q self, mut waiting: MutexGuard<'q, Waiting<R>>, batches: &[Batch]) {
@@ -387,6 +406,11 @@ impl<R: Reply> Receiver<R> {
         }
         self.shared.telemetry.queue_batches.lower(pushes as u64);
         self.shared.telemetry.queue_bytes.lower(cost as u64);
+    }
+
+    /// How lines flow.
+    pub(crate) fn flow(&self) -> Arc<Flow> {
+        Arc::clone(&self.shared.flow)
     }
 
     /// The output should take bytes from here on: unless it flows, it is stuck.
@@ -406,7 +430,7 @@ impl<R: Reply> Receiver<R> {
     /// The output has ended for good: pushes are refused from here on.
     pub fn end(&self) {
         self.shared.flow.end();
-        self.shared.refuse_outside(Refusal::OutputEnded);
+        self.shared.refuse_outside(&Undelivered::OutputEnded);
     }
 }
 

@@ -7,24 +7,24 @@ const SHORT: Duration = Duration::from_millis(50);
 
 /// Tells its outcome.
 #[derive(Debug)]
-struct Told(mpsc::Sender<Result<(), Refusal>>);
+struct Told(mpsc::Sender<Result<(), Undelivered>>);
 
 impl Reply for Told {
-    fn answer(self, outcome: Result<(), Refusal>) {
+    fn answer(self, outcome: Result<(), Undelivered>) {
         self.0.send(outcome).unwrap();
     }
 }
 
 /// A queue, and its warden at work.
 fn queue(acknowledge: Acknowledge, ack_timeout: Duration) -> (Sender<Told>, Receiver<Told>) {
-    let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
+    let options = QueueOptions { bytes_max: 10_000, acknowledge, ack_timeout };
     let (sender, receiver, warden) = channel(options, Arc::new(Telemetry::new()));
     thread::spawn(|| warden.run());
     (sender, receiver)
 }
 
 /// Submits lines; where the outcome will be told.
-fn submit(sender: &Sender<Told>, lines: Vec<u8>) -> mpsc::Receiver<Result<(), Refusal>> {
+fn submit(sender: &Sender<Told>, lines: Vec<u8>) -> mpsc::Receiver<Result<(), Undelivered>> {
     let (told, outcome) = mpsc::channel();
     sender.submit(lines, 1, Told(told));
     outcome
@@ -68,13 +68,13 @@ fn a_written_push_is_answered_once_it_is_written_and_not_before() {
 fn a_push_that_timed_out_is_withdrawn_and_told_once() {
     let (sender, mut receiver) = queue(Acknowledge::Written, SHORT);
     let late = submit(&sender, b"late".to_vec());
-    assert_eq!(late.recv(), Ok(Err(Refusal::TimedOut { after: SHORT })));
+    assert_eq!(late.recv(), Ok(Err(Undelivered::TimedOut { after: SHORT })));
     let batch = next_batch(&receiver);
     assert!(batch.is_withdrawn(Instant::now()));
     // Whether the writer passes over it or had it in hand already: its pusher knows.
     receiver.withdraw(batch);
     let other = submit(&sender, b"other".to_vec());
-    assert_eq!(other.recv(), Ok(Err(Refusal::TimedOut { after: SHORT })));
+    assert_eq!(other.recv(), Ok(Err(Undelivered::TimedOut { after: SHORT })));
     receiver.acknowledge(&mut vec![next_batch(&receiver)]);
     assert!(late.recv().is_err() && other.recv().is_err(), "nothing more is told");
     let next = submit(&sender, b"next".to_vec());
@@ -85,11 +85,11 @@ fn a_push_that_timed_out_is_withdrawn_and_told_once() {
 #[test]
 fn the_queue_holds_so_many_bytes_and_no_more() {
     let (sender, mut receiver) = queue(Acknowledge::Queued, SHORT);
-    let full = Ok(Err(Refusal::Full { bytes_max: 10_000 }));
+    let full = Ok(Err(Undelivered::Full { bytes_max: 10_000 }));
     let lines = vec![b'x'; 4000];
     assert_eq!(submit(&sender, lines.clone()).recv(), Ok(Ok(())));
     assert_eq!(submit(&sender, lines.clone()).recv(), Ok(Ok(())));
-    assert_eq!(submit(&sender, lines.clone()).recv(), full);
+    assert_eq!(submit(&sender, lines.clone()).recv(), full.clone());
     receiver.acknowledge(&mut vec![next_batch(&receiver)]);
     assert_eq!(submit(&sender, lines).recv(), Ok(Ok(())));
     receiver.acknowledge(&mut vec![next_batch(&receiver), next_batch(&receiver)]);
@@ -108,16 +108,16 @@ fn what_has_no_room_yet_waits_outside_in_order_and_bounded() {
         assert!(outcome.try_recv().is_err());
         outcome
     });
-    let full = Ok(Err(Refusal::Full { bytes_max: 10_000 }));
+    let full = Ok(Err(Undelivered::Full { bytes_max: 10_000 }));
     assert_eq!(submit(&sender, vec![4; 6000]).recv(), full, "as much waits as may");
     receiver.acknowledge(&mut vec![next_batch(&receiver)]);
-    assert_eq!(waiting.map(|outcome| outcome.recv()), [Ok(Ok(())); 3]);
+    assert_eq!(waiting.map(|outcome| outcome.recv()), [const { Ok(Ok(())) }; 3]);
     assert_eq!([(); 3].map(|()| next_batch(&receiver).lines[0]), [1, 2, 3]);
 }
 
 #[test]
 fn what_waits_outside_is_told_when_the_queue_closes_or_ends() {
-    for (ends, want) in [(false, Refusal::ShuttingDown), (true, Refusal::OutputEnded)] {
+    for (ends, want) in [(false, Undelivered::ShuttingDown), (true, Undelivered::OutputEnded)] {
         let (sender, receiver) = queue(Acknowledge::Written, LONG);
         let inside = submit(&sender, vec![0; 9000]);
         let outside = submit(&sender, vec![1; 6000]);
@@ -138,7 +138,7 @@ fn a_raised_bound_lets_in_who_is_waiting_for_room() {
     let waiting = submit(&sender, vec![b'y'; 8000]);
     assert!(waiting.try_recv().is_err());
     let acknowledge = Acknowledge::Queued;
-    sender.replace(Options { bytes_max: 20_000, acknowledge, ack_timeout: LONG });
+    sender.replace(QueueOptions { bytes_max: 20_000, acknowledge, ack_timeout: LONG });
     assert_eq!(waiting.recv(), Ok(Ok(())));
     assert_eq!(next_batch(&receiver).lines.len(), 8000);
 }
@@ -148,8 +148,8 @@ fn a_lowered_bound_keeps_what_is_in_the_queue_and_refuses_what_comes() {
     let (sender, mut receiver) = queue(Acknowledge::Queued, SHORT);
     assert_eq!(submit(&sender, vec![b'x'; 8000]).recv(), Ok(Ok(())));
     let acknowledge = Acknowledge::Queued;
-    sender.replace(Options { bytes_max: 4000, acknowledge, ack_timeout: SHORT });
-    let full = Ok(Err(Refusal::Full { bytes_max: 4000 }));
+    sender.replace(QueueOptions { bytes_max: 4000, acknowledge, ack_timeout: SHORT });
+    let full = Ok(Err(Undelivered::Full { bytes_max: 4000 }));
     assert_eq!(submit(&sender, vec![b'y']).recv(), full);
     let batch = next_batch(&receiver);
     assert_eq!(batch.lines.len(), 8000);
@@ -162,8 +162,8 @@ fn a_push_after_the_change_is_acknowledged_as_the_new_options_say() {
     let (sender, receiver) = queue(Acknowledge::Queued, LONG);
     assert_eq!(submit(&sender, vec![b'x']).recv(), Ok(Ok(())));
     let acknowledge = Acknowledge::Written;
-    sender.replace(Options { bytes_max: 10_000, acknowledge, ack_timeout: SHORT });
-    let timed_out = Ok(Err(Refusal::TimedOut { after: SHORT }));
+    sender.replace(QueueOptions { bytes_max: 10_000, acknowledge, ack_timeout: SHORT });
+    let timed_out = Ok(Err(Undelivered::TimedOut { after: SHORT }));
     assert_eq!(submit(&sender, vec![b'y']).recv(), timed_out, "nobody writes");
     assert!(next_batch(&receiver).reply.is_none() && next_batch(&receiver).reply.is_some());
 }
@@ -196,13 +196,13 @@ fn a_stuck_output_refuses_at_once_and_takes_again_when_it_flows() {
         thread::yield_now();
     }
     let refused = submit(&sender, vec![b'x']).recv();
-    assert!(matches!(refused, Ok(Err(Refusal::Stalled { .. }))), "{refused:?}");
+    assert!(matches!(refused, Ok(Err(Undelivered::Stalled { .. }))), "{refused:?}");
     assert!(receiver.is_flowing(), "it was stalled");
     assert_eq!(submit(&sender, vec![b'x']).recv(), Ok(Ok(())));
     sender.close(Instant::now());
-    assert_eq!(sender.ready(), Err(Refusal::ShuttingDown));
+    assert_eq!(sender.ready(), Err(Undelivered::ShuttingDown));
     receiver.end();
-    assert_eq!(sender.ready(), Err(Refusal::OutputEnded));
+    assert_eq!(sender.ready(), Err(Undelivered::OutputEnded));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What waits for the writer: batches in the queue and their replies, and batches that have no room
 //! in it yet.
 
-use super::{Acknowledge, Batch, Refusal, Reply, Shared};
+use super::{Acknowledge, Batch, Reply, Shared, Undelivered};
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -145,7 +145,7 @@ impl<R: Reply> Warden<R> {
             let after = self.shared.flow.options.read().ack_timeout;
             if let Some(reply) = waiting.take_late(now) {
                 drop(waiting);
-                reply.answer(Err(Refusal::TimedOut { after }));
+                reply.answer(Err(Undelivered::TimedOut { after }));
                 waiting = self.shared.lock();
                 continue;
             }

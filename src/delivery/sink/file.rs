@@ -6,7 +6,11 @@
 //! cannot be done, as another process appends to it as well, or where a crash has left half a line
 //! in it, the next write begins on a fresh line.
 
-use super::{Durability, Sink, Trouble, trouble};
+use super::block::Block;
+use super::contract::Sink;
+use super::outcome::{Taken, Trouble};
+use super::progress::Progress;
+use super::target::Durability;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -23,8 +27,8 @@ pub(super) struct File {
     open: Option<fs::File>,
     /// How long the file was when the block in hand began, where it is a regular one.
     block_start: Option<u64>,
-    /// Bytes of the block in hand that are in the file.
-    block_written: u64,
+    /// Bytes of the block in hand that are in the file; none where it has not begun.
+    block_written: Option<usize>,
     /// The file ends within a line.
     is_line_torn: bool,
 }
@@ -37,7 +41,7 @@ impl File {
             durability,
             open: None,
             block_start: None,
-            block_written: 0,
+            block_written: None,
             is_line_torn: false,
         };
         file.open_path()?;
@@ -65,7 +69,7 @@ impl File {
 
     /// Takes the part of a block away that a failed write has left.
     fn cut_back(&mut self) {
-        let written = std::mem::take(&mut self.block_written);
+        let written = self.block_written.take().unwrap_or_default() as u64;
         if written == 0 {
             return;
         }
@@ -80,8 +84,8 @@ impl File {
     }
 
     fn broken(&mut self, error: io::Error) -> Trouble {
-        let trouble = trouble(error);
-        if matches!(trouble, Trouble::Broken(_)) {
+        let trouble = Trouble::from(error);
+        if !matches!(trouble, Trouble::Blocked) {
             self.cut_back();
         }
         trouble
@@ -96,16 +100,14 @@ fn ends_within_a_line(path: &Path) -> bool {
     last.is_some_and(|last| file.read_exact_at(&mut byte, last).is_ok() && byte != *b"\n")
 }
 
-impl Sink for File {
+impl File {
+    /// A block begins: opens what is not open, or is not the file at the path any more.
     fn begin(&mut self) -> Result<(), Trouble> {
-        let is_current = self.open.as_ref().is_some_and(|file| self.is_current(file));
-        if !is_current {
-            self.open_path().map_err(Trouble::Broken)?;
-        }
+        self.idle()?;
         let regular = |metadata: Metadata| metadata.is_file().then_some(metadata.len());
         let metadata = self.open.as_ref().and_then(|file| file.metadata().ok());
         self.block_start = metadata.and_then(regular);
-        self.block_written = 0;
+        self.block_written = Some(0);
         Ok(())
     }
 
@@ -121,15 +123,12 @@ impl Sink for File {
         }
         match file.write(bytes) {
             Ok(0) => Err(Trouble::Blocked),
-            Ok(count) => {
-                self.block_written += count as u64;
-                Ok(count)
-            }
+            Ok(count) => Ok(count),
             Err(error) => Err(self.broken(error)),
         }
     }
 
-    fn finish(&mut self, _: &[u8]) -> Result<(), Trouble> {
+    fn finish(&mut self) -> Result<(), Trouble> {
         if self.durability == Durability::Synced
             && let Some(file) = &self.open
             && let Err(error) = file.sync_data()
@@ -138,10 +137,32 @@ impl Sink for File {
         }
         Ok(())
     }
+}
+
+impl Sink for File {
+    fn offer(&mut self, block: &Block, progress: &mut Progress) -> Result<Taken, Trouble> {
+        if self.block_written.is_none() {
+            self.begin()?;
+        }
+        let written = self.block_written.unwrap_or_default();
+        let rest = block.slice(written..block.bytes().len());
+        let written = written + self.write(rest)?;
+        self.block_written = Some(written);
+        if written < block.bytes().len() {
+            progress.reached(written);
+            return Err(Trouble::Blocked);
+        }
+        self.finish()?;
+        self.block_written = None;
+        Ok(Taken::All)
+    }
 
     fn idle(&mut self) -> Result<(), Trouble> {
         let is_current = self.open.as_ref().is_some_and(|file| self.is_current(file));
-        if is_current { Ok(()) } else { self.open_path().map_err(Trouble::Broken) }
+        if !is_current {
+            self.open_path()?;
+        }
+        Ok(())
     }
 
     fn reopen(&mut self) {

@@ -4,9 +4,12 @@
 //! left non-blocking is waited for, never spun on. When the reader goes away the output has ended:
 //! the process reports it and lets its supervisor restart the pipeline.
 
-use super::{Sink, Trouble, WAIT_MAX, trouble};
+use super::block::Block;
+use super::contract::{Sink, WAIT_MAX};
+use super::outcome::{Taken, Trouble};
+use super::progress::Progress;
 use crate::limits::MIB;
-use crate::system::{self, Wait};
+use crate::system;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -18,6 +21,8 @@ const PIPE_BYTES: usize = MIB;
 #[derive(Debug)]
 pub(super) struct Stdout {
     descriptor: File,
+    /// Bytes of the block in hand that are written.
+    written: usize,
 }
 
 impl Stdout {
@@ -31,7 +36,7 @@ impl Stdout {
         if system::enlarge_pipe(&descriptor, PIPE_BYTES).is_err() {
             // OK because this is no pipe, or the user's share is used up: it works as it is.
         }
-        Stdout { descriptor }
+        Stdout { descriptor, written: 0 }
     }
 }
 
@@ -39,28 +44,41 @@ fn ended() -> Trouble {
     Trouble::Ended(io::Error::from(io::ErrorKind::BrokenPipe))
 }
 
-impl Sink for Stdout {
-    fn begin(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
+impl Stdout {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Trouble> {
         match self.descriptor.write(bytes) {
             Ok(0) => Err(Trouble::Blocked),
             Ok(count) => Ok(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match system::wait_writable(&self.descriptor, WAIT_MAX) {
-                    Ok(Wait::Ready | Wait::TimedOut) => Err(Trouble::Blocked),
-                    Err(error) => Err(Trouble::Broken(error)),
-                }
+                system::wait_writable(&self.descriptor, WAIT_MAX)?;
+                Err(Trouble::Blocked)
             }
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Trouble::Ended(error)),
-            Err(error) => Err(trouble(error)),
+            Err(error) => Err(error.into()),
         }
     }
+}
 
-    fn finish(&mut self, _: &[u8]) -> Result<(), Trouble> {
-        Ok(())
+impl Sink for Stdout {
+    fn offer(&mut self, block: &Block, progress: &mut Progress) -> Result<Taken, Trouble> {
+        let rest = block.slice(self.written..block.bytes().len());
+        match self.write(rest) {
+            Ok(count) if count == rest.len() => {
+                self.written = 0;
+                Ok(Taken::All)
+            }
+            Ok(count) => {
+                self.written += count;
+                progress.reached(self.written);
+                Err(Trouble::Blocked)
+            }
+            Err(trouble) => {
+                if !matches!(trouble, Trouble::Blocked) {
+                    self.written = 0;
+                }
+                Err(trouble)
+            }
+        }
     }
 
     fn idle(&mut self) -> Result<(), Trouble> {

@@ -9,7 +9,10 @@
 //!
 //! The consumer's answers, if it sends any, are read and dropped, so that they never fill up.
 
-use super::{Sink, Trouble, WAIT_MAX, trouble};
+use super::block::Block;
+use super::contract::{Sink, WAIT_MAX};
+use super::outcome::{Taken, Trouble};
+use super::progress::Progress;
 use crate::limits::{KIB, REPLAY_BYTES};
 use crate::observe::log::Log;
 use crate::push::sample::Quoted;
@@ -52,6 +55,8 @@ pub(super) struct Socket {
     recent: Recent,
     /// How far `recent` has been sent again; none when it need not be.
     replay: Option<Place>,
+    /// Bytes of the block in hand that this connection has taken.
+    written: usize,
 }
 
 /// A place in the recent blocks.
@@ -89,13 +94,13 @@ impl Recent {
 impl Socket {
     /// Not connected yet.
     pub(super) fn new(peer: Peer, log: Arc<Log>) -> Socket {
-        Socket { peer, log, stream: None, recent: Recent::default(), replay: None }
+        Socket { peer, log, stream: None, recent: Recent::default(), replay: None, written: 0 }
     }
 
     /// Connects where that is needed, and sends again what the consumer before may not have read.
     fn advance(&mut self) -> Result<(), Trouble> {
         if self.stream.is_none() {
-            self.stream = Some(self.peer.connect().map_err(Trouble::Broken)?);
+            self.stream = Some(self.peer.connect()?);
             self.replay = Some(Place::default());
             let replayed = self.recent.bytes;
             self.log.info("connected to the output", &[("replayed_bytes", &replayed)]);
@@ -135,9 +140,10 @@ impl Socket {
     }
 
     fn broken(&mut self, error: io::Error) -> Trouble {
-        let trouble = trouble(error);
-        if matches!(trouble, Trouble::Broken(_)) {
+        let trouble = Trouble::from(error);
+        if !matches!(trouble, Trouble::Blocked) {
             self.stream = None;
+            self.written = 0;
         }
         trouble
     }
@@ -196,12 +202,7 @@ impl Stream {
     }
 }
 
-impl Sink for Socket {
-    fn begin(&mut self) -> Result<(), Trouble> {
-        self.advance()?;
-        self.listen().map_err(|error| self.broken(error))
-    }
-
+impl Socket {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Trouble> {
         let Some(stream) = &mut self.stream else { return Err(Trouble::Blocked) };
         match stream.write(bytes) {
@@ -210,14 +211,27 @@ impl Sink for Socket {
             Err(error) => Err(self.broken(error)),
         }
     }
+}
 
-    fn finish(&mut self, block: &[u8]) -> Result<(), Trouble> {
-        self.recent.keep(block);
-        Ok(())
+impl Sink for Socket {
+    fn offer(&mut self, block: &Block, progress: &mut Progress) -> Result<Taken, Trouble> {
+        if self.written == 0 {
+            self.idle()?;
+        }
+        let rest = block.slice(self.written..block.bytes().len());
+        self.written += self.write(rest)?;
+        if self.written < block.bytes().len() {
+            progress.reached(self.written);
+            return Err(Trouble::Blocked);
+        }
+        self.recent.keep(block.bytes());
+        self.written = 0;
+        Ok(Taken::All)
     }
 
     fn idle(&mut self) -> Result<(), Trouble> {
-        self.begin()
+        self.advance()?;
+        self.listen().map_err(|error| self.broken(error))
     }
 
     fn reopen(&mut self) {}

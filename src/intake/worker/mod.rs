@@ -304,7 +304,7 @@ impl Worker {
             Ok(Route::Healthy) => Answer::text(200, "healthy"),
             Ok(Route::Ready) => match self.service.queue.ready() {
                 Ok(()) => Answer::text(200, "ready"),
-                Err(refusal) => unavailable(refusal),
+                Err(undelivered) => unavailable(&undelivered),
             },
             Ok(Route::Page | Route::NotFound) => self.not_found(request),
             Err(error) => {
@@ -425,7 +425,7 @@ mod tests {
             crate::observe::log::Format::Logfmt,
         ));
         crate::observe::log::take_panics(&log);
-        let options = queue::Options {
+        let options = queue::QueueOptions {
             bytes_max: 1 << 20,
             acknowledge: Acknowledge::Queued,
             ack_timeout: Duration::from_secs(30),

@@ -65,10 +65,11 @@ impl Answer {
     }
 }
 
-/// 503, and when to come again.
-pub(super) fn unavailable(refusal: queue::Refusal) -> Answer {
-    const HEADERS: &str = "Retry-After: 5\r\nX-Content-Type-Options: nosniff\r\n";
-    Answer { headers: HEADERS, ..Answer::text(503, refusal) }
+/// Why a push was not delivered, and when to come again where that helps.
+pub(super) fn unavailable(undelivered: &queue::Undelivered) -> Answer {
+    const COME_AGAIN: &str = "Retry-After: 5\r\nX-Content-Type-Options: nosniff\r\n";
+    let answer = Answer::text(undelivered.status(), undelivered);
+    if answer.status == 503 { Answer { headers: COME_AGAIN, ..answer } } else { answer }
 }
 
 /// The way back to the client of a push whose lines are on their way.
@@ -125,17 +126,17 @@ impl fmt::Debug for Pending {
 }
 
 impl queue::Reply for Pending {
-    fn answer(self, outcome: Result<(), queue::Refusal>) {
+    fn answer(self, outcome: Result<(), queue::Undelivered>) {
         const ACCEPTED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         match outcome {
             Ok(()) => {
                 self.accepted.count(&self.service);
                 self.way.send(Cow::Borrowed(ACCEPTED));
             }
-            Err(refusal) => {
-                let answer = unavailable(refusal);
-                self.service.telemetry.refused(refusal.reason());
-                self.service.status.refused(&self.accepted.seen(), answer.status, &refusal);
+            Err(undelivered) => {
+                let answer = unavailable(&undelivered);
+                self.service.telemetry.refused(undelivered.reason());
+                self.service.status.refused(&self.accepted.seen(), answer.status, &undelivered);
                 self.way.send(Cow::Owned(answer.render(true)));
             }
         }

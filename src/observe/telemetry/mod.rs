@@ -13,7 +13,7 @@ mod tests;
 
 use process::Process;
 pub(crate) use process::resident_bytes;
-pub(crate) use reason::Reason;
+pub(crate) use reason::{Reason, RejectReason};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "
 
 /// The statuses that pushline answers with, by SPEC 1. Any other would count as `other`, so that
 /// none is lost.
-const STATUSES: [u16; 13] = [200, 202, 400, 401, 404, 405, 408, 413, 415, 431, 500, 503, 505];
+const STATUSES: [u16; 14] = [200, 202, 400, 401, 404, 405, 408, 413, 415, 422, 431, 500, 503, 505];
 
 /// The formats of accepted pushes, as `sample::Format` names them.
 const FORMATS: [&str; 3] = ["text", "openmetrics", "protobuf"];
@@ -104,6 +104,7 @@ pub struct Telemetry {
     answer_time_us: Counter,
     accepted: [[Counter; CODINGS.len()]; FORMATS.len()],
     refused: [Counter; Reason::ALL.len()],
+    rejected: [Counter; RejectReason::ALL.len()],
     /// Bytes of the bodies of accepted pushes, as sent.
     pub body_bytes: Counter,
     /// Bytes of the bodies of accepted pushes, after decompression.
@@ -190,6 +191,14 @@ impl Telemetry {
     pub(crate) fn refused(&self, reason: Reason) {
         if let Some(counter) = self.refused.get(reason as usize) {
             counter.increment();
+        }
+    }
+
+    #[allow(dead_code, reason = "the outputs that need it follow")]
+    /// Counts lines that the consumer refused for good.
+    pub(crate) fn rejected(&self, reason: RejectReason, lines: u64) {
+        if let Some(counter) = self.rejected.get(reason as usize) {
+            counter.add(lines);
         }
     }
 }

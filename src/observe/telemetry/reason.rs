@@ -1,28 +1,46 @@
-//! Why pushes are refused, as they are counted: a closed set, one label value each.
+//! Why pushes, and why lines, are refused, as they are counted: closed sets, one label value each.
 //!
 //! Whatever can refuse a push says which [`Reason`] it is by an exhaustive `match` beside the words
 //! of its message, so a new way to refuse cannot be forgotten.
 
 /// Declares each reason once: its meaning, its name in the code and its name as a label.
 macro_rules! reasons {
-    ($($(#[doc = $meaning:literal])+ $reason:ident = $name:literal,)+) => {
-        /// Why a push is refused.
+    (
+        $(#[doc = $about:literal])+
+        $set:ident: $($(#[doc = $meaning:literal])+ $reason:ident = $name:literal,)+
+    ) => {
+        $(#[doc = $about])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Reason { $($(#[doc = $meaning])+ $reason,)+ }
+        pub(crate) enum $set { $($(#[doc = $meaning])+ $reason,)+ }
 
-        impl Reason {
+        impl $set {
             /// All of them, in the order of their numbers.
-            pub(crate) const ALL: &'static [Reason] = &[$(Reason::$reason,)+];
+            pub(crate) const ALL: &'static [$set] = &[$($set::$reason,)+];
 
             /// Its name, as the label `reason` has it.
             pub(crate) fn name(self) -> &'static str {
-                match self { $(Reason::$reason => $name,)+ }
+                match self { $($set::$reason => $name,)+ }
             }
         }
     };
 }
 
 reasons! {
+    /// Why a consumer does not get lines that were taken from a pusher.
+    RejectReason:
+    /// The consumer refused them.
+    Refused = "refused",
+    /// A single line is larger than the consumer takes.
+    TooLarge = "too_large",
+    /// The consumer failed at them again and again, and not at others.
+    Poison = "poison",
+    /// The reader closed its connection at them, twice.
+    Disconnected = "disconnected",
+}
+
+reasons! {
+    /// Why a push is refused.
+    Reason:
     /// 400: the head or the framing of the request is malformed.
     Request = "request",
     /// 431: the head is over its limit.
@@ -69,6 +87,12 @@ reasons! {
     ShuttingDown = "shutting_down",
     /// 503: the output has ended for good.
     OutputEnded = "output_ended",
+    /// 503: the output refuses all for a mistake of the operator.
+    OutputMisconfigured = "output_misconfigured",
+    /// 503: the spool has no room.
+    SpoolFull = "spool_full",
+    /// 422: the consumer refused lines of it; the others are written.
+    LinesRefused = "lines_refused",
     /// 500: a worker panicked.
     Panic = "panic",
     /// The way between gate and worker broke, a defect as well.

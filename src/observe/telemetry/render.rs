@@ -5,7 +5,8 @@
 //! never do.
 
 use super::{
-    ANSWER_BOUNDS, CODINGS, Counter, FORMATS, Gauge, METHODS, Reason, STATUSES, Telemetry,
+    ANSWER_BOUNDS, CODINGS, Counter, FORMATS, Gauge, METHODS, Reason, RejectReason, STATUSES,
+    Telemetry,
 };
 use std::fmt::{Display, Write as _};
 
@@ -105,6 +106,10 @@ impl Telemetry {
         }
         page.counter("pushline_pushes_refused_total", "Pushes refused, by reason.");
         for (reason, counter) in Reason::ALL.iter().zip(&self.refused) {
+            page.series(&[("reason", reason.name())], counter.get());
+        }
+        page.counter("pushline_lines_rejected_total", "Lines that the consumer refused for good.");
+        for (reason, counter) in RejectReason::ALL.iter().zip(&self.rejected) {
             page.series(&[("reason", reason.name())], counter.get());
         }
     }

@@ -6,12 +6,14 @@
 //! there is something to write, never on a timer; while there is nothing it looks after the other
 //! end.
 
-use crate::delivery::queue::{Batch, Message, Receiver, Refusal, Reply};
-use crate::delivery::sink::{Sink, Trouble};
-use crate::limits::JOINED_BYTES_MAX;
+mod refused;
+
+use crate::delivery::queue::{Batch, Message, Receiver, Reply, Undelivered};
+use crate::delivery::sink::{Block, Progress, Sink, Taken, Trouble};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
 use std::collections::hash_map::RandomState;
+use std::fmt::Display;
 use std::hash::BuildHasher;
 use std::io;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// How a writer ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum WriterEnd {
     /// Everything that stood in the queue is written.
     Drained,
     /// The time to drain was over before that.
@@ -48,14 +50,15 @@ pub(crate) fn spawn<R: Reply>(
     sink: Box<dyn Sink>,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
-    on_end: impl FnOnce(&Outcome) + Send + 'static,
-) -> io::Result<JoinHandle<Outcome>> {
+    on_end: impl FnOnce(&WriterEnd) + Send + 'static,
+) -> io::Result<JoinHandle<WriterEnd>> {
     let writer = Writer {
+        progress: Progress::new(receiver.flow()),
         receiver,
         sink,
         telemetry,
         log,
-        block: Vec::new(),
+        block: Block::default(),
         batches: Vec::new(),
         failures: 0,
     };
@@ -71,8 +74,10 @@ struct Writer<R> {
     sink: Box<dyn Sink>,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
-    /// The bytes of the block in hand, where it has more than one batch.
-    block: Vec<u8>,
+    /// How far the block in hand has got.
+    progress: Progress,
+    /// The lines of the batches in hand, while they are offered.
+    block: Block,
     /// The batches of the block in hand.
     batches: Vec<Batch>,
     /// Failures since the output last took something.
@@ -87,17 +92,17 @@ enum Stop {
 }
 
 impl<R: Reply> Writer<R> {
-    fn run(mut self) -> Outcome {
+    fn run(mut self) -> WriterEnd {
         match self.serve() {
-            Ok(()) => Outcome::Drained,
+            Ok(()) => WriterEnd::Drained,
             Err(stop) => {
                 self.receiver.end();
                 let batch_count = self.abandon();
                 match stop {
-                    Stop::OutputEnded(error) => Outcome::OutputEnded(error),
+                    Stop::OutputEnded(error) => WriterEnd::OutputEnded(error),
                     // Only lines of our own were left: nobody lost a push.
-                    Stop::OutOfTime if batch_count == 0 => Outcome::Drained,
-                    Stop::OutOfTime => Outcome::Undrained { batch_count },
+                    Stop::OutOfTime if batch_count == 0 => WriterEnd::Drained,
+                    Stop::OutOfTime => WriterEnd::Undrained { batch_count },
                 }
             }
         }
@@ -133,9 +138,13 @@ impl<R: Reply> Writer<R> {
                 Ok(LOOK_EVERY)
             }
             Err(Trouble::Blocked) => Ok(LOOK_EVERY),
-            Err(Trouble::Broken(error)) => {
+            Err(Trouble::Broken { error, retry_after }) => {
                 self.receiver.is_trying();
-                Ok(self.fail(&error))
+                Ok(self.fail(&error, retry_after))
+            }
+            Err(Trouble::Misconfigured { words }) => {
+                self.receiver.is_trying();
+                Ok(self.fail(&words, None))
             }
             Err(Trouble::Ended(error)) => Err(Stop::OutputEnded(error)),
         }
@@ -155,8 +164,9 @@ impl<R: Reply> Writer<R> {
 
     /// Takes more batches while they are waiting and small: a large one is written alone.
     fn join_waiting(&mut self) {
+        let bytes_max = self.sink.gathering().bytes_max;
         let mut bytes: usize = self.batches.iter().map(|batch| batch.lines.len()).sum();
-        while bytes < JOINED_BYTES_MAX
+        while bytes < bytes_max
             && let Some(message) = self.receiver.take_waiting()
         {
             let count = self.batches.len();
@@ -165,70 +175,57 @@ impl<R: Reply> Writer<R> {
         }
     }
 
-    /// Writes the batches in hand and acknowledges them.
+    /// Delivers the batches in hand and answers their pushers.
     fn write_block(&mut self) -> Result<(), Stop> {
         self.receiver.is_trying();
         let mut block = std::mem::take(&mut self.block);
-        block.clear();
-        let is_joined = self.batches.len() > 1;
-        if is_joined {
-            for batch in &self.batches {
-                block.extend_from_slice(&batch.lines);
+        match &mut *self.batches {
+            [single] => block.swap_in(&mut single.lines, single.line_count),
+            batches => {
+                batches.iter().for_each(|batch| block.append(&batch.lines, batch.line_count));
             }
-        } else if let Some(batch) = self.batches.first_mut() {
-            std::mem::swap(&mut block, &mut batch.lines);
         }
-        let written = self.write_whole(&block);
-        if written.is_ok() {
-            self.telemetry.bytes_written.add(block.len() as u64);
+        let taken = self.deliver(&block);
+        let mut bytes = block.bytes().len() as u64;
+        let mut lines = block.line_count();
+        let mut undelivered = Vec::new();
+        if let Ok(Taken::AllBut(refused)) = &taken {
+            bytes -= refused.iter().map(|part| part.bytes.len() as u64).sum::<u64>();
+            lines -= refused::line_count(&block, refused);
+            undelivered = refused::by_push(&block, refused);
         }
-        if !is_joined && let Some(batch) = self.batches.first_mut() {
-            std::mem::swap(&mut block, &mut batch.lines);
+        match &mut *self.batches {
+            [single] => block.swap_back(&mut single.lines),
+            _ => block.clear(),
         }
         self.block = block;
-        written?;
-        self.flows();
-        let lines = self.batches.iter().map(|batch| u64::from(batch.line_count)).sum();
+        taken?;
+        self.telemetry.bytes_written.add(bytes);
         self.telemetry.lines_written.add(lines);
-        self.receiver.acknowledge(&mut self.batches);
+        self.flows();
+        self.receiver.conclude(&mut self.batches, undelivered);
         Ok(())
     }
 
-    /// Writes a block from its start until all of it is taken, however often that breaks.
-    fn write_whole(&mut self, block: &[u8]) -> Result<(), Stop> {
-        while let Err(trouble) = self.try_write(block) {
-            match trouble {
-                Trouble::Ended(error) => return Err(Stop::OutputEnded(error)),
-                Trouble::Blocked => {}
-                Trouble::Broken(error) => {
-                    let pause = self.fail(&error);
+    /// Offers a block until the output is done with it, however often that breaks.
+    fn deliver(&mut self, block: &Block) -> Result<Taken, Stop> {
+        self.progress.begin();
+        loop {
+            match self.sink.offer(block, &mut self.progress) {
+                Ok(taken) => return Ok(taken),
+                Err(Trouble::Ended(error)) => return Err(Stop::OutputEnded(error)),
+                Err(Trouble::Blocked) => {}
+                Err(Trouble::Broken { error, retry_after }) => {
+                    let pause = self.fail(&error, retry_after);
+                    self.pause(pause);
+                }
+                Err(Trouble::Misconfigured { words }) => {
+                    let pause = self.fail(&words, None);
                     self.pause(pause);
                 }
             }
             self.check_deadline()?;
         }
-        Ok(())
-    }
-
-    fn try_write(&mut self, block: &[u8]) -> Result<(), Trouble> {
-        self.sink.begin()?;
-        let mut rest = block;
-        while !rest.is_empty() {
-            match self.sink.write(rest) {
-                Ok(count) => {
-                    rest = rest.get(count..).unwrap_or_default();
-                    self.receiver.is_flowing();
-                    self.receiver.is_trying();
-                }
-                Err(Trouble::Blocked) => {
-                    if self.check_deadline().is_err() {
-                        return Err(Trouble::Broken(io::Error::from(io::ErrorKind::TimedOut)));
-                    }
-                }
-                Err(trouble) => return Err(trouble),
-            }
-        }
-        self.sink.finish(block)
     }
 
     fn check_deadline(&self) -> Result<(), Stop> {
@@ -240,11 +237,14 @@ impl<R: Reply> Writer<R> {
 
     /// Notes a failure; returns how long to pause: doubled each time, capped, and a random part of
     /// it taken off, so that many hosts do not come back to one consumer at once.
-    fn fail(&mut self, error: &io::Error) -> Duration {
+    fn fail(&mut self, error: &dyn Display, retry_after: Option<Duration>) -> Duration {
         if self.failures == 0 {
             self.log.warn("the output fails, trying again", &[("error", error)]);
         } else {
             self.log.debug("the output still fails", &[("error", error)]);
+        }
+        if let Some(pause) = retry_after {
+            return pause;
         }
         let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(10)).min(PAUSE_MAX);
         self.failures = self.failures.saturating_add(1);
@@ -279,7 +279,7 @@ impl<R: Reply> Writer<R> {
         while let Some(message) = self.receiver.take_waiting() {
             if let Message::Batch(batch) = message {
                 count += u64::from(batch.is_push());
-                self.receiver.refuse(batch, Refusal::OutputEnded);
+                self.receiver.refuse(batch, Undelivered::OutputEnded);
             }
         }
         count
@@ -289,7 +289,7 @@ impl<R: Reply> Writer<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::queue::{self, Acknowledge, Options};
+    use crate::delivery::queue::{self, Acknowledge, QueueOptions};
     use crate::observe::log::{Format, Level};
     use std::sync::mpsc::{self, Sender};
 
@@ -297,20 +297,12 @@ mod tests {
     struct Stuck(Sender<()>);
 
     impl Sink for Stuck {
-        fn begin(&mut self) -> Result<(), Trouble> {
-            Ok(())
-        }
-
-        fn write(&mut self, _: &[u8]) -> Result<usize, Trouble> {
+        fn offer(&mut self, _: &Block, _: &mut Progress) -> Result<Taken, Trouble> {
             if self.0.send(()).is_err() {
                 // OK because the test has seen enough.
             }
             thread::yield_now();
             Err(Trouble::Blocked)
-        }
-
-        fn finish(&mut self, _: &[u8]) -> Result<(), Trouble> {
-            Ok(())
         }
 
         fn idle(&mut self) -> Result<(), Trouble> {
@@ -322,10 +314,10 @@ mod tests {
 
     /// Hands lines over by `hand_over`, waits until the writer has them in its hand, and closes the
     /// queue: how the writer ends.
-    fn ended(hand_over: impl FnOnce(&queue::Sender<()>)) -> Outcome {
+    fn ended(hand_over: impl FnOnce(&queue::Sender<()>)) -> WriterEnd {
         let telemetry = Arc::new(Telemetry::new());
         let (acknowledge, ack_timeout) = (Acknowledge::Queued, Duration::from_secs(20));
-        let options = Options { bytes_max: 10_000, acknowledge, ack_timeout };
+        let options = QueueOptions { bytes_max: 10_000, acknowledge, ack_timeout };
         let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let (asked, was_asked) = mpsc::channel();
         let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
@@ -339,8 +331,8 @@ mod tests {
     #[test]
     fn a_push_that_is_left_is_told_but_lines_of_our_own_are_not() {
         let own = ended(|sender| assert!(sender.offer(b"own\n".to_vec(), 1)));
-        assert!(matches!(own, Outcome::Drained), "{own:?}");
+        assert!(matches!(own, WriterEnd::Drained), "{own:?}");
         let push = ended(|sender| sender.submit(b"a\n".to_vec(), 1, ()));
-        assert!(matches!(push, Outcome::Undrained { batch_count: 1 }), "{push:?}");
+        assert!(matches!(push, WriterEnd::Undrained { batch_count: 1 }), "{push:?}");
     }
 }

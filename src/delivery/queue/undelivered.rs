@@ -1,0 +1,171 @@
+//! Why a push is not answered with 200 after it became lines: what the queue, the writer or the
+//! spool has to say to its pusher.
+
+use crate::observe::telemetry::Reason;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a push was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The output has taken nothing for longer than `ack_timeout`; the push was not accepted.
+    Stalled {
+        /// For how long.
+        for_time: Duration,
+    },
+    /// There was no room in the queue within `ack_timeout`; the push was not accepted.
+    Full {
+        /// The bound, in bytes.
+        bytes_max: usize,
+    },
+    /// The push was accepted, but not written within `ack_timeout`; it may be written.
+    TimedOut {
+        /// `ack_timeout`
+        after: Duration,
+    },
+    /// The process is shutting down.
+    ShuttingDown,
+    /// The output has ended for good.
+    OutputEnded,
+    /// The operator has to mend something; the push was not written.
+    Misconfigured {
+        /// What is wrong, in the consumer's words.
+        words: Arc<str>,
+    },
+    /// The spool has no room; the push was not written.
+    SpoolFull {
+        /// What bounds it: `spool.max_bytes`, the disk.
+        words: Arc<str>,
+    },
+    /// The consumer refused lines of this push for good; its other lines are written.
+    LinesRefused {
+        /// How many of its lines.
+        refused: u64,
+        /// How many lines it has.
+        lines: u64,
+        /// The first of those lines; escaped and bounded.
+        first: Arc<str>,
+        /// The consumer's words.
+        words: Arc<str>,
+    },
+}
+
+impl Undelivered {
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Undelivered::LinesRefused { .. } => 422,
+            Undelivered::Stalled { .. }
+            | Undelivered::Full { .. }
+            | Undelivered::TimedOut { .. }
+            | Undelivered::ShuttingDown
+            | Undelivered::OutputEnded
+            | Undelivered::Misconfigured { .. }
+            | Undelivered::SpoolFull { .. } => 503,
+        }
+    }
+
+    /// How it is counted.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Undelivered::Stalled { .. } => Reason::Stalled,
+            Undelivered::Full { .. } => Reason::QueueFull,
+            Undelivered::TimedOut { .. } => Reason::AckTimedOut,
+            Undelivered::ShuttingDown => Reason::ShuttingDown,
+            Undelivered::OutputEnded => Reason::OutputEnded,
+            Undelivered::Misconfigured { .. } => Reason::OutputMisconfigured,
+            Undelivered::SpoolFull { .. } => Reason::SpoolFull,
+            Undelivered::LinesRefused { .. } => Reason::LinesRefused,
+        }
+    }
+}
+
+impl fmt::Display for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NOT_WRITTEN: &str = "this push was not written";
+        match self {
+            Undelivered::Stalled { for_time } => {
+                let seconds = for_time.as_secs_f64();
+                write!(f, "the output has taken nothing for {seconds:.1} s, {NOT_WRITTEN}")
+            }
+            Undelivered::Full { bytes_max } => {
+                write!(f, "the queue is full ({bytes_max} bytes, output.queue_bytes), ")?;
+                f.write_str(NOT_WRITTEN)
+            }
+            Undelivered::TimedOut { after } => {
+                let seconds = after.as_secs_f64();
+                write!(f, "the output did not take this push within {seconds:.1} s ")?;
+                write!(f, "(output.ack_timeout), it may be written")
+            }
+            Undelivered::ShuttingDown => write!(f, "shutting down, {NOT_WRITTEN}"),
+            Undelivered::OutputEnded => write!(f, "the output has ended, {NOT_WRITTEN}"),
+            Undelivered::Misconfigured { words } => {
+                write!(f, "the output needs its operator, {NOT_WRITTEN}: {words}")
+            }
+            Undelivered::SpoolFull { words } => {
+                write!(f, "the spool takes nothing more ({words}), {NOT_WRITTEN}")
+            }
+            Undelivered::LinesRefused { refused, lines, first, words } => {
+                write!(f, "{refused} of the {lines} lines of this push were refused, ")?;
+                write!(f, "the others are written; the first is {first}: {words}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Undelivered {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_says_what_became_of_the_push_and_which_key_bounds_it() {
+        let second = Duration::from_secs(1);
+        for (undelivered, status, want) in [
+            (
+                Undelivered::Stalled { for_time: 6 * second },
+                503,
+                "the output has taken nothing for 6.0 s, this push was not written",
+            ),
+            (
+                Undelivered::Full { bytes_max: 1024 },
+                503,
+                "the queue is full (1024 bytes, output.queue_bytes), this push was not written",
+            ),
+            (
+                Undelivered::TimedOut { after: 5 * second },
+                503,
+                "the output did not take this push within 5.0 s (output.ack_timeout), \
+                 it may be written",
+            ),
+            (Undelivered::ShuttingDown, 503, "shutting down, this push was not written"),
+            (Undelivered::OutputEnded, 503, "the output has ended, this push was not written"),
+            (
+                Undelivered::Misconfigured { words: "401 from the store".into() },
+                503,
+                "the output needs its operator, this push was not written: 401 from the store",
+            ),
+            (
+                Undelivered::SpoolFull { words: "1048576 bytes, spool.max_bytes".into() },
+                503,
+                "the spool takes nothing more (1048576 bytes, spool.max_bytes), \
+                 this push was not written",
+            ),
+            (
+                Undelivered::LinesRefused {
+                    refused: 2,
+                    lines: 7,
+                    first: "\"a b=1 1\"".into(),
+                    words: "field type conflict".into(),
+                },
+                422,
+                "2 of the 7 lines of this push were refused, the others are written; \
+                 the first is \"a b=1 1\": field type conflict",
+            ),
+        ] {
+            assert_eq!((undelivered.status(), undelivered.to_string()), (status, want.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What the writer, or the deliverer of a spool, may expect of every output.
+//!
+//! # The contract
+//! A sink is offered *blocks*, one at a time: [`Sink::offer`] is called with the same block again
+//! and again until it is taken (some of its lines refused or not) or the output has ended. So a
+//! sink may keep its place in the block between two calls; no other block comes in between, and a
+//! block that is given up is the last one.
+//!
+//! - A call returns within [`WAIT_MAX`] or so, unless the system leaves no choice. One request of a
+//!   blocking client is such a case: its own timeout bounds it. A sink that needs longer answers
+//!   [`Trouble::Blocked`] and goes on in the next call.
+//! - It tells [`Progress`] how far it has got, so that a slow output is not taken for a stuck one.
+//! - It neither pauses after a failure nor logs that it keeps failing: how long to wait, what to
+//!   log and what to answer a pusher is decided by who offers the block.
+//! - Lines that the consumer refuses are counted, logged and kept by the sink itself, before it
+//!   answers [`Taken::AllBut`].
+
+use super::block::Block;
+use super::outcome::{Taken, Trouble};
+use super::progress::Progress;
+use crate::limits::JOINED_BYTES_MAX;
+use std::time::Duration;
+
+/// The longest that a call of a sink waits, but where the system leaves it no choice.
+pub(crate) const WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// How pushes are gathered into a block for a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gathering {
+    /// A block takes more pushes while it is smaller than this. A single push may be larger.
+    pub(crate) bytes_max: usize,
+    /// How long a smaller block waits for more.
+    pub(crate) linger: Duration,
+}
+
+impl Default for Gathering {
+    /// What a descriptor takes in one call, at once.
+    fn default() -> Gathering {
+        Gathering { bytes_max: JOINED_BYTES_MAX, linger: Duration::ZERO }
+    }
+}
+
+/// One output.
+pub(crate) trait Sink: Send {
+    /// Takes a block, or goes on taking it.
+    ///
+    /// # Errors
+    /// A [`Trouble`]: the same block is to be offered again, unless the output has ended.
+    fn offer(&mut self, block: &Block, progress: &mut Progress) -> Result<Taken, Trouble>;
+
+    /// Nothing waits: looks after the other end.
+    ///
+    /// # Errors
+    /// A [`Trouble`].
+    fn idle(&mut self) -> Result<(), Trouble>;
+
+    /// Opens anew, and reads again what it needs for that, at the next block (SIGHUP).
+    fn reopen(&mut self);
+
+    /// How blocks are made for it.
+    fn gathering(&self) -> Gathering {
+        Gathering::default()
+    }
+}

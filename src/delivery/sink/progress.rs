@@ -1,0 +1,35 @@
+//! How far the block in hand has got: what tells a slow output from one that takes nothing.
+//!
+//! Only bytes beyond the furthest one of this block count as progress. A disk that takes the first
+//! half of a block again and again, or a reader that resets each connection, takes nothing.
+
+use crate::delivery::queue::Flow;
+use std::sync::Arc;
+
+/// The progress of one block.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    flow: Arc<Flow>,
+    furthest: usize,
+}
+
+impl Progress {
+    /// Of no block yet; `flow` is told of every advance.
+    pub(crate) fn new(flow: Arc<Flow>) -> Progress {
+        Progress { flow, furthest: 0 }
+    }
+
+    /// Another block is offered from here on.
+    pub(crate) fn begin(&mut self) {
+        self.furthest = 0;
+    }
+
+    /// The output has taken so many bytes of the block, counted from its start. Told again after a
+    /// break, they count only where they go beyond what was told before.
+    pub(crate) fn reached(&mut self, bytes: usize) {
+        if bytes > self.furthest {
+            self.furthest = bytes;
+            self.flow.advances();
+        }
+    }
+}
