@@ -36,6 +36,8 @@ pub enum Route {
         /// The labels of the URL.
         group: Group,
     },
+    /// A push to a path that no input takes.
+    PushNotFound,
     /// `DELETE` of a group: there is nothing to delete.
     Delete,
     /// Which methods a group allows.
@@ -181,7 +183,7 @@ pub fn normalise_prefix(prefix: &str) -> String {
 /// Finds the route of a request. `target` is the raw request target.
 ///
 /// # Errors
-/// A push whose URL labels are wrong. Other methods never look at the labels.
+/// The path of a push whose URL labels are wrong, whatever the method.
 pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Route, Error> {
     let path = path_of(target);
     if let Some(route) = own_route(method, path) {
@@ -198,14 +200,29 @@ pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Rout
         Some((input, endpoint.names, encoding, rest.get(slash + 1..)?))
     };
     let Some((input, names, encoding, parts)) = endpoints.iter().enumerate().find_map(group) else {
-        return Ok(Route::NotFound);
+        return Ok(not_found(method));
     };
+    let group = read_group(parts, encoding, names)?;
     Ok(match method {
-        "PUT" | "POST" => Route::Push { input, group: read_group(parts, encoding, names)? },
+        "PUT" | "POST" => Route::Push { input, group },
         "DELETE" => Route::Delete,
         "OPTIONS" => Route::Options,
         _ => Route::MethodNotAllowed,
     })
+}
+
+/// Where pushes go, for who pushed elsewhere: one path for each endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PushPaths<'e>(pub(crate) &'e [Endpoint]);
+
+impl fmt::Display for PushPaths<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, endpoint) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { " or " };
+            write!(f, "{separator}{}/metrics/job/<job>{{/<label>/<value>}}", endpoint.prefix)?;
+        }
+        Ok(())
+    }
 }
 
 /// What the query of a push says of its lines: `dry_run`, `dry_run=1` and `dry_run=true` ask for a
@@ -271,7 +288,11 @@ fn own_route(method: &str, path: &[u8]) -> Option<Route> {
         b"/-/ready" => Route::Ready,
         _ => return None,
     };
-    Some(if matches!(method, "GET" | "HEAD") { route } else { Route::NotFound })
+    Some(if matches!(method, "GET" | "HEAD") { route } else { not_found(method) })
+}
+
+fn not_found(method: &str) -> Route {
+    if matches!(method, "PUT" | "POST") { Route::PushNotFound } else { Route::NotFound }
 }
 
 /// How the value of a label is written.
@@ -377,17 +398,15 @@ fn hex_pair(text: &[u8]) -> Option<(u8, &[u8])> {
     Some((digit(*high)? << 4 | digit(*low)?, rest))
 }
 
-/// Either alphabet, padding optional; `=` alone is the empty value. Bits behind the last byte are
-/// not looked at, as Go's decoder does not.
+/// Either alphabet. Trailing `=` are ignored, however many, as the Pushgateway does; so `=` alone
+/// is the empty value. Bits after the last byte are not looked at, as Go's decoder does not.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
         .with_decode_allow_trailing_bits(true);
     const ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
-    if text == "=" {
-        return Some(Vec::new());
-    }
     let url_safe: String = text
+        .trim_end_matches('=')
         .chars()
         .map(|char| match char {
             '+' => '-',
@@ -455,24 +474,26 @@ mod tests {
         for (method, target, want) in [
             ("GET", "/", Route::Page),
             ("HEAD", "/?x", Route::Page),
-            ("POST", "/", Route::NotFound),
+            ("POST", "/", Route::PushNotFound),
             ("GET", "/api/v1/status", Route::Status),
-            ("PUT", "/api/v1/status", Route::NotFound),
+            ("PUT", "/api/v1/status", Route::PushNotFound),
+            ("DELETE", "/", Route::NotFound),
+            ("DELETE", "/metrics/jobs/a", Route::NotFound),
             ("GET", "/api/v1/status/", Route::NotFound),
             ("GET", "/metrics", Route::OwnMetrics),
             ("HEAD", "/metrics?x", Route::OwnMetrics),
-            ("POST", "/metrics", Route::NotFound),
+            ("POST", "/metrics", Route::PushNotFound),
             ("GET", "/-/healthy", Route::Healthy),
             ("GET", "/-/ready", Route::Ready),
-            ("PUT", "/-/ready", Route::NotFound),
+            ("PUT", "/-/ready", Route::PushNotFound),
             ("DELETE", "/metrics/job/a", Route::Delete),
-            ("DELETE", "/v1/x/metrics/job/a/b", Route::Delete),
+            ("DELETE", "/v1/x/metrics/job/a/b/c", Route::Delete),
             ("OPTIONS", "/metrics/job@base64/YQ", Route::Options),
             ("GET", "/metrics/job/a", Route::MethodNotAllowed),
             ("post", "/metrics/job/a", Route::MethodNotAllowed),
-            ("POST", "/metrics/job", Route::NotFound),
-            ("POST", "/metrics/jobs/a", Route::NotFound),
-            ("POST", "//metrics/job/a", Route::NotFound),
+            ("POST", "/metrics/job", Route::PushNotFound),
+            ("POST", "/metrics/jobs/a", Route::PushNotFound),
+            ("POST", "//metrics/job/a", Route::PushNotFound),
             ("GET", "http://host:1/metrics", Route::OwnMetrics),
             ("GET", "HTTPS://host", Route::NotFound),
             ("OPTIONS", "*", Route::NotFound),
@@ -491,6 +512,9 @@ mod tests {
             ("/metrics/job/a%2Fb/x@base64/YS9i/", "error"),
             ("/metrics/job/a%2Fb/x@base64/YS9i", "job=a/b x=a/b"),
             ("/metrics/job@base64/YQ==/x@base64/=", "job=a x="),
+            ("/metrics/job@base64/YQ=/x@base64/YWI=====", "job=a x=ab"),
+            ("/metrics/job@base64/YWJj=/x@base64/===", "job=abc x="),
+            ("/metrics/job@base64/YQ=Yg==", "error"),
             ("/metrics/job/a/U__a_2e_b/1/U__c__d/2", "a.b=1 c_d=2 job=a"),
             ("/metrics/job/a/U__a_110000_b/1", "U__a_110000_b=1 job=a"),
             ("/metrics/job/a/", "job=a"),
@@ -530,6 +554,25 @@ mod tests {
             "URL label \"my-zone\": a label name must be [a-zA-Z_][a-zA-Z0-9_]* (or any name with \
              utf8_names = true)"
         );
+    }
+
+    #[test]
+    fn wrong_labels_are_told_whatever_the_method() {
+        for target in ["/metrics/job/a/x", "/metrics/job//x/1", "/metrics/job/a/my-zone/1"] {
+            let of = |method| route(method, target.as_bytes(), &endpoints(Names::Legacy));
+            let want = of("POST");
+            assert!(want.is_err(), "{target}");
+            for method in ["DELETE", "OPTIONS", "GET", "HEAD", "PATCH"] {
+                assert_eq!(of(method), want, "{method} {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_push_elsewhere_is_told_the_path_of_every_input() {
+        let want = "/metrics/job/<job>{/<label>/<value>} or \
+                    /v1/x/metrics/job/<job>{/<label>/<value>}";
+        assert_eq!(PushPaths(&endpoints(Names::Legacy)).to_string(), want);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::intake::bridge::{Answers, KEY_HEADER, Lifeline, Private};
 use crate::limits::KEPT_BUFFER_BYTES_MAX;
 use crate::observe::log::Log;
 use crate::observe::telemetry::{Reason, Telemetry};
-use crate::push::route::{self, Delivery, Route};
+use crate::push::route::{self, Delivery, PushPaths, Route};
 use crate::push::sample::Quoted;
 use crate::push::{self, Input, PushHeaders, Pusher};
 use crate::status::{self, Status};
@@ -306,9 +306,12 @@ impl Worker {
                 Ok(()) => Answer::text(200, "ready"),
                 Err(undelivered) => unavailable(&undelivered),
             },
-            Ok(Route::Page | Route::NotFound) => self.not_found(request),
+            Ok(Route::PushNotFound) => self.push_not_found(request, &settings.endpoints),
+            Ok(Route::Page | Route::NotFound) => Answer::text(404, "not found"),
             Err(error) => {
-                self.service.telemetry.refused(error.reason());
+                if matches!(method, "PUT" | "POST") {
+                    self.service.telemetry.refused(error.reason());
+                }
                 self.service.status.turned_away(400, &error, system::now_ns());
                 Answer::text(400, error)
             }
@@ -328,13 +331,16 @@ impl Worker {
     }
 
     /// A push that no input takes is a mistake that somebody looks for; any other path is not.
-    fn not_found(&self, request: &tiny_http::Request) -> Answer {
-        if matches!(request.method(), tiny_http::Method::Post | tiny_http::Method::Put) {
-            let url = Quoted(request.url().as_bytes());
-            let error = format_args!("no input takes a push to {url}");
-            self.service.status.turned_away(404, &error, system::now_ns());
-        }
-        Answer::text(404, "not found")
+    fn push_not_found(
+        &self,
+        request: &tiny_http::Request,
+        endpoints: &[route::Endpoint],
+    ) -> Answer {
+        let url = Quoted(request.url().as_bytes());
+        let paths = PushPaths(endpoints);
+        let error = format_args!("no input takes a push to {url}, expected {paths}");
+        self.service.status.turned_away(404, &error, system::now_ns());
+        Answer::text(404, error)
     }
 
     fn push(
