@@ -48,6 +48,11 @@ pub enum Error {
         /// The only value.
         allowed: &'static str,
     },
+    /// 415: a version of OpenMetrics that is not read.
+    Version {
+        /// What the `Content-Type` says.
+        found: String,
+    },
     /// 413: more than the bound once decoded.
     TooLarge {
         /// The bound, in bytes.
@@ -66,7 +71,7 @@ impl Error {
     /// The status of the answer.
     pub fn status(&self) -> u16 {
         match self {
-            Error::Coding { .. } | Error::Parameter { .. } => 415,
+            Error::Coding { .. } | Error::Parameter { .. } | Error::Version { .. } => 415,
             Error::TooLarge { .. } => 413,
             Error::Corrupt { .. } => 400,
         }
@@ -76,7 +81,7 @@ impl Error {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Error::Coding { .. } => Reason::Coding,
-            Error::Parameter { .. } => Reason::Parameter,
+            Error::Parameter { .. } | Error::Version { .. } => Reason::Parameter,
             Error::TooLarge { .. } => Reason::DecodedTooLarge,
             Error::Corrupt { .. } => Reason::Corrupt,
         }
@@ -95,6 +100,11 @@ impl fmt::Display for Error {
                 let found = Quoted(found.as_bytes());
                 write!(f, "Content-Type: {name}={found} is not supported, allowed is {allowed}")
             }
+            Error::Version { found } => {
+                let found = Quoted(found.as_bytes());
+                write!(f, "Content-Type: OpenMetrics version={found} is not read yet, ")?;
+                write!(f, "allowed are versions below 2")
+            }
             Error::TooLarge { bytes_max } => {
                 write!(f, "the body is larger than {bytes_max} bytes once decoded ")?;
                 write!(f, "(server.max_decoded_bytes)")
@@ -107,17 +117,23 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Coding {
-    /// The coding that a `Content-Encoding` header names, in any case; none is identity.
+    /// The coding that a `Content-Encoding` header names, in any case; none is identity. `x-gzip`
+    /// is an old name of gzip (RFC 9110, section 8.4.1.3).
     ///
     /// # Errors
     /// [`Error::Coding`] for every other coding, a list of several included.
     pub(crate) fn from_header(value: Option<&str>) -> Result<Coding, Error> {
         let value = value.unwrap_or_default().trim_matches([' ', '\t']);
-        [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Snappy]
-            .into_iter()
-            .find(|coding| coding.name().eq_ignore_ascii_case(value))
-            .or(value.is_empty().then_some(Coding::Identity))
-            .ok_or_else(|| Error::Coding { found: value.to_owned() })
+        const NAMES: [(&str, Coding); 6] = [
+            ("", Coding::Identity),
+            ("identity", Coding::Identity),
+            ("gzip", Coding::Gzip),
+            ("x-gzip", Coding::Gzip),
+            ("deflate", Coding::Deflate),
+            ("snappy", Coding::Snappy),
+        ];
+        let known = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(value));
+        known.map(|(_, coding)| *coding).ok_or_else(|| Error::Coding { found: value.to_owned() })
     }
 
     /// Its name in HTTP.
@@ -135,11 +151,17 @@ impl Coding {
 /// is text, a header that cannot be read included.
 ///
 /// # Errors
-/// [`Error::Parameter`] for a protobuf that is not length-delimited metric families.
+/// [`Error::Parameter`] for a protobuf that is not length-delimited metric families,
+/// [`Error::Version`] for OpenMetrics 2 and above.
 pub fn format(content_type: Option<&str>) -> Result<Format, Error> {
     let (media_type, parameters) = split_at(content_type.unwrap_or_default(), ';');
     let media_type = media_type.trim_matches([' ', '\t']);
     if media_type.eq_ignore_ascii_case("application/openmetrics-text") {
+        for (name, value) in (Parameters { rest: parameters }) {
+            if name.eq_ignore_ascii_case("version") && major(&value) >= Some(2) {
+                return Err(Error::Version { found: value.into_owned() });
+            }
+        }
         return Ok(Format::OpenMetrics);
     }
     if !media_type.eq_ignore_ascii_case("application/vnd.google.protobuf") {
@@ -155,6 +177,14 @@ pub fn format(content_type: Option<&str>) -> Result<Format, Error> {
         }
     }
     Ok(Format::Protobuf)
+}
+
+/// The number before the first dot of a version; none where that is no number. One of many digits
+/// is as good as any other above 1.
+fn major(version: &str) -> Option<u64> {
+    let digits = split_at(version, '.').0;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 /// The parameters of a media type (RFC 9110, section 5.6.6): `*( OWS ";" OWS [ name "=" value ] )`,
@@ -548,6 +578,9 @@ mod tests {
             (Some(""), Some(Coding::Identity)),
             (Some(" GZip "), Some(Coding::Gzip)),
             (Some("snappy"), Some(Coding::Snappy)),
+            (Some("x-gzip"), Some(Coding::Gzip)),
+            (Some("X-GZIP"), Some(Coding::Gzip)),
+            (Some("x-deflate"), None),
             (Some("gzip, gzip"), None),
             (Some("br"), None),
         ] {
@@ -557,6 +590,19 @@ mod tests {
             (None, Ok(Format::Text)),
             (Some("text/plain; version=0.0.4"), Ok(Format::Text)),
             (Some("Application/OpenMetrics-Text; version=1.0.0"), Ok(Format::OpenMetrics)),
+            (Some("application/openmetrics-text; version=0.0.1"), Ok(Format::OpenMetrics)),
+            (Some("application/openmetrics-text; version=next"), Ok(Format::OpenMetrics)),
+            (
+                Some("application/openmetrics-text; VERSION=\"2.0.0\"; charset=utf-8"),
+                Err("Content-Type: OpenMetrics version=\"2.0.0\" is not read yet, allowed are \
+                     versions below 2"),
+            ),
+            (
+                Some("application/openmetrics-text; version=99999999999999999999"),
+                Err("Content-Type: OpenMetrics version=\"99999999999999999999\" is not read yet, \
+                     allowed are versions below 2"),
+            ),
+            (Some("text/openmetrics; version=2.0.0"), Ok(Format::Text)),
             (Some("application/vnd.google.protobuf"), Ok(Format::Protobuf)),
             (
                 Some("application/vnd.google.protobuf;x;; ENCODING = \"delim\\ited\""),
