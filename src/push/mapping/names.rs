@@ -2,6 +2,7 @@
 
 use super::{Context, Measurement};
 use crate::bytes::chunk::{self, Chunk, Places, is_same};
+use crate::push::sample::Part;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -92,6 +93,19 @@ impl FamilyNames {
         };
         let prefixed = format!("{}{measurement}", options.measurement_prefix);
         (append(&prefixed), append(field))
+    }
+
+    /// What the key of a field has after the name of the family: the part's own suffix, and `_`
+    /// where the key would be `time`, since InfluxDB refuses a point with a field of that name.
+    #[inline]
+    pub(super) fn suffix(&self, part: Part) -> &'static str {
+        match part {
+            Part::Whole | Part::Quantile(_) if self.field() == "time" => "_",
+            Part::Whole | Part::Quantile(_) => "",
+            Part::Bucket(_) => "_bucket",
+            Part::Sum => "_sum",
+            Part::Count => "_count",
+        }
     }
 
     /// Whether no tag may have this key: it is reserved, or the field's.

@@ -1,7 +1,7 @@
 //! What the mapping makes of a sample: a field of a series at a time.
 
 use super::names::FamilyNames;
-use super::tags::{Arrangement, TagSource, bound_key, suffix};
+use super::tags::{Arrangement, TagSource, bound_key};
 use super::{Context, Mapping};
 use crate::push::sample::{Label, Part, Text, Value};
 
@@ -101,10 +101,10 @@ impl<'m> Series<'m> {
         self.names().field()
     }
 
-    /// `_bucket`, `_sum`, `_count` or nothing.
+    /// `_bucket`, `_sum`, `_count`, nothing, or `_` where the key would be `time`.
     #[must_use]
     pub(crate) fn suffix(&self) -> &'static str {
-        suffix(self.part)
+        self.names().suffix(self.part)
     }
 
     /// The same for all series of one family that follow each other.

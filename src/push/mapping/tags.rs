@@ -108,7 +108,7 @@ impl Arrangement {
             return true;
         }
         let (group, Subject { part, labels }) = (context.group, subject);
-        let suffix = suffix(part);
+        let suffix = names.suffix(part);
         let field_len = names.field().len() + suffix.len();
         let is_free = |entry: &TagSlot| {
             let key = match entry.source {
@@ -151,7 +151,7 @@ impl Arrangement {
         subject: Subject<'_>,
     ) {
         let (group, Subject { part, labels }) = (context.group, subject);
-        let (bound, suffix) = (bound_key(part), suffix(part));
+        let (bound, suffix) = (bound_key(part), names.suffix(part));
         self.number = number;
         self.note(names.number, labels);
         self.order.clear();
@@ -221,7 +221,7 @@ impl Arrangement {
     /// the line's field, or that another tag has, again while it still clashes. Keys that are clean
     /// and free stay as they are.
     fn rename(&mut self, names: &FamilyNames, context: &Context<'_>, subject: Subject<'_>) {
-        let (bound, suffix) = (bound_key(subject.part), suffix(subject.part));
+        let (bound, suffix) = (bound_key(subject.part), names.suffix(subject.part));
         let name_of = |source: TagSource| match source {
             TagSource::Group(index) => context.group.get(index).map_or("", |label| &label.name),
             TagSource::Label(index) => subject.labels.get(index).map_or("", |label| &label.name),
@@ -267,17 +267,6 @@ impl Arrangement {
 /// A bit for the length of a key. Most fields are longer than all keys, and need not be compared.
 fn len_bit(len: usize) -> u64 {
     1 << len.min(63)
-}
-
-/// What a field's key has behind the family's name.
-#[inline]
-pub(super) fn suffix(part: Part) -> &'static str {
-    match part {
-        Part::Whole | Part::Quantile(_) => "",
-        Part::Bucket(_) => "_bucket",
-        Part::Sum => "_sum",
-        Part::Count => "_count",
-    }
 }
 
 /// The key of the tag that holds the bound.

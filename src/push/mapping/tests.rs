@@ -217,6 +217,7 @@ struct Seen {
     in_common: usize,
     same_tags: usize,
     filtered: u64,
+    time_fields: usize,
 }
 
 /// Maps one push of samples and holds every point to the plain way.
@@ -243,7 +244,16 @@ fn check_push(
         let Some(point) = point else { continue };
         let (measurement, field) = plain_names(options, sample.family);
         assert_eq!((point.series.measurement(), point.series.field()), (&*measurement, &*field));
-        let field = format!("{field}{}", point.series.suffix());
+        let suffix = match sample.part {
+            Part::Whole | Part::Quantile(_) if field == "time" => "_",
+            Part::Whole | Part::Quantile(_) => "",
+            Part::Bucket(_) => "_bucket",
+            Part::Sum => "_sum",
+            Part::Count => "_count",
+        };
+        assert_eq!(point.series.suffix(), suffix);
+        seen.time_fields += usize::from(suffix == "_");
+        let field = format!("{field}{suffix}");
         let labels = [&*group, sample.labels];
         let want = plain_tags(&options.tags, labels, bound_key(sample.part), &field);
         let tags = tags_of(&point, &group);
@@ -266,8 +276,9 @@ fn tags_are_merged_cleaned_and_freed_of_clashes_as_the_plain_way_does() {
     for _ in 0..4000 {
         check_push(&mut samples, &mut mapper, &options, &mut seen);
     }
-    let Seen { in_common, same_tags, filtered, .. } = seen;
+    let Seen { in_common, same_tags, filtered, time_fields, .. } = seen;
     assert!(in_common > 300 && same_tags > 10, "{in_common} {same_tags}");
+    assert!(time_fields > 300, "only {time_fields} fields would be called time");
     assert_eq!(filtered, 0);
 }
 
@@ -315,7 +326,7 @@ fn samples_are_filtered_and_tags_renamed_dropped_and_added_as_the_plain_way_does
         let options = pick_rules(&mut random);
         check_push(&mut samples, &mut mapper, &options, &mut seen);
     }
-    let Seen { points, in_common, same_tags, filtered } = seen;
+    let Seen { points, in_common, same_tags, filtered, .. } = seen;
     assert!(points > 10_000 && filtered > 10_000, "{points} {filtered}");
     assert!(in_common > 600 && same_tags > 10, "{in_common} {same_tags}");
 }
