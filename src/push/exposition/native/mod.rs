@@ -57,6 +57,11 @@ impl Side {
         self.counts.clear();
     }
 
+    /// Whether nothing of it was sent.
+    fn is_empty(&self) -> bool {
+        self.spans.is_empty() && self.deltas.is_empty() && self.counts.is_empty()
+    }
+
     /// Index and count of each bucket, in ascending order of the index.
     fn buckets(&self, counts: Counts) -> Result<Vec<(i64, f64)>, &'static str> {
         let counts = match counts {
@@ -108,10 +113,11 @@ impl Native {
         *self = Native { negative, positive, ..Native::default() };
     }
 
-    /// Whether anything marks the histogram as a native one (prometheus, `isNativeHistogram`).
+    /// Whether anything marks the histogram as a native one: what prometheus takes for one
+    /// (`isNativeHistogram`), and buckets without a span, which must not be lost without a word.
     pub(super) fn is_native(&self) -> bool {
-        !self.negative.spans.is_empty()
-            || !self.positive.spans.is_empty()
+        !self.negative.is_empty()
+            || !self.positive.is_empty()
             || self.zero_threshold > 0.0
             || self.zero_count > 0
             || self.zero_count_float > 0.0
