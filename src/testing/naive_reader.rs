@@ -130,18 +130,19 @@ impl Rest {
         self.while_char(|char| char != ' ' && char != '\t')
     }
 
-    fn quoted(&mut self) -> Option<String> {
+    fn quoted(&mut self, dialect: Dialect) -> Option<String> {
         self.expect('"')?;
         let mut text = String::new();
         loop {
             match self.chars.pop()? {
                 '"' => return Some(text),
-                '\\' => text.push(match self.chars.pop()? {
-                    '\\' => '\\',
-                    '"' => '"',
-                    'n' => '\n',
+                '\\' => match self.chars.pop()? {
+                    '\\' => text.push('\\'),
+                    '"' => text.push('"'),
+                    'n' => text.push('\n'),
+                    other if dialect == Dialect::OpenMetrics => text.extend(['\\', other]),
                     _ => return None,
-                }),
+                },
                 other => text.push(other),
             }
         }
@@ -162,7 +163,7 @@ impl Twin {
         }
         rest.skip();
         let is_quoted = rest.peek() == Some('"');
-        let name = if is_quoted { rest.quoted()? } else { rest.word() };
+        let name = if is_quoted { rest.quoted(self.dialect)? } else { rest.word() };
         let kind = rest.word().to_ascii_lowercase();
         if (name.is_empty() && !is_quoted) || kind.is_empty() {
             return Some(false);
@@ -239,15 +240,15 @@ impl Twin {
             }
             let is_quoted = rest.peek()? == '"';
             let name = if is_quoted {
-                rest.quoted()?
+                rest.quoted(self.dialect)?
             } else {
                 rest.while_char(|char| char.is_ascii_alphanumeric() || char == '_')
             };
             rest.skip();
             let is_utf8 = is_quoted && self.names == Names::Utf8 && !name.is_empty();
             if is_quoted && rest.peek()? != '=' {
-                let is_first = may_name && labels.is_empty() && metric_name.is_none();
-                if !is_first || !(self.is_name(&name, true) || is_utf8) {
+                let may_name = may_name && metric_name.is_none();
+                if !may_name || !(self.is_name(&name, true) || is_utf8) {
                     return None;
                 }
                 metric_name = Some(name);
@@ -257,7 +258,7 @@ impl Twin {
                 }
                 rest.expect('=')?;
                 rest.skip();
-                labels.push((name, rest.quoted()?));
+                labels.push((name, rest.quoted(self.dialect)?));
             }
             rest.skip();
             match rest.peek()? {

@@ -44,7 +44,7 @@ pub enum ErrorKind {
         /// Its name.
         name: String,
     },
-    /// A quoted metric name behind another part of its braces, or beside a name before them.
+    /// A second metric name in one pair of braces, or one beside a name before them.
     MisplacedName,
     /// A quote that is not closed in its line.
     Unclosed {
@@ -180,16 +180,15 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the label {} stands twice in this sample", Quoted(name.as_bytes()))
             }
             ErrorKind::MisplacedName => {
-                write!(
-                    f,
-                    "a quoted metric name comes first in its braces, with no name before them"
-                )
+                write!(f, "a metric name comes once: before the braces, or quoted in them")
             }
             ErrorKind::Unclosed { found } => {
                 write!(f, "the quote {} is not closed in its line", Quoted(found))
             }
             ErrorKind::Escape { found } => {
-                write!(f, "{} is no escape, allowed are \\\\ \\\" and \\n", Quoted(found))
+                let found = Quoted(found);
+                write!(f, "{found} is not an escape, allowed are \\\\ \\\" and \\n; ")?;
+                write!(f, "write a backslash as \\\\")
             }
             ErrorKind::Number { what, found } => {
                 let found = Quoted(found);

@@ -272,11 +272,11 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         ("9ab 1\n", "line 1, column 1: expected a metric name, found \"9ab\""),
         (
             "{x=\"1\"} 1\n",
-            "line 1, column 1: expected a metric name, before the braces or quoted first in them, found \"{x=\\\"1\\\"}\"",
+            "line 1, column 1: expected a metric name, before the braces or quoted in them, found \"{x=\\\"1\\\"}\"",
         ),
         (
             "{\"a\"=\"b\"} 1\n",
-            "line 1, column 1: expected a metric name, before the braces or quoted first in them, found \"{\\\"a\\\"=\\\"b\\\"}\"",
+            "line 1, column 1: expected a metric name, before the braces or quoted in them, found \"{\\\"a\\\"=\\\"b\\\"}\"",
         ),
         (
             "ab-c 1\n",
@@ -303,13 +303,13 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         ),
         (
             "ab_c{x=\"é\\t\"} 1\n",
-            "line 1, column 10: \"\\t\" is no escape, allowed are \\\\ \\\" and \\n",
+            "line 1, column 10: \"\\t\" is not an escape, allowed are \\\\ \\\" and \\n; write a backslash as \\\\",
         ),
         ("ab_c{__name__=\"x\"} 1\n", "line 1, column 6: __name__ must not be a label"),
         ("{\"a.b\"} 1\n", "line 1, column 2: the name \"a.b\" needs utf8_names = true"),
         (
             "ab_c{\"x\"} 1\n",
-            "line 1, column 6: a quoted metric name comes first in its braces, with no name before them",
+            "line 1, column 6: a metric name comes once: before the braces, or quoted in them",
         ),
         (
             "ab_c 1 now\n",
@@ -339,7 +339,7 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         ),
         (
             "\u{feff}ab_c{x=\"\\é\"} 1\n",
-            "line 1, column 9: \"\\é\" is no escape, allowed are \\\\ \\\" and \\n",
+            "line 1, column 9: \"\\é\" is not an escape, allowed are \\\\ \\\" and \\n; write a backslash as \\\\",
         ),
     ] {
         let error = read_all(body.as_bytes(), Format::Text, Names::Legacy).unwrap_err();

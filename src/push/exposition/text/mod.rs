@@ -17,6 +17,7 @@
 //! that follow each other have in common is not read again (see `series`).
 
 mod bound_reader;
+mod braces;
 mod comment;
 mod cursor;
 mod quoted;
@@ -31,11 +32,12 @@ use crate::bytes::short::{ShortRef, ShortText};
 use crate::push::sample::{Format, Names, Part, Sample, Value};
 use bound_reader::BoundReader;
 use cursor::{Cursor, excerpt};
+use quoted::UnknownEscape;
 use series::{SeriesReader, SeriesRoom};
 use std::borrow::Cow;
 
-/// Which of the two formats a body is in: they differ in what an integer timestamp counts and in
-/// what may follow `# EOF`.
+/// Which of the two formats a body is in: they differ in what an integer timestamp counts, in what
+/// may follow `# EOF`, and in what an unknown escape is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Prometheus text format: milliseconds; `# EOF` is a comment.
@@ -119,8 +121,12 @@ impl<'a> Reading<'a> {
         let text = utf8(body)?;
         let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let cursor = Cursor::new(text, start);
+        let unknown_escape = match dialect {
+            Dialect::Text => UnknownEscape::Refuse,
+            Dialect::OpenMetrics => UnknownEscape::Keep,
+        };
         Ok(Reading {
-            series: SeriesReader::new(cursor, names),
+            series: SeriesReader::new(cursor, names, unknown_escape),
             dialect,
             types: Types::default(),
             name: Cow::Borrowed(""),
@@ -128,7 +134,7 @@ impl<'a> Reading<'a> {
             family: Cow::Borrowed(""),
             bounds: BoundReader::default(),
             canonical: ShortText::default(),
-            exemplar: SeriesReader::new(cursor, names),
+            exemplar: SeriesReader::new(cursor, names, unknown_escape),
             is_ended: false,
         })
     }

@@ -4,23 +4,35 @@ use super::super::Error;
 use super::cursor::Cursor;
 use crate::push::sample::Text;
 
-/// A quoted text whose opening quote is there, and the place behind it; owned only if it has
+/// What becomes of a backslash before anything but `\`, `"` and `n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnknownEscape {
+    /// It is an error, as in the Prometheus text format.
+    Refuse,
+    /// It stays as it is, as OpenMetrics' grammar has it: `escaped-char = ( BS normal-char )`.
+    Keep,
+}
+
+/// A quoted text whose opening quote is there, and the place after it; owned only if it has
 /// escapes.
 #[inline(always)]
-pub(super) fn quoted_value<'a>(opening: Cursor<'a>) -> Result<(Text<'a>, usize), Error> {
+pub(super) fn quoted_value<'a>(
+    opening: Cursor<'a>,
+    unknown: UnknownEscape,
+) -> Result<(Text<'a>, usize), Error> {
     let start = opening.at() + 1;
     match opening.plain_quoted_len() {
         Some(len) => {
             let rest = opening.moved_to(start).rest();
             Ok((Text::Within { rest, len }, start + len + 1))
         }
-        None => escaped_quoted(opening).map(|(text, behind)| (Text::Owned(text), behind)),
+        None => escaped_quoted(opening, unknown).map(|(text, behind)| (Text::Owned(text), behind)),
     }
 }
 
 /// A quoted text with escapes, and the place behind it.
 #[cold]
-fn escaped_quoted(opening: Cursor<'_>) -> Result<(String, usize), Error> {
+fn escaped_quoted(opening: Cursor<'_>, unknown: UnknownEscape) -> Result<(String, usize), Error> {
     let mut cursor = opening;
     cursor.advance();
     let mut text = String::new();
@@ -33,19 +45,21 @@ fn escaped_quoted(opening: Cursor<'_>) -> Result<(String, usize), Error> {
                 cursor.advance();
                 return Ok((text, cursor.at()));
             }
-            b'\\' => text.push(escape(&mut cursor)?),
+            b'\\' => text.push(escape(&mut cursor, unknown)?),
             _ => return Err(opening.unclosed()),
         }
     }
 }
 
-fn escape(cursor: &mut Cursor<'_>) -> Result<char, Error> {
+/// The character of the escape here, and steps over it; over the backslash alone where it is kept.
+fn escape(cursor: &mut Cursor<'_>, unknown: UnknownEscape) -> Result<char, Error> {
     let backslash = *cursor;
     cursor.advance();
     let character = match cursor.peek() {
         b'\\' => '\\',
         b'"' => '"',
         b'n' => '\n',
+        _ if unknown == UnknownEscape::Keep => return Ok('\\'),
         _ => return Err(backslash.no_escape()),
     };
     cursor.advance();

@@ -19,7 +19,7 @@ use super::super::name;
 use super::super::reuse::emptied;
 use super::super::{Error, ErrorKind};
 use super::cursor::Cursor;
-use super::quoted::quoted_value;
+use super::quoted::{UnknownEscape, quoted_value};
 use crate::push::sample::{Label, Names, Text};
 use std::borrow::Cow;
 
@@ -44,13 +44,16 @@ pub(super) struct Pairs {
 #[derive(Clone, Debug)]
 pub(super) struct SeriesReader<'a> {
     pub(super) cursor: Cursor<'a>,
-    names: Names,
-    labels: Vec<Label<'a>>,
+    pub(super) names: Names,
+    unknown_escape: UnknownEscape,
+    pub(super) labels: Vec<Label<'a>>,
     /// Where each of the labels stands.
     places: Vec<ValueSpan>,
-    last: Last,
+    pub(super) last: Last,
     /// The series before had no braces.
-    was_bare: bool,
+    pub(super) was_bare: bool,
+    /// The series before had its name after a label.
+    pub(super) had_name_among_pairs: bool,
     /// Where the name stands that is expected next: its offset in the body and its bytes.
     expected: (usize, usize),
 }
@@ -73,21 +76,33 @@ struct ValueSpan {
 
 /// Where the series stands that was read last: offsets in the body.
 #[derive(Clone, Copy, Debug, Default)]
-struct Last {
-    /// Where its name begins; `pairs` where the name stands in the braces.
-    name: usize,
-    /// Behind the opening brace, or the name in the braces.
-    pairs: usize,
-    /// Behind the closing brace.
-    end: usize,
+pub(super) struct Last {
+    /// Where its name begins; `pairs` where the name is in the braces.
+    pub(super) name: usize,
+    /// After the opening brace, or the name that is first in the braces.
+    pub(super) pairs: usize,
+    /// After the closing brace.
+    pub(super) end: usize,
 }
 
 impl<'a> SeriesReader<'a> {
     /// Reads from `cursor` on.
-    pub(super) fn new(cursor: Cursor<'a>, names: Names) -> SeriesReader<'a> {
-        let (labels, places) = (Vec::new(), Vec::new());
-        let (last, was_bare, expected) = (Last::default(), false, (0, 0));
-        SeriesReader { cursor, names, labels, places, last, was_bare, expected }
+    pub(super) fn new(
+        cursor: Cursor<'a>,
+        names: Names,
+        unknown_escape: UnknownEscape,
+    ) -> SeriesReader<'a> {
+        SeriesReader {
+            cursor,
+            names,
+            unknown_escape,
+            labels: Vec::new(),
+            places: Vec::new(),
+            last: Last::default(),
+            was_bare: false,
+            had_name_among_pairs: false,
+            expected: (0, 0),
+        }
     }
 
     /// Uses memory again.
@@ -151,6 +166,9 @@ impl<'a> SeriesReader<'a> {
             _ if self.cursor.is_at_line_end() => {}
             _ => return Err(self.cursor.unexpected("a blank or { behind the metric name")),
         }
+        if self.had_name_among_pairs {
+            self.forget();
+        }
         let name_end = start.at() + name.len();
         let was_bare = std::mem::replace(&mut self.was_bare, self.cursor.peek() != b'{');
         let pairs = if !self.was_bare {
@@ -167,30 +185,6 @@ impl<'a> SeriesReader<'a> {
         Ok(SeriesDelta { name: Some(Cow::Borrowed(name)), pairs })
     }
 
-    fn series_in_braces(&mut self) -> Result<SeriesDelta<'a>, Error> {
-        self.forget();
-        self.was_bare = false;
-        let brace = self.cursor;
-        self.cursor.advance();
-        self.cursor.skip_blanks();
-        let start = self.cursor;
-        let name = match self.cursor.peek() {
-            b'"' => self.quoted()?,
-            _ => Cow::Borrowed(""),
-        };
-        self.cursor.skip_blanks();
-        if self.cursor.at() == start.at() || self.cursor.peek() == b'=' {
-            const EXPECTED: &str = "a metric name, before the braces or quoted first in them";
-            return Err(brace.unexpected(EXPECTED));
-        }
-        name::check_metric(&name, self.names).map_err(|kind| start.error(kind))?;
-        if self.separator()? == Separator::Comma {
-            self.last.name = self.cursor.at();
-            self.pairs_after(0)?;
-        }
-        Ok(SeriesDelta { name: Some(name), pairs: Pairs::UNLIKE })
-    }
-
     /// The next series has its name read, whatever it is: it may begin with the bare name that
     /// stands at `start` in so many bytes.
     pub(super) fn expect_name(&mut self, start: usize, len: usize) {
@@ -199,10 +193,11 @@ impl<'a> SeriesReader<'a> {
     }
 
     /// There are no labels, and nothing to compare the next series with.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.labels.clear();
         self.places.clear();
         self.last = Last::default();
+        self.had_name_among_pairs = false;
     }
 
     /// `pairs "}"`, behind their opening brace.
@@ -213,7 +208,7 @@ impl<'a> SeriesReader<'a> {
 
     /// The same where the first `same` bytes are those of the series before.
     #[inline(always)]
-    fn pairs_after(&mut self, same: usize) -> Result<Pairs, Error> {
+    pub(super) fn pairs_after(&mut self, same: usize) -> Result<Pairs, Error> {
         let start = self.cursor.at();
         // Looked for from behind: mostly the last pair differs, or the one before.
         let last_kept = self.places.iter().rposition(|place| place.end <= same);
@@ -226,7 +221,8 @@ impl<'a> SeriesReader<'a> {
             // A place apart, which no call can change behind the compiler's back, stays in a
             // register.
             let body = self.cursor;
-            let (value, behind) = quoted_value(body.moved_to(start + place.value - 1))?;
+            let opening = body.moved_to(start + place.value - 1);
+            let (value, behind) = quoted_value(opening, self.unknown_escape)?;
             let has_value = !value.is_empty();
             label.value = value;
             place.end = behind - start;
@@ -264,7 +260,7 @@ impl<'a> SeriesReader<'a> {
             old_end = place.end;
             let opening = body.moved_to(at + gap - 1);
             place.value = at + gap - start;
-            (label.value, at) = quoted_value(opening)?;
+            (label.value, at) = quoted_value(opening, self.unknown_escape)?;
             have_values &= !label.value.is_empty();
             place.end = at - start;
             known_names += 1;
@@ -332,7 +328,7 @@ impl<'a> SeriesReader<'a> {
 
     /// What ends a pair or a name in braces.
     #[inline(always)]
-    fn separator(&mut self) -> Result<Separator, Error> {
+    pub(super) fn separator(&mut self) -> Result<Separator, Error> {
         self.cursor.skip_blanks();
         let separator = match self.cursor.peek() {
             b',' => Separator::Comma,
@@ -344,7 +340,7 @@ impl<'a> SeriesReader<'a> {
     }
 
     #[inline(always)]
-    fn pair(&mut self, pairs: usize) -> Result<(), Error> {
+    pub(super) fn pair(&mut self, pairs: usize) -> Result<(), Error> {
         let name = match self.cursor.peek() {
             b'"' => self.quoted_label_name()?,
             _ => Cow::Borrowed(self.bare_label_name()?),
@@ -359,7 +355,7 @@ impl<'a> SeriesReader<'a> {
             return Err(self.cursor.unexpected("a quoted label value"));
         }
         let value_start = self.cursor.at() + 1 - pairs;
-        let (value, behind) = quoted_value(self.cursor)?;
+        let (value, behind) = quoted_value(self.cursor, self.unknown_escape)?;
         self.cursor.move_to(behind);
         self.labels.push(Label { name, value });
         self.places.push(ValueSpan { value: value_start, end: self.cursor.at() - pairs });
@@ -391,7 +387,7 @@ impl<'a> SeriesReader<'a> {
     /// A quoted text, whose opening quote is here; owned only if it has escapes.
     #[inline(always)]
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Error> {
-        let (value, behind) = quoted_value(self.cursor)?;
+        let (value, behind) = quoted_value(self.cursor, self.unknown_escape)?;
         self.cursor.move_to(behind);
         Ok(match value {
             Text::Within { rest, len } => Cow::Borrowed(rest.get(..len).unwrap_or_default()),
@@ -402,12 +398,12 @@ impl<'a> SeriesReader<'a> {
 
 impl Pairs {
     /// Nothing is known to be the same.
-    const UNLIKE: Pairs = Pairs { kept: 0, are_alike: false };
+    pub(super) const UNLIKE: Pairs = Pairs { kept: 0, are_alike: false };
 }
 
 /// What stands behind a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Separator {
+pub(super) enum Separator {
     /// Another pair may follow, or the closing brace.
     Comma,
     /// The closing brace.
