@@ -25,17 +25,29 @@ impl Answer {
         self.headers.iter().find(is_it).map(|(_, value)| value.as_str())
     }
 
+    /// The lines of a dry run, without the remarks.
+    pub(crate) fn lines(&self) -> Vec<u8> {
+        let lines = self.body.split_inclusive(|byte| *byte == b'\n');
+        lines.filter(|line| !line.starts_with(b"#")).collect::<Vec<_>>().concat()
+    }
+
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
-/// A request with a `Content-Length`.
-pub(crate) fn request(method: &str, path: &[u8], headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+/// The head of a request, without the blank line at its end.
+pub(crate) fn head(method: &str, path: &[u8], headers: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = [method.as_bytes(), b" ", path, b" HTTP/1.1\r\nHost: test\r\n"].concat();
     for (name, value) in headers {
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
+    bytes
+}
+
+/// A request with a `Content-Length`, or in chunks where its headers say so.
+pub(crate) fn request(method: &str, path: &[u8], headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = head(method, path, headers);
     let has_framing =
         |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     if has_framing("Transfer-Encoding") {

@@ -67,6 +67,9 @@ fn try_read_line(line: &str) -> Result<Vec<Field>, String> {
             return Err(format!("bad field {field:?}"));
         };
         check_name(key, &[',', '=', ' '])?;
+        if key == "time" {
+            return Err("a field called time".to_owned());
+        }
         check_number(value)?;
         field_keys.push(unescape(key));
         found.push(Field { text: format!("{head} {key}={value}"), time });
@@ -187,6 +190,7 @@ fn what_the_page_does_not_allow_is_refused() {
         "m,a=x\\\\y f=1 1",
         "m,f=x f=1 1",
         "m,time=x f=1 1",
+        "m time=1 1",
         "m,a\\b=x f=1 1",
         "m\"x f=1 1",
         "#m f=1 1",
