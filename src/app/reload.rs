@@ -3,7 +3,7 @@
 //! these steps, but for the thread that emits own figures, whose lack is told.
 
 use super::Running;
-use crate::config::{Change, Config};
+use crate::config::{Config, KeyChange};
 use crate::delivery::emitter::{self, Emitter};
 use crate::intake::gate::auth::Auth;
 use crate::intake::worker::Settings;
@@ -72,9 +72,9 @@ impl Running {
 }
 
 /// Says what was taken, in one line, and what was not, in one each.
-fn tell_changes(log: &Log, changes: &[Change], credentials: &str) {
+fn tell_changes(log: &Log, changes: &[KeyChange], credentials: &str) {
     let (fixed, taken): (Vec<_>, Vec<_>) = changes.iter().partition(|one| one.needs_restart());
-    for Change { key, old, new } in fixed {
+    for KeyChange { key, old, new, .. } in fixed {
         let fields: [log::Field<'_>; 3] = [("key", key), ("running", old), ("configured", new)];
         log.warn("a changed key needs a restart and stays as it runs", &fields);
     }

@@ -1,12 +1,14 @@
 //! Variables of the environment → settings: DataKit's names for the first input, ours for the rest.
 
-use super::Setting;
-use super::error::{Mistake, Place, What};
-use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, SERVER_KEYS, TELEMETRY_KEYS};
+use super::error::{Location, Mistake, MistakeKind};
+use super::keys::{INPUT, SECTIONS};
 use super::raw::Raw;
+use super::setting::{AnyKey, Setting};
 
-const INPUT_PREFIX: &str = "ENV_INPUT_PUSHGATEWAY_";
-const OWN_PREFIX: &str = "PUSHLINE_";
+/// DataKit's: `ENV_INPUT_PUSHGATEWAY_<KEY>`.
+const INPUT_PREFIX: &str = "ENV_INPUT_PUSHGATEWAY";
+/// Ours: `PUSHLINE_<TABLE>_<KEY>`, a dot within the table being `_` too.
+const OWN_PREFIX: &str = "PUSHLINE";
 
 /// Picks the variables that are for pushline. A name with one of its prefixes that names no key is
 /// added to `mistakes`.
@@ -14,47 +16,41 @@ pub(super) fn read(
     environment: impl Iterator<Item = (String, String)>,
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    let mut mine: Vec<_> = environment
-        .filter(|(name, _)| name.starts_with(INPUT_PREFIX) || name.starts_with(OWN_PREFIX))
-        .collect();
-    // The order of the environment is nobody's intention.
+    let mut mine: Vec<_> = environment.filter(|(name, _)| is_mine(name)).collect();
+    // Sorted, since the order of the environment means nothing.
     mine.sort();
+    let mut settings = Vec::new();
     for (name, value) in mine {
-        match key(&name) {
-            Some(key) => {
-                let value = Raw::Variable(value);
-                settings.push(Setting { place: Place::Environment, name, key, value });
+        match variables().find(|(known, _)| *known == name) {
+            Some((_, key)) => {
+                let raw = Raw::Variable(value);
+                settings.push(Setting { location: Location::Environment, name, key, raw });
             }
             None => {
-                let what = What::Unknown { key: name, allowed: names().join(", ") };
-                mistakes.push(Mistake { place: Place::Environment, what });
+                let allowed = variables().map(|(name, _)| name).collect();
+                let what = MistakeKind::Unknown { key: name, allowed };
+                mistakes.push(Mistake { location: Location::Environment, what });
             }
         }
     }
     settings
 }
 
+fn is_mine(name: &str) -> bool {
+    let has = |prefix| name.strip_prefix(prefix).is_some_and(|rest: &str| rest.starts_with('_'));
+    has(INPUT_PREFIX) || has(OWN_PREFIX)
+}
+
 /// Every name, with its key.
-fn all() -> impl Iterator<Item = (String, Key)> {
-    let own = |table: &'static str, name: &'static str| {
-        format!("{OWN_PREFIX}{table}_{}", name.to_ascii_uppercase())
-    };
-    let server = SERVER_KEYS.into_iter().map(move |name| (own("SERVER", name), Key::Server(name)));
-    let output = OUTPUT_KEYS.into_iter().map(move |name| (own("OUTPUT", name), Key::Output(name)));
-    let log = LOG_KEYS.into_iter().map(move |name| (own("LOG", name), Key::Log(name)));
-    let telemetry =
-        TELEMETRY_KEYS.into_iter().map(move |name| (own("TELEMETRY", name), Key::Telemetry(name)));
-    let input = INPUT_KEYS
-        .into_iter()
-        .map(|name| (format!("{INPUT_PREFIX}{}", name.to_ascii_uppercase()), Key::Input(0, name)));
-    server.chain(output).chain(log).chain(telemetry).chain(input)
+pub(super) fn variables() -> impl Iterator<Item = (String, AnyKey)> {
+    let own = SECTIONS.into_iter().flat_map(|section| {
+        let table = format!("{OWN_PREFIX}_{}", section.name);
+        section.keys.iter().map(move |key| (variable(&table, key.name), AnyKey::Once(key)))
+    });
+    let input = INPUT.keys.iter();
+    own.chain(input.map(|key| (variable(INPUT_PREFIX, key.name), AnyKey::Input(0, key))))
 }
 
-fn key(name: &str) -> Option<Key> {
-    all().find(|(known, _)| known == name).map(|(_, key)| key)
-}
-
-fn names() -> Vec<String> {
-    all().map(|(name, _)| name).collect()
+fn variable(prefix: &str, key: &str) -> String {
+    format!("{prefix}_{key}").replace('.', "_").to_ascii_uppercase()
 }

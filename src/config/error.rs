@@ -1,43 +1,58 @@
 //! What is wrong with a configuration: where, which key, what was found, what is allowed.
 
+use super::allowed::Allowed;
+use super::units::size_text;
+use crate::delivery::sink::Target;
 use crate::push::sample::Quoted;
 use std::fmt;
+use std::io;
 
-/// Where a value stands.
+/// Where a value was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In a file.
+pub(super) enum Location {
+    /// In a file; line and column from 1.
     File { path: String, line: usize, column: usize },
     /// In the environment.
     Environment,
-    /// Nowhere alone: it is the whole that does not fit.
+    /// Not in one place: values that are right by themselves do not fit together.
     Whole,
 }
 
 /// One mistake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Mistake {
-    pub(super) place: Place,
-    pub(super) what: What,
+    pub(super) location: Location,
+    pub(super) what: MistakeKind,
 }
 
 /// What a mistake is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+#[derive(Debug)]
+pub(super) enum MistakeKind {
     /// The file cannot be read.
-    Unreadable { path: String, error: String },
-    /// The file is no TOML.
-    Syntax { message: String },
+    Unreadable { path: String, error: io::Error },
+    /// The file is not TOML; the words are the parser's.
+    Syntax(String),
     /// A key or a table that does not exist.
-    Unknown { key: String, allowed: String },
+    Unknown { key: String, allowed: Vec<String> },
     /// A value that is of the wrong type, or impossible.
-    Value { key: String, found: String, allowed: String },
-    /// Two values that exclude each other.
-    Conflict(String),
+    Value { key: String, found: String, allowed: Allowed },
+    /// Values that exclude each other.
+    Conflict(Conflict),
+}
+
+/// Values that exclude each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// Two inputs with one `route_prefix`.
+    SamePrefix(String),
+    /// `server.max_body_bytes` is above `server.max_buffered_bytes`.
+    BodyAboveBuffered { body_bytes_max: usize, buffered_bytes_max: usize },
+    /// `output.fsync` with a target that is not a file.
+    FsyncWithoutFile(Target),
 }
 
 /// Why a configuration is refused: every mistake that was found, one a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Error(pub(super) Vec<Mistake>);
 
 impl fmt::Display for Error {
@@ -54,19 +69,42 @@ impl std::error::Error for Error {}
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::File { path, line, column } => write!(f, "{path}:{line}:{column}: ")?,
-            Place::Environment => write!(f, "environment: ")?,
-            Place::Whole => {}
+        match &self.location {
+            Location::File { path, line, column } => write!(f, "{path}:{line}:{column}: ")?,
+            Location::Environment => f.write_str("environment: ")?,
+            Location::Whole => {}
         }
         match &self.what {
-            What::Unreadable { path, error } => write!(f, "{path}: cannot be read: {error}"),
-            What::Syntax { message } => f.write_str(message),
-            What::Unknown { key, allowed } => {
-                write!(f, "{} is not known, allowed are {allowed}", Quoted(key.as_bytes()))
+            MistakeKind::Unreadable { path, error } => write!(f, "{path}: cannot be read: {error}"),
+            MistakeKind::Syntax(message) => f.write_str(message),
+            MistakeKind::Unknown { key, allowed } => {
+                let (key, allowed) = (Quoted(key.as_bytes()), allowed.join(", "));
+                write!(f, "{key} is not known, allowed are {allowed}")
             }
-            What::Value { key, found, allowed } => write!(f, "{key} is {found}, must be {allowed}"),
-            What::Conflict(what) => f.write_str(what),
+            MistakeKind::Value { key, found, allowed } => {
+                write!(f, "{key} is {found}, must be {allowed}")
+            }
+            MistakeKind::Conflict(conflict) => conflict.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Conflict::SamePrefix(prefix) => write!(
+                f,
+                "two inputs have the route_prefix \"{prefix}\", each must have one of its own"
+            ),
+            Conflict::BodyAboveBuffered { body_bytes_max, buffered_bytes_max } => write!(
+                f,
+                "server.max_body_bytes is \"{}\", must not be above server.max_buffered_bytes (\"{}\")",
+                size_text(*body_bytes_max),
+                size_text(*buffered_bytes_max)
+            ),
+            Conflict::FsyncWithoutFile(target) => {
+                write!(f, "output.fsync is true, which only a file can do, not {target}")
+            }
         }
     }
 }

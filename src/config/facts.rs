@@ -1,6 +1,6 @@
 //! The configuration → what the status page tells of it: bounds by name, and its own text.
 
-use super::Config;
+use super::options::Config;
 use crate::status::Facts;
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
 //! A TOML file → settings, each with its line and column. The only file that names toml.
-//!
-//! What is printed of a configuration is TOML too: it is taken apart here to be compared.
 
-use super::Setting;
-use super::error::{Mistake, Place, What};
-use super::keys::{INPUT_KEYS, Key, LOG_KEYS, OUTPUT_KEYS, SERVER_KEYS, TELEMETRY_KEYS};
+use super::allowed::Allowed;
+use super::error::{Location, Mistake, MistakeKind};
+use super::key::{Key, Section};
+use super::keys::{INPUT, SECTIONS};
+use super::options::Config;
 use super::raw::Raw;
+use super::setting::{AnyKey, Setting};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -18,106 +18,76 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Vec<Setting> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let mut reader =
-                Reader { path: path_text, text: &text, settings: Vec::new(), mistakes };
+                FileReader { path: path_text, text: &text, settings: Vec::new(), mistakes };
             reader.read();
             reader.settings
         }
         Err(error) => {
-            let what = What::Unreadable { path: path_text, error: error.to_string() };
-            mistakes.push(Mistake { place: Place::Whole, what });
+            let what = MistakeKind::Unreadable { path: path_text, error };
+            mistakes.push(Mistake { location: Location::Whole, what });
             Vec::new()
         }
     }
 }
 
-/// The values of a table by their keys, each as it stands in the text.
-pub(super) type Values = BTreeMap<String, String>;
+/// The table that holds the tables of the inputs, and no key.
+const INPUTS: &str = "inputs";
 
-/// The tables of a printed configuration by their names; an input is named by its prefix. Tables in
-/// tables become keys with dots.
-pub(super) fn tables(text: &str) -> BTreeMap<String, Values> {
-    let mut tables = BTreeMap::new();
-    // OK because what is printed is TOML: a test reads it back.
-    let Ok(document) = DeTable::parse(text) else { return tables };
-    for (name, value) in document.get_ref() {
-        let Some(table) = value.get_ref().as_table() else { continue };
-        if name.get_ref() != "inputs" {
-            tables.insert(name.get_ref().to_string(), values(table, text));
-            continue;
-        }
-        let inputs = table.values().filter_map(|kind| kind.get_ref().as_array()).flatten();
-        for input in inputs.filter_map(|input| input.get_ref().as_table()) {
-            let prefix = input.get("route_prefix").and_then(|prefix| prefix.get_ref().as_str());
-            let name = format!("inputs.pushgateway[{}]", prefix.unwrap_or_default());
-            tables.insert(name, values(input, text));
-        }
-    }
-    tables
-}
-
-fn values(table: &DeTable<'_>, text: &str) -> Values {
-    let mut found = Values::new();
-    for (name, value) in table {
-        let name = name.get_ref();
-        match value.get_ref().as_table() {
-            Some(inner) => {
-                let inner = values(inner, text);
-                found.extend(inner.into_iter().map(|(key, text)| (format!("{name}.{key}"), text)));
-            }
-            None => {
-                let text = text.get(value.span()).unwrap_or_default();
-                found.insert(name.to_string(), text.to_owned());
-            }
-        }
-    }
-    found
-}
-
-struct Reader<'a> {
+struct FileReader<'a> {
     path: String,
     text: &'a str,
     settings: Vec<Setting>,
     mistakes: &'a mut Vec<Mistake>,
 }
 
-impl Reader<'_> {
+/// A name in a table, and its value, both with their place in the text.
+type Item<'v, 'i> = (&'v Spanned<Cow<'i, str>>, &'v Spanned<DeValue<'i>>);
+
+impl FileReader<'_> {
     fn read(&mut self) {
         match DeTable::parse(self.text) {
             Ok(document) => self.document(document.get_ref()),
             Err(error) => {
                 let offset = error.span().map_or(0, |span| span.start);
                 let message = error.message().replace('\n', ", ");
-                self.mistake(offset, What::Syntax { message });
+                self.mistake(offset, MistakeKind::Syntax(message));
             }
         }
     }
 
     fn document(&mut self, document: &DeTable<'_>) {
         for (name, value) in document {
-            match &**name.get_ref() {
-                "server" => self.table("server", value, &SERVER_KEYS, Key::Server),
-                "output" => self.table("output", value, &OUTPUT_KEYS, Key::Output),
-                "log" => self.table("log", value, &LOG_KEYS, Key::Log),
-                "telemetry" => self.table("telemetry", value, &TELEMETRY_KEYS, Key::Telemetry),
-                "inputs" => self.inputs(value),
-                other => {
-                    let allowed =
-                        "[server], [output], [log], [telemetry] and [[inputs.pushgateway]]"
-                            .to_owned();
-                    let key = other.to_owned();
-                    self.mistake(name.span().start, What::Unknown { key, allowed });
-                }
+            let table = name.get_ref();
+            if table == INPUTS {
+                self.inputs(value);
+            } else if let Some(section) = section(table) {
+                self.section(section, value);
+            } else {
+                let tables = SECTIONS.iter().map(|section| format!("[{}]", section.name));
+                let allowed = tables.chain([format!("[[{}]]", INPUT.name)]).collect();
+                self.unknown(name, table, allowed);
+            }
+        }
+    }
+
+    /// The keys of a table, and the tables in it.
+    fn section(&mut self, outer: &'static Section<Config>, value: &Spanned<DeValue<'_>>) {
+        let Some(table) = self.as_table(outer.name, value) else { return };
+        for (name, value) in table {
+            let full_name = format!("{}.{}", outer.name, name.get_ref());
+            match section(&full_name) {
+                Some(inner) => self.section(inner, value),
+                None => self.key(outer, (name, value), AnyKey::Once),
             }
         }
     }
 
     fn inputs(&mut self, value: &Spanned<DeValue<'_>>) {
-        let Some(inputs) = self.as_table("inputs", value) else { return };
+        let Some(inputs) = self.as_table(INPUTS, value) else { return };
         for (name, value) in inputs {
-            if name.get_ref() != "pushgateway" {
-                let key = format!("inputs.{}", name.get_ref());
-                let allowed = "[[inputs.pushgateway]]".to_owned();
-                self.mistake(name.span().start, What::Unknown { key, allowed });
+            let full_name = format!("{INPUTS}.{}", name.get_ref());
+            if full_name != INPUT.name {
+                self.unknown(name, &full_name, vec![format!("[[{}]]", INPUT.name)]);
                 continue;
             }
             match value.get_ref() {
@@ -132,34 +102,35 @@ impl Reader<'_> {
     }
 
     fn input(&mut self, number: usize, value: &Spanned<DeValue<'_>>) {
-        // A table without keys is an input with the defaults all the same.
-        let place = self.place(value.span().start);
-        let (name, key) = ("inputs.pushgateway".to_owned(), Key::Input(number, "route_prefix"));
-        let value_of_default = Raw::Text(String::new());
-        self.settings.push(Setting { place, name, key, value: value_of_default });
-        self.table("inputs.pushgateway", value, &INPUT_KEYS, |name| Key::Input(number, name));
+        let Some(table) = self.as_table(INPUT.name, value) else { return };
+        // A table without keys is an input with the defaults all the same: that it is there is
+        // told by its first key.
+        if let (Some(key), true) = (INPUT.keys.first(), table.is_empty()) {
+            let (location, name) = (self.location(value.span().start), INPUT.name.to_owned());
+            let (key, raw) = (AnyKey::Input(number, key), Raw::Text(String::new()));
+            self.settings.push(Setting { location, name, key, raw });
+        }
+        for item in table {
+            self.key(&INPUT, item, |key| AnyKey::Input(number, key));
+        }
     }
 
-    fn table(
+    fn key<C>(
         &mut self,
-        table_name: &str,
-        value: &Spanned<DeValue<'_>>,
-        known: &[&'static str],
-        key: impl Fn(&'static str) -> Key,
+        section: &'static Section<C>,
+        (name, value): Item<'_, '_>,
+        any: impl Fn(&'static Key<C>) -> AnyKey,
     ) {
-        let Some(table) = self.as_table(table_name, value) else { return };
-        for (name, value) in table {
-            let full_name = format!("{table_name}.{}", name.get_ref());
-            match known.iter().find(|known| *known == name.get_ref()) {
-                Some(known) => {
-                    let place = self.place(value.span().start);
-                    let (key, value) = (key(known), raw(value.get_ref()));
-                    self.settings.push(Setting { place, name: full_name, key, value });
-                }
-                None => {
-                    let what = What::Unknown { key: full_name, allowed: known.join(", ") };
-                    self.mistake(name.span().start, what);
-                }
+        let full_name = format!("{}.{}", section.name, name.get_ref());
+        match section.keys.iter().find(|key| key.name == name.get_ref()) {
+            Some(key) => {
+                let location = self.location(value.span().start);
+                let (key, raw) = (any(key), raw(value.get_ref()));
+                self.settings.push(Setting { location, name: full_name, key, raw });
+            }
+            None => {
+                let allowed = section.keys.iter().map(|key| key.name.to_owned()).collect();
+                self.unknown(name, &full_name, allowed);
             }
         }
     }
@@ -171,25 +142,35 @@ impl Reader<'_> {
     ) -> Option<&'v DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            let found = raw(value.get_ref()).to_string();
-            let what = What::Value { key: name.to_owned(), found, allowed: "a table".to_owned() };
+            let (key, found) = (name.to_owned(), raw(value.get_ref()).to_string());
+            let what = MistakeKind::Value { key, found, allowed: Allowed::Table };
             self.mistake(value.span().start, what);
         }
         table
     }
 
-    fn mistake(&mut self, offset: usize, what: What) {
-        let place = self.place(offset);
-        self.mistakes.push(Mistake { place, what });
+    fn unknown(&mut self, name: &Spanned<Cow<'_, str>>, full_name: &str, allowed: Vec<String>) {
+        let key = full_name.to_owned();
+        self.mistake(name.span().start, MistakeKind::Unknown { key, allowed });
+    }
+
+    fn mistake(&mut self, offset: usize, what: MistakeKind) {
+        let location = self.location(offset);
+        self.mistakes.push(Mistake { location, what });
     }
 
     /// Line and column, both from 1; the column counts characters.
-    fn place(&self, offset: usize) -> Place {
+    fn location(&self, offset: usize) -> Location {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
-        Place::File { path: self.path.clone(), line, column }
+        Location::File { path: self.path.clone(), line, column }
     }
+}
+
+/// The table of that name. A table of tables that has no key of its own has an entry without keys.
+fn section(name: &str) -> Option<&'static Section<Config>> {
+    SECTIONS.into_iter().find(|section| section.name == name)
 }
 
 fn raw(value: &DeValue<'_>) -> Raw {

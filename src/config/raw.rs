@@ -26,6 +26,16 @@ pub(super) enum Raw {
     Other(&'static str),
 }
 
+impl Raw {
+    /// The text of a string, or of a variable.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Raw::Text(text) | Raw::Variable(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,12 @@
-use super::*;
+use super::environment::variables;
+use super::keys::{INPUT, SECTIONS, default_input};
+use super::options::Config;
+use super::{KeyChange, reference};
+use crate::delivery::sink::Target;
+use crate::push::mapping::Measurement;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
 
 fn load(toml: &str) -> Result<Config, String> {
     load_with(toml, &[])
@@ -15,18 +23,120 @@ fn load_with(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String>
     loaded.map_err(|error| error.to_string().replace(&path.display().to_string(), "F"))
 }
 
+/// Every key with its table.
+fn names() -> Vec<String> {
+    let own = SECTIONS.into_iter().flat_map(|section| {
+        section.keys.iter().map(move |key| format!("{}.{}", section.name, key.name))
+    });
+    let input = INPUT.keys.iter().map(|key| format!("{}.{}", INPUT.name, key.name));
+    own.chain(input).collect()
+}
+
+/// Compares a file of the project with what it should be, or with `BLESS` set makes it that.
+fn check_file(name: &str, want: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, want).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap();
+    for (found, want) in found.lines().zip(want.lines()) {
+        assert_eq!(found, want, "{name}: is made by BLESS=1 cargo test --lib config::");
+    }
+    assert_eq!(found.len(), want.len(), "{name}: is made by BLESS=1 cargo test --lib config::");
+}
+
 #[test]
-fn conf_sample_is_the_defaults() {
-    let sample = include_str!("../../conf.sample");
-    assert_eq!(load(sample).unwrap(), Config::default());
-    for key in keys::SERVER_KEYS
-        .iter()
-        .chain(&keys::OUTPUT_KEYS)
-        .chain(&keys::LOG_KEYS)
-        .chain(&keys::TELEMETRY_KEYS)
-        .chain(&keys::INPUT_KEYS)
-    {
-        assert!(sample.contains(&format!("\n{key} = ")), "{key} is not shown");
+fn conf_sample_shows_every_key_with_its_default() {
+    let sample = reference::sample();
+    check_file("conf.sample", &sample);
+    assert_eq!(load(&sample).unwrap(), Config::default());
+}
+
+#[test]
+fn the_table_of_the_readme_shows_every_key_with_its_default() {
+    const HEAD: &str = "| key | default | meaning |\n|---|---|---|\n";
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (before, rest) = readme.split_once(HEAD).unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let rows = reference::readme_rows();
+    for row in rows.lines() {
+        assert_eq!(row.matches('|').count(), 4, "{row}");
+    }
+    check_file("README.md", &format!("{before}{HEAD}{rows}\n{after}"));
+}
+
+/// Each key with another value than its default, and what else that value needs.
+const OTHERS: &[(&str, &str, &str)] = &[
+    ("server.listen", r#"["127.0.0.1:1"]"#, ""),
+    ("server.workers", "3", ""),
+    ("server.max_body_bytes", r#""1MiB""#, ""),
+    ("server.max_decoded_bytes", r#""1MiB""#, ""),
+    ("server.max_buffered_bytes", r#""1GiB""#, ""),
+    ("server.max_connections", "9", ""),
+    ("server.head_timeout", r#""1s""#, ""),
+    ("server.body_timeout", r#""1s""#, ""),
+    ("server.idle_timeout", r#""1s""#, ""),
+    ("server.auth_file", r#""/x""#, ""),
+    ("output.target", r#""file:/x""#, ""),
+    ("output.ack", r#""queued""#, ""),
+    ("output.ack_timeout", r#""1s""#, ""),
+    ("output.drain_timeout", r#""1s""#, ""),
+    ("output.queue_bytes", r#""1MiB""#, ""),
+    ("output.fsync", "true", "output.target = \"file:/x\"\n"),
+    ("log.level", r#""debug""#, ""),
+    ("log.format", r#""json""#, ""),
+    ("telemetry.emit_interval", r#""1s""#, ""),
+    ("inputs.pushgateway.route_prefix", r#""/x""#, ""),
+    ("inputs.pushgateway.measurement_name", r#""x""#, ""),
+    ("inputs.pushgateway.job_as_measurement", "true", ""),
+    ("inputs.pushgateway.keep_exist_metric_name", "true", ""),
+    ("inputs.pushgateway.honor_timestamps", "false", ""),
+    ("inputs.pushgateway.utf8_names", "true", ""),
+    ("inputs.pushgateway.metric_allow", r#"["x*"]"#, ""),
+    ("inputs.pushgateway.metric_deny", r#"["x*"]"#, ""),
+    ("inputs.pushgateway.tags_rename", r#"{ x = "y" }"#, ""),
+    ("inputs.pushgateway.tags_drop", r#"["x"]"#, ""),
+    ("inputs.pushgateway.tags_add", r#"{ x = "y" }"#, ""),
+    ("inputs.pushgateway.measurements", r#"[{ prefix = "x_", name = "y" }]"#, ""),
+    ("inputs.pushgateway.measurement_prefix", r#""x""#, ""),
+];
+
+#[test]
+fn each_key_is_either_taken_or_waits_for_a_restart() {
+    let known: Vec<_> = OTHERS.iter().map(|(key, ..)| (*key).to_owned()).collect();
+    assert_eq!(known, names());
+    for (key, value, more) in OTHERS {
+        let old = load(more).unwrap();
+        let new = load(&format!("{more}{key} = {value}\n")).unwrap();
+        let changes = old.changes(&new);
+        assert!(!changes.is_empty(), "{key}: no change is seen");
+        let is_fixed = changes.iter().any(KeyChange::needs_restart);
+        for change in &changes {
+            assert_eq!(change.needs_restart(), is_fixed, "{key}: {change}");
+        }
+        let taken = new.clone().keeping_fixed(&old);
+        assert_eq!(taken == old, is_fixed, "{key}: kept as it was");
+        assert_eq!(taken == new, !is_fixed, "{key}: taken as it is");
+    }
+}
+
+#[test]
+fn each_value_is_printed_as_it_is_read() {
+    for (key, value, more) in OTHERS {
+        let config = load(&format!("{more}{key} = {value}\n")).unwrap();
+        assert_ne!(config, load(more).unwrap(), "{key}: {value} is the default");
+        assert_eq!(load(&config.to_string()).unwrap(), config, "{key}");
+    }
+}
+
+#[test]
+fn each_key_has_a_variable_of_its_own() {
+    let variables: Vec<_> = variables().map(|(name, _)| name).collect();
+    assert_eq!(variables.len(), names().len());
+    assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len());
+    for name in ["PUSHLINE_SERVER_LISTEN", "ENV_INPUT_PUSHGATEWAY_ROUTE_PREFIX"] {
+        assert!(variables.iter().any(|variable| variable == name), "{name}");
     }
 }
 
@@ -75,8 +185,8 @@ fn what_is_printed_reads_back_as_the_same() {
         prefix = "etcd_server__"
     "#;
     let config = load(toml).unwrap();
-    let defaults = InputConfig::default();
-    let InputConfig { filter, tags, measurement_rules, .. } = &config.inputs[1];
+    let defaults = default_input();
+    let super::options::InputConfig { filter, tags, measurement_rules, .. } = &config.inputs[1];
     assert!(*filter != defaults.filter && *tags != defaults.tags);
     assert_eq!(measurement_rules[1].name, "etcd_server");
     assert_eq!(load(&config.to_string()).unwrap(), config);
@@ -95,7 +205,7 @@ fn an_emit_interval_is_nothing_or_at_least_a_second() {
     for wrong in ["\"999ms\"", "\"25h\"", "10"] {
         let want = format!(
             "F:2:17: telemetry.emit_interval is {wrong}, \
-             must be \"0s\" (off) or between 1s and 24h, as \"10s\" or \"1m\""
+             must be \"0s\" (off) or between 1s and 24h"
         );
         assert_eq!(load(&format!("[telemetry]\nemit_interval = {wrong}")).unwrap_err(), want);
     }
@@ -139,7 +249,15 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
     for (toml, want) in [
         (
             "[output]\n\nqueue_bytes = \"0\"",
-            "F:3:15: output.queue_bytes is \"0\", must be between 64KiB and 4GiB, as \"16MiB\" or bytes",
+            "F:3:15: output.queue_bytes is \"0\", must be between 64KiB and 4GiB",
+        ),
+        (
+            "[output]\nqueue_bytes = \"1 M\"",
+            "F:2:15: output.queue_bytes is \"1 M\", must be between 64KiB and 4GiB, as \"16MiB\" or bytes",
+        ),
+        (
+            "[server]\nhead_timeout = 10",
+            "F:2:16: server.head_timeout is 10, must be between 1ms and 24h, as \"10s\" or \"500ms\"",
         ),
         (
             "[server]\nworkers = 2.5",
@@ -155,7 +273,7 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         ),
         (
             "[server]\nhead_timeout = \"0s\"",
-            "F:2:16: server.head_timeout is \"0s\", must be between 1ms and 24h, as \"10s\" or \"500ms\"",
+            "F:2:16: server.head_timeout is \"0s\", must be between 1ms and 24h",
         ),
         (
             "[output]\nack = \"maybe\"",
@@ -164,15 +282,6 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         (
             "[output]\ntarget = \"udp://a:1\"",
             "F:2:10: output.target is \"udp://a:1\", must be stdout, file:/path, tcp://host:port or unix:/path",
-        ),
-        ("[log]\nlevle = \"info\"", "F:2:1: \"log.levle\" is not known, allowed are level, format"),
-        (
-            "[sever]\n",
-            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log], [telemetry] and [[inputs.pushgateway]]",
-        ),
-        (
-            "[[inputs.prom]]\n",
-            "F:1:10: \"inputs.prom\" is not known, allowed are [[inputs.pushgateway]]",
         ),
         ("server = 1", "F:1:10: server is 1, must be a table"),
         (
@@ -183,6 +292,31 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
             "[[inputs.pushgateway]]\nroute_prefix = \"/a//b\"",
             "F:2:16: inputs.pushgateway.route_prefix is \"/a//b\", must be a path of printable ASCII without ? # % and //",
         ),
+    ] {
+        assert_eq!(load(toml).unwrap_err(), want, "{toml}");
+    }
+}
+
+#[test]
+fn an_unknown_name_is_told_what_is_known() {
+    for (toml, want) in [
+        ("[log]\nlevle = \"info\"", "F:2:1: \"log.levle\" is not known, allowed are level, format"),
+        (
+            "[sever]\n",
+            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log], [telemetry], [[inputs.pushgateway]]",
+        ),
+        (
+            "[[inputs.prom]]\n",
+            "F:1:10: \"inputs.prom\" is not known, allowed are [[inputs.pushgateway]]",
+        ),
+    ] {
+        assert_eq!(load(toml).unwrap_err(), want, "{toml}");
+    }
+}
+
+#[test]
+fn values_that_exclude_each_other_are_named() {
+    for (toml, want) in [
         (
             "[[inputs.pushgateway]]\n[[inputs.pushgateway]]\nroute_prefix = \"/\"",
             "two inputs have the route_prefix \"\", each must have one of its own",

@@ -355,11 +355,11 @@ fn the_log_says_more_or_less_and_looks_as_asked_from_the_next_line_on() {
     assert!(log.contains("changed=\"log.level info -> debug\"") && !log.contains(&job), "{log}");
     let job = tells();
     let log = reload(&pushline, "log.level = \"error\"\nlog.format = \"json\"\n");
-    let changed = "\"changed\":\"log.format logfmt -> json, log.level debug -> error\"";
+    let changed = "\"changed\":\"log.level debug -> error, log.format logfmt -> json\"";
     assert!(log.contains(changed) && log.contains(&job), "{log}");
     let job = tells();
     let log = reload(&pushline, debug);
-    let changed = "changed=\"log.format json -> logfmt, log.level error -> debug\"";
+    let changed = "changed=\"log.level error -> debug, log.format json -> logfmt\"";
     assert!(log.contains(changed) && !log.contains(&job), "{log}");
     pushline.log.wait_for_text(&tells());
 }

@@ -35,7 +35,7 @@ pub(crate) enum Acknowledge {
 }
 
 /// What the operator asks of the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueOptions {
     /// Lines that may wait, in bytes (`output.queue_bytes`).
     pub bytes_max: usize,

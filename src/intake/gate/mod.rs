@@ -68,7 +68,7 @@ impl fmt::Display for Listen {
 }
 
 /// What the operator asks of the gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Where it listens, unless a supervisor hands sockets over.
     pub(crate) listen: Vec<Listen>,

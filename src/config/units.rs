@@ -40,8 +40,12 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 
 /// The shortest text of a duration.
 pub(super) fn duration_text(duration: Duration) -> String {
-    match duration.subsec_millis() {
-        0 => format!("{}s", duration.as_secs()),
+    const HOUR: u64 = 3600;
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (seconds, 0) if seconds > 0 && seconds.is_multiple_of(HOUR) => {
+            format!("{}h", seconds / HOUR)
+        }
+        (seconds, 0) => format!("{seconds}s"),
         _ => format!("{}ms", duration.as_millis()),
     }
 }
@@ -76,7 +80,9 @@ mod tests {
         for text in ["", "MiB", "1MB", "1.5MiB", "-1", "1 M", "99999999999GiB"] {
             assert_eq!(size(text), None, "{text}");
         }
-        for (text, millis) in [("10s", 10_000), ("500ms", 500), ("60s", 60_000), ("0s", 0)] {
+        for (text, millis) in
+            [("10s", 10_000), ("500ms", 500), ("60s", 60_000), ("0s", 0), ("2h", 7_200_000)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)));
             assert_eq!(duration_text(Duration::from_millis(millis)), text);
         }

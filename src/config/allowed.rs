@@ -1,0 +1,141 @@
+//! What a key allows, in words: for messages, and for the reference of the keys.
+
+use super::units::{duration_text, size_text};
+use crate::limits::{RULE_BYTES_MAX, RULES_MAX};
+use crate::push::sample::Quoted;
+use std::fmt;
+use std::time::Duration;
+
+/// What is allowed where something else was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// Any text.
+    Text,
+    /// A boolean of a file.
+    Flag,
+    /// A boolean of the environment.
+    FlagVariable,
+    /// One of these words.
+    Choice(Vec<&'static str>),
+    /// An integer.
+    Count { min: usize, max: usize },
+    /// A size, in bytes.
+    Size { min: usize, max: usize },
+    /// The same, where what was found is not a size at all.
+    SizeAsText { min: usize, max: usize },
+    /// A duration.
+    Duration { min: Duration, max: Duration },
+    /// The same, where what was found is not a duration at all.
+    DurationAsText { min: Duration, max: Duration },
+    /// A duration, or none.
+    OptionalDuration { min: Duration, max: Duration },
+    /// `route_prefix`
+    RoutePrefix,
+    /// `server.listen`
+    Addresses,
+    /// `output.target`
+    OutputTarget,
+    /// A list or table of rules, and what is wrong with the one that was found.
+    Rules(RuleType, Option<RuleMistake>),
+    /// A TOML table, where a table of keys belongs.
+    Table,
+}
+
+/// The lists and tables of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RuleType {
+    /// A list of patterns.
+    Patterns,
+    /// A table of texts.
+    Texts,
+    /// A list of names of measurements by prefix.
+    Measurements,
+}
+
+/// What is wrong within a list or table that is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RuleMistake {
+    /// It has so many entries.
+    Count(usize),
+    /// This text is empty or too long.
+    Length(String),
+    /// This name is there twice.
+    Twice(String),
+    /// A rule has no such key.
+    Key(String),
+    /// This part of a variable is not `name=text`.
+    Pair(String),
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Allowed::Text => f.write_str("a string"),
+            Allowed::Flag => f.write_str("true or false"),
+            Allowed::FlagVariable => f.write_str("1 t T TRUE true True 0 f F FALSE false or False"),
+            Allowed::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                f.write_str(&words.join(" or "))
+            }
+            Allowed::Count { min, max } => write!(f, "an integer between {min} and {max}"),
+            Allowed::Size { min, max } => {
+                write!(f, "between {} and {}", size_text(*min), size_text(*max))
+            }
+            &Allowed::SizeAsText { min, max } => {
+                write!(f, "{}, as \"16MiB\" or bytes", Allowed::Size { min, max })
+            }
+            Allowed::Duration { min, max } => {
+                write!(f, "between {} and {}", duration_text(*min), duration_text(*max))
+            }
+            &Allowed::DurationAsText { min, max } => {
+                write!(f, "{}, as \"10s\" or \"500ms\"", Allowed::Duration { min, max })
+            }
+            &Allowed::OptionalDuration { min, max } => {
+                write!(f, "\"0s\" (off) or {}", Allowed::Duration { min, max })
+            }
+            Allowed::RoutePrefix => f.write_str("a path of printable ASCII without ? # % and //"),
+            Allowed::Addresses => f.write_str(
+                "a list of \"host:port\" and \"unix:/path\" (at most 107 bytes), at least one",
+            ),
+            Allowed::OutputTarget => {
+                f.write_str("stdout, file:/path, tcp://host:port or unix:/path")
+            }
+            Allowed::Rules(rule_type, mistake) => {
+                rule_type.fmt(f)?;
+                mistake.as_ref().map_or(Ok(()), |mistake| mistake.fmt(f))
+            }
+            Allowed::Table => f.write_str("a table"),
+        }
+    }
+}
+
+impl fmt::Display for RuleType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = format_args!("of 1 to {RULE_BYTES_MAX} bytes each");
+        match self {
+            RuleType::Patterns => write!(f, "a list of at most {RULES_MAX} patterns {bytes}"),
+            RuleType::Texts => {
+                write!(f, "a table of at most {RULES_MAX} names, each with a text, {bytes}")
+            }
+            RuleType::Measurements => {
+                write!(f, "a list of at most {RULES_MAX} tables with a prefix and a name {bytes}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for RuleMistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RuleMistake::Count(count) => write!(f, ", not {count}"),
+            RuleMistake::Length(text) => write!(f, ", which {} is not", quoted(text)),
+            RuleMistake::Twice(name) => write!(f, ", and not {} twice", quoted(name)),
+            RuleMistake::Key(key) => write!(f, ", and no {}", quoted(key)),
+            RuleMistake::Pair(item) => write!(f, ", as a=b,c=d, which {} is not", quoted(item)),
+        }
+    }
+}
+
+fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text.as_bytes())
+}

@@ -1,0 +1,28 @@
+//! What no key alone can tell: values that exclude each other.
+
+use super::error::Conflict;
+use super::options::Config;
+use crate::delivery::sink::{Durability, Target};
+
+/// All values of `config` that exclude each other.
+pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    for (index, input) in config.inputs.iter().enumerate() {
+        let mut before = config.inputs.iter().take(index);
+        if before.any(|other| other.route_prefix == input.route_prefix) {
+            conflicts.push(Conflict::SamePrefix(input.route_prefix.clone()));
+        }
+    }
+    let gate = &config.server.gate;
+    if gate.body_bytes_max > gate.buffered_bytes_max {
+        conflicts.push(Conflict::BodyAboveBuffered {
+            body_bytes_max: gate.body_bytes_max,
+            buffered_bytes_max: gate.buffered_bytes_max,
+        });
+    }
+    let output = &config.output;
+    if output.durability == Durability::Synced && !matches!(output.target, Target::File(_)) {
+        conflicts.push(Conflict::FsyncWithoutFile(output.target.clone()));
+    }
+    conflicts
+}
