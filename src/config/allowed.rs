@@ -95,7 +95,7 @@ impl fmt::Display for Allowed {
             }
             Allowed::RoutePrefix => f.write_str("a path of printable ASCII without ? # % and //"),
             Allowed::Addresses => f.write_str(
-                "a list of \"host:port\" and \"unix:/path\" (at most 107 bytes), at least one",
+                "a list of \"host:port\", \":port\" and \"unix:/path\" (at most 107 bytes), at least one",
             ),
             Allowed::OutputTarget => {
                 f.write_str("stdout, file:/path, tcp://host:port or unix:/path")

@@ -1,14 +1,15 @@
 //! What is wrong with a configuration: where, which key, what was found, what is allowed.
 
 use super::allowed::Allowed;
+use super::meant::Meant;
 use super::units::size_text;
 use crate::delivery::sink::Target;
 use crate::push::sample::Quoted;
 use std::fmt;
 use std::io;
 
-/// Where a value was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a value was found, in the order in which mistakes are told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Location {
     /// In a file; line and column from 1.
     File { path: String, line: usize, column: usize },
@@ -33,7 +34,7 @@ pub(super) enum MistakeKind {
     /// The file is not TOML; the words are the parser's.
     Syntax(String),
     /// A key or a table that does not exist.
-    Unknown { key: String, allowed: Vec<String> },
+    Unknown { key: String, meant: Meant },
     /// A value that is of the wrong type, or impossible.
     Value { key: String, found: String, allowed: Allowed },
     /// Values that exclude each other.
@@ -77,9 +78,8 @@ impl fmt::Display for Mistake {
         match &self.what {
             MistakeKind::Unreadable { path, error } => write!(f, "{path}: cannot be read: {error}"),
             MistakeKind::Syntax(message) => f.write_str(message),
-            MistakeKind::Unknown { key, allowed } => {
-                let (key, allowed) = (Quoted(key.as_bytes()), allowed.join(", "));
-                write!(f, "{key} is not known, allowed are {allowed}")
+            MistakeKind::Unknown { key, meant } => {
+                write!(f, "{} is not known, {meant}", Quoted(key.as_bytes()))
             }
             MistakeKind::Value { key, found, allowed } => {
                 write!(f, "{key} is {found}, must be {allowed}")

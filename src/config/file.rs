@@ -4,6 +4,7 @@ use super::allowed::Allowed;
 use super::error::{Location, Mistake, MistakeKind};
 use super::key::{Key, Section};
 use super::keys::{INPUT, SECTIONS};
+use super::meant::{Meant, key as meant_key, table as meant_table};
 use super::options::Config;
 use super::raw::Raw;
 use super::setting::{AnyKey, Setting};
@@ -63,9 +64,7 @@ impl FileReader<'_> {
             } else if let Some(section) = section(table) {
                 self.section(section, value);
             } else {
-                let tables = SECTIONS.iter().map(|section| format!("[{}]", section.name));
-                let allowed = tables.chain([format!("[[{}]]", INPUT.name)]).collect();
-                self.unknown(name, table, allowed);
+                self.unknown(name, table, meant_table(table));
             }
         }
     }
@@ -87,7 +86,8 @@ impl FileReader<'_> {
         for (name, value) in inputs {
             let full_name = format!("{INPUTS}.{}", name.get_ref());
             if full_name != INPUT.name {
-                self.unknown(name, &full_name, vec![format!("[[{}]]", INPUT.name)]);
+                let meant = Meant::OneOf(vec![format!("[[{}]]", INPUT.name)]);
+                self.unknown(name, &full_name, meant);
                 continue;
             }
             match value.get_ref() {
@@ -129,8 +129,7 @@ impl FileReader<'_> {
                 self.settings.push(Setting { location, name: full_name, key, raw });
             }
             None => {
-                let allowed = section.keys.iter().map(|key| key.name.to_owned()).collect();
-                self.unknown(name, &full_name, allowed);
+                self.unknown(name, &full_name, meant_key(section, name.get_ref()));
             }
         }
     }
@@ -149,9 +148,9 @@ impl FileReader<'_> {
         table
     }
 
-    fn unknown(&mut self, name: &Spanned<Cow<'_, str>>, full_name: &str, allowed: Vec<String>) {
+    fn unknown(&mut self, name: &Spanned<Cow<'_, str>>, full_name: &str, meant: Meant) {
         let key = full_name.to_owned();
-        self.mistake(name.span().start, MistakeKind::Unknown { key, allowed });
+        self.mistake(name.span().start, MistakeKind::Unknown { key, meant });
     }
 
     fn mistake(&mut self, offset: usize, what: MistakeKind) {
@@ -168,7 +167,7 @@ impl FileReader<'_> {
     }
 }
 
-/// The table of that name. A table of tables that has no key of its own has an entry without keys.
+/// The table of that name.
 fn section(name: &str) -> Option<&'static Section<Config>> {
     SECTIONS.into_iter().find(|section| section.name == name)
 }

@@ -61,7 +61,6 @@ pub(super) use field;
 /// What can be done with the value of a key, whatever its type.
 pub(super) trait KeyValue<C>: Sync {
     /// What may be written.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read where tests make the reference"))]
     fn allowed(&self) -> Allowed;
 
     /// Puts the default in its place.

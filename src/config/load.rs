@@ -23,6 +23,7 @@ impl Config {
         }
         let conflicts = check::conflicts(&config).into_iter().map(MistakeKind::Conflict);
         mistakes.extend(conflicts.map(|what| Mistake { location: Location::Whole, what }));
+        mistakes.sort_by(|one, other| one.location.cmp(&other.location));
         if mistakes.is_empty() { Ok(config) } else { Err(Error(mistakes)) }
     }
 }

@@ -14,6 +14,8 @@ mod file;
 mod key;
 mod keys;
 mod load;
+mod meant;
+mod nearest;
 mod options;
 mod print;
 mod raw;

@@ -36,6 +36,23 @@ impl Setting {
 }
 
 impl AnyKey {
+    /// Its name, without its table.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            AnyKey::Once(key) => key.name,
+            AnyKey::Input(_, key) => key.name,
+        }
+    }
+
+    /// Whether an empty variable says nothing about it, rather than that it is empty.
+    pub(super) fn is_unset_by_empty(self) -> bool {
+        let allowed = match self {
+            AnyKey::Once(key) => key.value.allowed(),
+            AnyKey::Input(_, key) => key.value.allowed(),
+        };
+        allowed == Allowed::Flag
+    }
+
     fn set(self, config: &mut Config, raw: &Raw) -> Result<(), Allowed> {
         match self {
             AnyKey::Once(key) => key.value.set(config, raw),

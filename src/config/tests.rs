@@ -3,6 +3,7 @@ use super::keys::{INPUT, SECTIONS, default_input};
 use super::options::Config;
 use super::{KeyChange, reference};
 use crate::delivery::sink::Target;
+use crate::intake::gate::Listen;
 use crate::push::mapping::Measurement;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -265,11 +266,11 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         ),
         (
             "[server]\nlisten = []",
-            "F:2:10: server.listen is [], must be a list of \"host:port\" and \"unix:/path\" (at most 107 bytes), at least one",
+            "F:2:10: server.listen is [], must be a list of \"host:port\", \":port\" and \"unix:/path\" (at most 107 bytes), at least one",
         ),
         (
             "[server]\nlisten = [\"nowhere\"]",
-            "F:2:10: server.listen is [\"nowhere\"], must be a list of \"host:port\" and \"unix:/path\" (at most 107 bytes), at least one",
+            "F:2:10: server.listen is [\"nowhere\"], must be a list of \"host:port\", \":port\" and \"unix:/path\" (at most 107 bytes), at least one",
         ),
         (
             "[server]\nhead_timeout = \"0s\"",
@@ -298,12 +299,18 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
 }
 
 #[test]
-fn an_unknown_name_is_told_what_is_known() {
+fn an_unknown_name_is_told_what_may_have_been_meant() {
     for (toml, want) in [
-        ("[log]\nlevle = \"info\"", "F:2:1: \"log.levle\" is not known, allowed are level, format"),
+        ("[log]\nlevle = \"info\"", "F:2:1: \"log.levle\" is not known, did you mean log.level?"),
         (
-            "[sever]\n",
-            "F:1:2: \"sever\" is not known, allowed are [server], [output], [log], [telemetry], [[inputs.pushgateway]]",
+            "[server]\nqueue_bytes = 1",
+            "F:2:1: \"server.queue_bytes\" is not known, did you mean output.queue_bytes?",
+        ),
+        ("[log]\ncolour = 1", "F:2:1: \"log.colour\" is not known, allowed are level, format"),
+        ("[sever]\n", "F:1:2: \"sever\" is not known, did you mean [server]?"),
+        (
+            "utf8_names = true",
+            "F:1:1: \"utf8_names\" is not known, did you mean inputs.pushgateway.utf8_names?",
         ),
         (
             "[[inputs.prom]]\n",
@@ -312,6 +319,62 @@ fn an_unknown_name_is_told_what_is_known() {
     ] {
         assert_eq!(load(toml).unwrap_err(), want, "{toml}");
     }
+    let message = load("[nothing_like_it]").unwrap_err();
+    assert!(message.contains("allowed are [server], [output], "), "{message}");
+}
+
+#[test]
+fn an_unknown_variable_is_told_what_may_have_been_meant_and_not_all_there_are() {
+    for (name, want) in [
+        ("PUSHLINE_SERVER_LISTN", "did you mean PUSHLINE_SERVER_LISTEN?"),
+        ("PUSHLINE_LISTEN", "did you mean PUSHLINE_SERVER_LISTEN?"),
+        ("PUSHLINE_INPUTS_ROUTE_PREFIX", "did you mean ENV_INPUT_PUSHGATEWAY_ROUTE_PREFIX?"),
+        (
+            "ENV_INPUT_PUSHGATEWAY_MESUREMENT_NAME",
+            "did you mean ENV_INPUT_PUSHGATEWAY_MEASUREMENT_NAME?",
+        ),
+        ("PUSHLINE_NOTHING", "conf.sample and pushline --print-config show every key"),
+    ] {
+        let want = format!("environment: \"{name}\" is not known, {want}");
+        assert_eq!(load_with("", &[(name, "x")]).unwrap_err(), want);
+    }
+}
+
+#[test]
+fn an_empty_boolean_variable_is_not_set() {
+    let toml = "[output]\ntarget = \"file:/x\"\nfsync = true\n";
+    let empty = [("PUSHLINE_OUTPUT_FSYNC", ""), ("ENV_INPUT_PUSHGATEWAY_UTF8_NAMES", "")];
+    assert_eq!(load_with(toml, &empty).unwrap(), load(toml).unwrap());
+    // An empty text says something: none.
+    let toml = "[server]\nauth_file = \"/x\"\n";
+    let config = load_with(toml, &[("PUSHLINE_SERVER_AUTH_FILE", "")]).unwrap();
+    assert_eq!(config.server.auth_file, None);
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_called_pushline_are_ignored() {
+    let environment = [
+        ("PUSHLINE_SERVICE_HOST", "10.0.0.1"),
+        ("PUSHLINE_SERVICE_PORT", "9091"),
+        ("PUSHLINE_SERVICE_PORT_HTTP", "9091"),
+        ("PUSHLINE_PORT", "tcp://10.0.0.1:9091"),
+        ("PUSHLINE_PORT_9091_TCP", "tcp://10.0.0.1:9091"),
+        ("PUSHLINE_PORT_9091_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert_eq!(load_with("", &environment).unwrap(), Config::default());
+    for (name, _) in variables() {
+        let is_theirs =
+            ["PUSHLINE_SERVICE_", "PUSHLINE_PORT"].iter().any(|it| name.starts_with(it));
+        assert!(!is_theirs, "{name} would be ignored");
+    }
+}
+
+#[test]
+fn a_port_alone_is_every_address() {
+    let config = load("server.listen = [\":9091\"]").unwrap();
+    assert_eq!(config.server.gate.listen, [Listen::Tcp(":9091".to_owned())]);
+    assert!(load("server.listen = [\":\"]").is_err());
+    assert!(load("output.target = \"tcp://:9091\"").is_err());
 }
 
 #[test]
@@ -481,17 +544,17 @@ fn a_mistake_in_the_environment_names_the_variable() {
     ] {
         assert_eq!(load_with("", &[variable]).unwrap_err(), want);
     }
-    let message = load_with("", &[("PUSHLINE_SERVER_LISTN", "x")]).unwrap_err();
-    assert!(
-        message.starts_with("environment: \"PUSHLINE_SERVER_LISTN\" is not known, allowed are")
-    );
-    assert!(message.contains("PUSHLINE_SERVER_LISTEN"));
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
-    let message = load("[output]\nack = 1\nqueue_bytes = true\nx = 2\n").unwrap_err();
-    assert_eq!(message.lines().count(), 3, "{message}");
+fn all_mistakes_are_told_at_once_in_the_order_of_their_lines() {
+    let toml = "[output]\nx = 2\nack = 1\n[log]\nlevle = 1\nformat = 1\n";
+    let message = load_with(toml, &[("PUSHLINE_SERVER_WORKERS", "x")]).unwrap_err();
+    let starts = ["F:2:1: ", "F:3:7: ", "F:5:1: ", "F:6:10: ", "environment: "];
+    assert_eq!(message.lines().count(), starts.len(), "{message}");
+    for (line, start) in message.lines().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
 }
 
 #[test]

@@ -286,8 +286,16 @@ impl ValueType for Addresses {
 fn address(text: &str) -> Option<Listen> {
     match text.strip_prefix("unix:") {
         Some(path) => socket_path(path).map(Listen::Unix),
-        None => is_host_and_port(text).then(|| Listen::Tcp(text.to_owned())),
+        None => {
+            let is_address = is_host_and_port(text) || is_port_alone(text);
+            is_address.then(|| Listen::Tcp(text.to_owned()))
+        }
     }
+}
+
+/// `:9091`, which is every address.
+fn is_port_alone(text: &str) -> bool {
+    text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
 /// A path that fits the address of a Unix socket (unix(7): 108 bytes with the closing zero).

@@ -1,7 +1,8 @@
 //! The process as an operator meets it: arguments, configuration, exit status.
 
-use crate::http::Client;
+use crate::http::{Client, push};
 use crate::process::{Pushline, command, folder};
+use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -41,7 +42,9 @@ fn check_tells_every_mistake_and_serves_nothing() {
     assert!(stderr.contains(&format!(
         "pushline: {path}:2:15: output.queue_bytes is \"0\", must be between 64KiB and 4GiB"
     )));
-    assert!(stderr.contains(&format!("pushline: {path}:3:1: \"output.akc\" is not known")));
+    assert!(stderr.contains(&format!(
+        "pushline: {path}:3:1: \"output.akc\" is not known, did you mean output.ack?"
+    )));
     let (status, stdout, _) = run(&["--check", "--config", "conf.sample"]);
     assert_eq!((status, stdout.as_str()), (Some(0), "the configuration is good\n"));
     std::fs::remove_dir_all(folder).unwrap();
@@ -68,6 +71,23 @@ fn an_address_in_use_is_named() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     let want = format!("cannot listen on {address} (server.listen): Address already in use");
     assert!(stderr.contains(&want), "{stderr}");
+}
+
+#[test]
+fn a_port_alone_serves_every_address() {
+    let mut child = command()
+        .env("PUSHLINE_SERVER_LISTEN", ":0")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let port = log.find_map(|line| line.split_once("address=")?.1.rsplit_once(':')?.1.parse().ok());
+    let port: u16 = port.unwrap();
+    assert_eq!(push(([127, 0, 0, 1], port).into(), "/metrics/job/j", "a_b 1\n").status, 200);
+    crate::process::signal(child.id(), "INT");
+    log.for_each(drop);
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -442,7 +442,7 @@ fn a_bad_file_changes_nothing_and_every_mistake_is_told_with_its_place() {
     let place = path.display();
     for want in [
         format!("{place}:3:15: output.ack_timeout is \\\"never\\\", must be between 1ms and 24h"),
-        format!("{place}:6:1: \\\"log.levle\\\" is not known, allowed are level, format"),
+        format!("{place}:6:1: \\\"log.levle\\\" is not known, did you mean log.level?"),
     ] {
         pushline.log.wait_for_text(&want);
     }

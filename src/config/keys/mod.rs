@@ -48,6 +48,17 @@ pub(super) fn default_input() -> InputConfig {
     input
 }
 
+/// The tables that have a key of that name.
+pub(super) fn tables_with(name: &str) -> impl Iterator<Item = &'static str> {
+    let own = SECTIONS.into_iter().filter(move |section| has(section.keys, name));
+    let input = [&INPUT].into_iter().filter(move |section| has(section.keys, name));
+    own.map(|section| section.name).chain(input.map(|section| section.name))
+}
+
+fn has<C>(keys: &[Key<C>], name: &str) -> bool {
+    keys.iter().any(|key| key.name == name)
+}
+
 fn reset<C>(keys: &[Key<C>], config: &mut C) {
     for key in keys {
         key.value.reset(config);

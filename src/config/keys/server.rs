@@ -14,8 +14,8 @@ pub(super) static SERVER: Section<Config> = Section {
     keys: &[
         Key {
             name: "listen",
-            about: "where to listen: `host:port` or `unix:/path`, several are allowed; sockets that \
-                    a supervisor hands over (`LISTEN_FDS`) take the place of this list",
+            about: "where to listen: `host:port`, `:port` (every address) or `unix:/path`, several \
+                    are allowed; sockets that a supervisor hands over (`LISTEN_FDS`) take the place of this list",
             reload: NeedsRestart,
             value: &Stored {
                 is: Addresses,

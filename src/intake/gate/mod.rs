@@ -52,7 +52,7 @@ use stream::Listener;
 /// One place to listen (`server.listen`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listen {
-    /// `host:port`; port 0 lets the system choose.
+    /// `host:port`, or `:port` for every address; port 0 lets the system choose.
     Tcp(String),
     /// `unix:/path`
     Unix(PathBuf),
@@ -183,7 +183,10 @@ fn handed_over() -> io::Result<Vec<(Listener, String)>> {
 fn bind(place: &Listen) -> io::Result<(Listener, String)> {
     match place {
         Listen::Tcp(address) => {
-            let listener = TcpListener::bind(address)?;
+            let listener = match address.strip_prefix(':') {
+                Some(port) => bind_every_address(port)?,
+                None => TcpListener::bind(address)?,
+            };
             let address = listener.local_addr()?.to_string();
             Ok((Listener::Tcp(listener), address))
         }
@@ -192,6 +195,14 @@ fn bind(place: &Listen) -> io::Result<(Listener, String)> {
             Ok((Listener::Unix(UnixListener::bind(path)?), place.to_string()))
         }
     }
+}
+
+/// Every address of IPv6 and IPv4, or of IPv4 alone where the system has no IPv6.
+fn bind_every_address(port: &str) -> io::Result<TcpListener> {
+    TcpListener::bind(format!("[::]:{port}")).or_else(|error| match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+        _ => TcpListener::bind(format!("0.0.0.0:{port}")),
+    })
 }
 
 /// Removes a socket that a process before has left and nobody listens on.
