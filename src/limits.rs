@@ -57,6 +57,10 @@ pub(crate) const KEPT_LABELS_MAX: usize = 1024;
 /// of a few histograms.
 pub(crate) const CYCLE_ENTRIES_MAX: usize = 64;
 
+/// One line of the log, its line end included: what `PIPE_BUF` is on Linux, which a pipe that has
+/// room takes whole and at once.
+pub(crate) const LOG_LINE_BYTES_MAX: usize = 4 * KIB;
+
 /// Bytes of foreign input that an error message quotes at most.
 pub(crate) const QUOTED_BYTES_MAX: usize = 40;
 

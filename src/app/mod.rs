@@ -392,7 +392,7 @@ mod tests {
         let environment = environment.map(|(name, value)| (name.to_owned(), value));
         let load = move || Config::load(None, environment.clone().into_iter());
         let config = load().unwrap();
-        let log = Arc::new(Log::new(log::Level::Info, log::Format::Logfmt));
+        let log = Arc::new(Log::new(log::Level::Info, log::LogFormat::Logfmt));
         let running = std::thread::spawn(move || run(config, outside(load, log)));
         assert_eq!(ask(&socket, "POST /metrics/job/x", "a_b 1 9\n"), "HTTP/1.1 200 OK");
         let status = ask(&socket, "GET /fault/worker", "");

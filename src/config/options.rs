@@ -6,7 +6,7 @@
 use crate::delivery::queue;
 use crate::delivery::sink::{Durability, Target};
 use crate::intake::gate;
-use crate::observe::log::{Format, Level};
+use crate::observe::log::{Level, LogFormat};
 use crate::push::mapping::{self, Measurement};
 use crate::push::route::{Endpoint, normalise_prefix};
 use crate::push::{self, Input, sample};
@@ -61,7 +61,7 @@ pub struct LogConfig {
     /// How much.
     pub level: Level,
     /// How it looks.
-    pub format: Format,
+    pub format: LogFormat,
 }
 
 /// `[telemetry]`

@@ -129,7 +129,7 @@ fn group() -> Option<Group> {
 mod tests {
     use super::*;
     use crate::delivery::queue::{Acknowledge, Message};
-    use crate::observe::log::{Format, Level};
+    use crate::observe::log::{Level, LogFormat};
 
     const NOW_NS: i64 = 1_764_000_000_000_000_000;
 
@@ -139,7 +139,7 @@ mod tests {
         let options = queue::QueueOptions { bytes_max: 1 << 20, acknowledge, ack_timeout };
         let (queue, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let push = push::PushLimits { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
-        let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
+        let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
         (Source::new(Links { push, queue, telemetry, log }), receiver)
     }
 

@@ -1,16 +1,23 @@
 //! Events → one line each on standard error, as logfmt or as JSON.
 //!
-//! There is no global logger: a [`Log`] is made once and passed to who needs it. A line is written
-//! with one call, so lines of different threads never interleave. What cannot be written at once is
-//! lost, and counted: the process must go on when nobody reads its standard error.
+//! There is no global logger: a [`Log`] is made once and passed to everyone who reports to it. A
+//! line is written with one call, so lines of different threads never interleave.
+//!
+//! The process must go on when nobody reads its standard error, so a line that cannot be written at
+//! once is lost, and counted. Three things together keep a write from waiting: the system is asked
+//! first whether a pipe takes [`LOG_LINE_BYTES_MAX`] bytes; no line is longer than that, since long
+//! values are cut; and one lock is held from the question to the write, so that no other thread
+//! uses up the room in between.
 
 use crate::current::Live;
 use crate::json::{self, Markup};
+use crate::limits::LOG_LINE_BYTES_MAX;
 use crate::system;
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
-use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much is logged; each level includes the ones before it.
@@ -29,7 +36,7 @@ pub enum Level {
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// `time=… level=info msg="…" key=value`
     #[default]
     Logfmt,
@@ -43,26 +50,26 @@ pub type Field<'a> = (&'static str, &'a dyn Display);
 /// Where events go.
 #[derive(Debug)]
 pub struct Log {
-    options: Live<Options>,
-    /// Events that were not written since the last one that was.
-    lost: AtomicU64,
+    options: Live<LogOptions>,
+    /// Events lost since the last one that was written. Whoever writes holds this lock.
+    lost: Mutex<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Options {
+struct LogOptions {
     level: Level,
-    format: Format,
+    format: LogFormat,
 }
 
 impl Log {
     /// A log on standard error.
-    pub fn new(level: Level, format: Format) -> Log {
-        Log { options: Live::new(Options { level, format }), lost: AtomicU64::new(0) }
+    pub fn new(level: Level, format: LogFormat) -> Log {
+        Log { options: Live::new(LogOptions { level, format }), lost: Mutex::new(0) }
     }
 
     /// Changes how much is written, and how it looks, from here on (SIGHUP).
-    pub fn replace(&self, level: Level, format: Format) {
-        self.options.replace(Options { level, format });
+    pub fn replace(&self, level: Level, format: LogFormat) {
+        self.options.replace(LogOptions { level, format });
     }
 
     /// Whether events of `level` are written.
@@ -91,31 +98,50 @@ impl Log {
     }
 
     fn event(&self, level: Level, message: &str, fields: &[Field<'_>]) {
-        let options = *self.options.read();
-        if level > options.level {
-            return;
-        }
-        let line = render(options.format, SystemTime::now(), level, message, fields);
-        let stderr = std::io::stderr();
-        if !system::takes_bytes(&stderr) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let lost = self.lost.swap(0, Ordering::Relaxed);
-        let told = match lost {
-            0 => String::new(),
-            _ => render(
-                options.format,
-                SystemTime::now(),
-                Level::Warn,
-                "nobody read standard error, events are lost",
-                &[("events", &lost)],
-            ),
-        };
-        if (&stderr).write_all(format!("{told}{line}").as_bytes()).is_err() {
-            // OK because nobody reads standard error: there is no better place to say so.
+        let LogOptions { level: most, format } = *self.options.read();
+        if level <= most {
+            let line = render(format, SystemTime::now(), level, message, fields);
+            self.write(&std::io::stderr(), format, &line);
         }
     }
+
+    /// Writes `line`, after one that tells of lost events if there were any. Never waits for a
+    /// reader.
+    fn write<W: AsFd>(&self, stderr: &W, format: LogFormat, line: &str)
+    where
+        for<'a> &'a W: Write,
+    {
+        // OK because a count is never left half-changed.
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if *lost > 0 {
+            let message = "nobody read standard error, events are lost";
+            let fields: [Field<'_>; 1] = [("events", &*lost)];
+            let told = render(format, SystemTime::now(), Level::Warn, message, &fields);
+            if !write_at_once(stderr, &told) {
+                *lost += 1;
+                return;
+            }
+            *lost = 0;
+        }
+        if !write_at_once(stderr, line) {
+            *lost += 1;
+        }
+    }
+}
+
+/// Writes a line of at most [`LOG_LINE_BYTES_MAX`] bytes; false where that would have to wait.
+fn write_at_once<W: AsFd>(stderr: &W, line: &str) -> bool
+where
+    for<'a> &'a W: Write,
+{
+    if !system::takes_bytes(stderr) {
+        return false;
+    }
+    let mut stderr: &W = stderr;
+    if stderr.write_all(line.as_bytes()).is_err() {
+        // OK because standard error has no reader any more: there is no better place to say so.
+    }
+    true
 }
 
 /// Has every panic from here on logged as one event with its place, in the place of Rust's own
@@ -134,12 +160,33 @@ pub(crate) fn take_panics(log: &Arc<Log>) {
     }));
 }
 
+/// One line of at most [`LOG_LINE_BYTES_MAX`] bytes: its longest values are cut until it is.
 fn render(
-    format: Format,
+    format: LogFormat,
     time: SystemTime,
     level: Level,
     message: &str,
     fields: &[Field<'_>],
+) -> String {
+    let fields: Vec<_> = fields.iter().map(|(key, value)| (*key, value.to_string())).collect();
+    let mut value_bytes_max = LOG_LINE_BYTES_MAX;
+    loop {
+        let line = render_cut(format, time, level, message, &fields, value_bytes_max);
+        // OK because time, level and keys, which are constants, take far less than a line.
+        if line.len() <= LOG_LINE_BYTES_MAX || value_bytes_max == 0 {
+            return line;
+        }
+        value_bytes_max /= 2;
+    }
+}
+
+fn render_cut(
+    format: LogFormat,
+    time: SystemTime,
+    level: Level,
+    message: &str,
+    fields: &[(&'static str, String)],
+    value_bytes_max: usize,
 ) -> String {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let time = Rfc3339 { secs: since_epoch.as_secs(), millis: since_epoch.subsec_millis() };
@@ -149,29 +196,41 @@ fn render(
         Level::Info => "info",
         Level::Debug => "debug",
     };
+    let message = cut(message, value_bytes_max);
+    let fields = fields.iter().map(|(key, value)| (key, cut(value, value_bytes_max)));
     let mut line = String::with_capacity(160);
     // OK because writing to a String never fails.
     match format {
-        Format::Logfmt => {
+        LogFormat::Logfmt => {
             write!(line, "time={time} level={level} msg=").ok();
-            logfmt_value(&mut line, message);
+            logfmt_value(&mut line, &message);
             for (key, value) in fields {
                 write!(line, " {key}=").ok();
-                logfmt_value(&mut line, &value.to_string());
+                logfmt_value(&mut line, &value);
             }
         }
-        Format::Json => {
+        LogFormat::Json => {
             write!(line, "{{\"time\":\"{time}\",\"level\":\"{level}\",\"msg\":").ok();
-            json::quoted(&mut line, message, Markup::Kept);
+            json::quoted(&mut line, &message, Markup::Kept);
             for (key, value) in fields {
                 write!(line, ",\"{key}\":").ok();
-                json::quoted(&mut line, &value.to_string(), Markup::Kept);
+                json::quoted(&mut line, &value, Markup::Kept);
             }
             line.push('}');
         }
     }
     line.push('\n');
     line
+}
+
+/// The first `bytes_max` bytes of `text`, or a little less where a character would be cut, and `…`
+/// where anything is left out.
+fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
 }
 
 fn logfmt_value(line: &mut String, value: &str) {
@@ -219,9 +278,11 @@ fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::thread;
     use std::time::Duration;
 
-    fn line(format: Format) -> String {
+    fn line(format: LogFormat) -> String {
         let time = UNIX_EPOCH + Duration::from_millis(1_709_210_096_007);
         render(format, time, Level::Warn, "it \"broke\"", &[("peer", &"a=b"), ("status", &503)])
     }
@@ -229,14 +290,14 @@ mod tests {
     #[test]
     fn logfmt_quotes_what_needs_quotes() {
         assert_eq!(
-            line(Format::Logfmt),
+            line(LogFormat::Logfmt),
             "time=2024-02-29T12:34:56.007Z level=warn msg=\"it \\\"broke\\\"\" peer=\"a=b\" status=503\n"
         );
     }
 
     #[test]
     fn json_is_one_object_a_line() {
-        let text = line(Format::Json);
+        let text = line(LogFormat::Json);
         let object: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(object["time"], "2024-02-29T12:34:56.007Z");
         assert_eq!(object["msg"], "it \"broke\"");
@@ -245,18 +306,80 @@ mod tests {
 
     #[test]
     fn control_characters_never_reach_the_terminal() {
-        let text = render(Format::Logfmt, UNIX_EPOCH, Level::Info, "a\n\u{1b}[2Jb\u{85}", &[]);
+        let text = render(LogFormat::Logfmt, UNIX_EPOCH, Level::Info, "a\n\u{1b}[2Jb\u{85}", &[]);
         assert!(text.trim_end_matches('\n').chars().all(|char| !char.is_control()), "{text:?}");
         assert!(text.starts_with("time=1970-01-01T00:00:00.000Z"));
     }
 
     #[test]
     fn a_level_includes_the_ones_before_it() {
-        let log = Log::new(Level::Warn, Format::Logfmt);
+        let log = Log::new(Level::Warn, LogFormat::Logfmt);
         assert!(log.writes(Level::Error) && log.writes(Level::Warn) && !log.writes(Level::Info));
-        log.replace(Level::Debug, Format::Logfmt);
+        log.replace(Level::Debug, LogFormat::Logfmt);
         assert!(log.writes(Level::Debug));
-        log.replace(Level::Error, Format::Json);
+        log.replace(Level::Error, LogFormat::Json);
         assert!(log.writes(Level::Error) && !log.writes(Level::Warn));
+    }
+
+    #[test]
+    fn no_line_is_longer_than_a_pipe_takes_whole() {
+        let long = "\u{1b}ü".repeat(10_000);
+        for format in [LogFormat::Logfmt, LogFormat::Json] {
+            let fields: [Field<'_>; 2] = [("changed", &long), ("key", &"short")];
+            let line = render(format, UNIX_EPOCH, Level::Info, &long, &fields);
+            assert!(line.len() <= LOG_LINE_BYTES_MAX, "{}", line.len());
+            assert!(line.len() > LOG_LINE_BYTES_MAX / 4, "more is cut than needed: {}", line.len());
+            assert_eq!(line.matches('…').count(), 2);
+            assert_eq!(line.find('\n'), Some(line.len() - 1));
+            if format == LogFormat::Json {
+                let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(object["key"], "short");
+            }
+        }
+    }
+
+    /// Before lines were cut, and asked for and written under one lock, threads stayed in `write`.
+    #[test]
+    fn long_lines_to_an_unread_standard_error_block_no_thread() {
+        const THREADS: usize = 8;
+        const LINES: usize = 300;
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (log, writer) = (Arc::new(Log::new(Level::Info, LogFormat::Json)), Arc::new(writer));
+        let (sender, ended) = mpsc::channel();
+        for _ in 0..THREADS {
+            let (log, writer, sender) = (Arc::clone(&log), Arc::clone(&writer), sender.clone());
+            thread::spawn(move || {
+                for number in (0..LINES).rev() {
+                    let text = "x".repeat(97 * number);
+                    let fields: [Field<'_>; 1] = [("text", &text)];
+                    let line = render(LogFormat::Json, UNIX_EPOCH, Level::Info, "long", &fields);
+                    log.write(&*writer, LogFormat::Json, &line);
+                }
+                drop(writer);
+                sender.send(()).unwrap();
+            });
+        }
+        for _ in 0..THREADS {
+            ended.recv_timeout(Duration::from_secs(60)).expect("a thread waits for the reader");
+        }
+
+        // Once somebody reads, the log goes on, and says how much is missing.
+        let reading = thread::spawn(move || std::io::read_to_string(reader).unwrap());
+        let mut events = (THREADS * LINES) as u64;
+        while events == (THREADS * LINES) as u64 || *log.lost.lock().unwrap() > 0 {
+            log.write(&*writer, LogFormat::Json, "{\"msg\":\"after\"}\n");
+            events += 1;
+        }
+        drop(writer);
+        let (mut written, mut lost) = (0, 0);
+        for line in reading.join().unwrap().lines() {
+            let object: serde_json::Value = serde_json::from_str(line).expect("a whole line");
+            match object["events"].as_str() {
+                Some(count) => lost += count.parse::<u64>().unwrap(),
+                None => written += 1,
+            }
+        }
+        assert!(lost > 0 && written > 0, "{lost} lost, {written} written");
+        assert_eq!(written + lost, events);
     }
 }

@@ -131,14 +131,14 @@ fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::log::{Format, Level};
+    use crate::observe::log::{Level, LogFormat};
 
     fn read(variables: &[(&str, &str)]) -> Supervisor {
         let variable = |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         };
-        Supervisor::read(variable, 42, Arc::new(Log::new(Level::Error, Format::Logfmt)))
+        Supervisor::read(variable, 42, Arc::new(Log::new(Level::Error, LogFormat::Logfmt)))
     }
 
     #[test]

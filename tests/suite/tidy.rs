@@ -60,7 +60,6 @@ const SHARED_NAMES_LEFT: &[&str] = &[
     "Bell",
     "Door",
     "ErrorKind",
-    "Format",
     "Head",
     "Health",
     "Input",

@@ -4,7 +4,7 @@ use crate::config::key::Reload::Taken;
 use crate::config::key::{Key, Section, Stored, field};
 use crate::config::options::Config;
 use crate::config::value_types::{Choice, OptionalPeriod, Period};
-use crate::observe::log::{Format, Level};
+use crate::observe::log::{Level, LogFormat};
 
 pub(super) static LOG: Section<Config> = Section {
     name: "log",
@@ -30,8 +30,8 @@ pub(super) static LOG: Section<Config> = Section {
             about: "`logfmt` or `json`, on standard error",
             reload: Taken,
             value: &Stored {
-                is: Choice(&[("logfmt", Format::Logfmt), ("json", Format::Json)]),
-                default: || Format::Logfmt,
+                is: Choice(&[("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)]),
+                default: || LogFormat::Logfmt,
                 field: field!(Config, log.format),
             },
         },

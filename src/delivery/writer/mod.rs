@@ -290,7 +290,7 @@ impl<R: Reply> Writer<R> {
 mod tests {
     use super::*;
     use crate::delivery::queue::{self, Acknowledge, QueueOptions};
-    use crate::observe::log::{Format, Level};
+    use crate::observe::log::{Level, LogFormat};
     use std::sync::mpsc::{self, Sender};
 
     /// An output that takes nothing, and tells when it was asked to.
@@ -320,7 +320,7 @@ mod tests {
         let options = QueueOptions { bytes_max: 10_000, acknowledge, ack_timeout };
         let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let (asked, was_asked) = mpsc::channel();
-        let log = Arc::new(Log::new(Level::Error, Format::Logfmt));
+        let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
         let writer = spawn(receiver, Box::new(Stuck(asked)), telemetry, log, |_| {}).unwrap();
         hand_over(&sender);
         was_asked.recv().unwrap();

@@ -428,7 +428,7 @@ mod tests {
         let telemetry = Arc::new(Telemetry::new());
         let log = Arc::new(Log::new(
             crate::observe::log::Level::Error,
-            crate::observe::log::Format::Logfmt,
+            crate::observe::log::LogFormat::Logfmt,
         ));
         crate::observe::log::take_panics(&log);
         let options = queue::QueueOptions {

@@ -11,7 +11,7 @@ use bench::figures::tell;
 use bench::request;
 use pushline::app::{self, Outside};
 use pushline::config::Config;
-use pushline::observe::log::{Format, Level, Log};
+use pushline::observe::log::{Level, Log, LogFormat};
 use pushline::supervise::notify::Supervisor;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -104,7 +104,7 @@ fn serve_pushline() -> io::Result<SocketAddr> {
         ("PUSHLINE_OUTPUT_TARGET".to_owned(), "file:/dev/null".to_owned()),
     ];
     let config = Config::load(None, environment.into_iter()).map_err(io::Error::other)?;
-    let log = Arc::new(Log::new(Level::Error, Format::default()));
+    let log = Arc::new(Log::new(Level::Error, LogFormat::default()));
     thread::spawn(move || {
         let supervisor = Supervisor::read(|_| None, std::process::id(), Arc::clone(&log));
         // Nobody asks it to read its configuration again.
