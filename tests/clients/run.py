@@ -9,7 +9,7 @@ import sys
 import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = ROOT / "target"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 CLIENTS = {
     "python": ([sys.executable, str(ROOT / "tests/clients/python_push.py")],
                ["push", "add", "gzip", "snappy", "openmetrics"], True),

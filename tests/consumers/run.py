@@ -19,7 +19,8 @@ import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PUSHLINE = ROOT / "target/debug/pushline"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+PUSHLINE = TARGET / "debug/pushline"
 PATIENCE_S = 60
 
 # InfluxDB refuses any field that is called "time", whatever its line; SPEC 2.3 renames only tags. These vectors have one.

@@ -19,7 +19,8 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "scripts/packaging"
-PUSHLINE = ROOT / "target/debug/pushline"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+PUSHLINE = TARGET / "debug/pushline"
 PATIENCE_S = 60
 # Of `systemd-analyze security`, in tenths: 0 is a service that may do nothing, 100 one that may do everything.
 EXPOSURE_MAX = 20
@@ -63,6 +64,8 @@ def unit(name):
 def units():
     service, listening = unit("pushline.service"), unit("pushline.socket")
     config = check_configuration((PACKAGING / "debian/pushline.toml").read_text())
+    (reload,) = service["Service", "ExecReload"]
+    assert reload.split()[0] == "/bin/sh", "only the shell is on every host"
     (command,) = service["Service", "ExecStart"]
     assert command == "/usr/bin/pushline --config /etc/pushline/pushline.toml", command
     assert listening["Socket", "ListenStream"] == config["server"]["listen"], "the socket unit listens elsewhere"
@@ -149,16 +152,21 @@ def instructions():
 
 def image():
     found = instructions()
-    assert set(found) == {"FROM", "COPY", "ENV", "EXPOSE", "USER", "STOPSIGNAL", "ENTRYPOINT"}, set(found)
+    # No ENV: a variable of the image would win over a configuration that is mounted.
+    assert set(found) == {"FROM", "ARG", "COPY", "EXPOSE", "USER", "STOPSIGNAL", "ENTRYPOINT", "CMD"}, set(found)
     assert found["FROM"] == ["scratch"]
-    (source, destination) = found["COPY"][0].split()
-    assert found["ENTRYPOINT"] == [f'["{destination}"]'] and source == "pushline"
-    name, listen = found["ENV"][0].split("=", 1)
-    config = tomllib.loads(output(PUSHLINE, "--print-config", env={name: listen}))
-    assert config["server"]["listen"] == [listen] and listen.startswith("0.0.0.0:")
+    (binary, program), (source, config_file) = (line.split() for line in found["COPY"])
+    assert found["ENTRYPOINT"] == [f'["{program}"]'] and found["CMD"] == [f'["--config", "{config_file}"]']
+    builds = (ROOT / "scripts/build-static").read_text()
+    for architecture, variant in (("amd64", ""), ("arm64", ""), ("arm", "v7")):
+        name = binary.replace("${TARGETARCH}", architecture).replace("${TARGETVARIANT}", variant)
+        assert f"name={name.removeprefix('pushline-')} " in builds, f"nobody builds {name}"
+    config = check_configuration((PACKAGING / "docker" / source).read_text())
+    (listen,) = config["server"]["listen"]
+    assert listen.startswith("0.0.0.0:")
     assert found["EXPOSE"] == [listen.rsplit(":", 1)[1]]
     assert all(int(number) > 0 for number in found["USER"][0].split(":")), "root"
-    print("image: one static file, not root, the port that it listens on")
+    print("image: a static binary, a configuration that a mounted one replaces, not root, the port that it listens on")
 
 
 def conform(value, kind, place):
