@@ -1,5 +1,5 @@
 """Makes the Debian package that [package.metadata.deb] of Cargo.toml describes, with dpkg-deb alone:
-assemble.py BINARY FOLDER. Knows only the keys that stand there, and refuses any other."""
+assemble.py BINARY FOLDER ARCHITECTURE. Knows only the keys that stand there, and refuses any other."""
 
 import hashlib
 import pathlib
@@ -52,7 +52,7 @@ def control_text(package, deb, architecture, size_bytes):
     return head + "".join(f" {line or '.'}\n" for line in deb["extended-description"].splitlines())
 
 
-def assemble(binary, root):
+def assemble(binary, root, architecture):
     package = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
     deb = package["metadata"]["deb"]
     unknown = set(deb) - KNOWN
@@ -67,7 +67,6 @@ def assemble(binary, root):
     files = sorted(path for path in root.rglob("*") if path.is_file())
     control = root / "DEBIAN"
     control.mkdir()
-    architecture = subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
     size = sum(path.stat().st_size for path in files)
     (control / "control").write_text(control_text(package, deb, architecture, size))
     (control / "conffiles").write_text("".join(f"{path}\n" for path in deb["conf-files"]))
@@ -83,11 +82,11 @@ def assemble(binary, root):
     return f"{package['name']}_{package['version']}-1_{architecture}.deb"
 
 
-def main(binary, folder):
+def main(binary, folder, architecture):
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary) / "root"
         root.mkdir()
-        name = assemble(pathlib.Path(binary), root)
+        name = assemble(pathlib.Path(binary), root, architecture)
         target = pathlib.Path(folder) / name
         subprocess.check_call(["dpkg-deb", "--root-owner-group", "--build", root, target], stdout=subprocess.DEVNULL)
 
