@@ -31,12 +31,12 @@ impl Beat {
 
 /// The beats of all workers.
 #[derive(Debug)]
-pub(crate) struct Pulse(Vec<Arc<Beat>>);
+pub(crate) struct Heartbeats(Vec<Arc<Beat>>);
 
-impl Pulse {
+impl Heartbeats {
     /// Of so many workers, all at rest.
-    pub(crate) fn new(workers: usize) -> Pulse {
-        Pulse((0..workers).map(|_| Arc::default()).collect())
+    pub(crate) fn new(workers: usize) -> Heartbeats {
+        Heartbeats((0..workers).map(|_| Arc::default()).collect())
     }
 
     /// One for each worker.
@@ -45,7 +45,7 @@ impl Pulse {
     }
 }
 
-/// Who looks at a pulse, and what was seen.
+/// Looks at heartbeats now and then, and keeps what it saw.
 #[derive(Debug)]
 pub(crate) struct Examiner {
     /// Each beat, and since when it has been as it is.
@@ -56,15 +56,15 @@ pub(crate) struct Examiner {
 
 impl Examiner {
     /// Begins to look at `now`.
-    pub(crate) fn new(pulse: &Pulse, work_max: Duration, now: Instant) -> Examiner {
-        let seen = pulse.0.iter().map(|beat| (beat.0.load(Ordering::Relaxed), now)).collect();
+    pub(crate) fn new(heartbeats: &Heartbeats, work_max: Duration, now: Instant) -> Examiner {
+        let seen = heartbeats.0.iter().map(|beat| (beat.0.load(Ordering::Relaxed), now)).collect();
         Examiner { seen, work_max }
     }
 
     /// How many workers have been at one and the same request for longer than they may.
-    pub(crate) fn stuck(&mut self, pulse: &Pulse, now: Instant) -> usize {
+    pub(crate) fn stuck(&mut self, heartbeats: &Heartbeats, now: Instant) -> usize {
         let mut count = 0;
-        for (beat, seen) in pulse.0.iter().zip(&mut self.seen) {
+        for (beat, seen) in heartbeats.0.iter().zip(&mut self.seen) {
             let value = beat.0.load(Ordering::Relaxed);
             if value != seen.0 {
                 *seen = (value, now);
@@ -82,24 +82,32 @@ mod tests {
 
     #[test]
     fn only_who_works_on_one_request_for_too_long_is_stuck() {
-        let pulse = Pulse::new(4);
+        let heartbeats = Heartbeats::new(4);
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut examiner = Examiner::new(&pulse, Duration::from_secs(30), start);
-        let beat = |worker: usize| &pulse.beats()[worker];
+        let mut examiner = Examiner::new(&heartbeats, Duration::from_secs(30), start);
+        let beat = |worker: usize| &heartbeats.beats()[worker];
         // 0 never does anything, 1 hangs, 2 goes on to its next request, 3 waits for the output.
         for worker in 1..4 {
             beat(worker).work();
         }
-        assert_eq!(examiner.stuck(&pulse, after(10)), 0);
+        assert_eq!(examiner.stuck(&heartbeats, after(10)), 0);
         beat(2).rest();
         beat(2).work();
         beat(3).rest();
-        assert_eq!(examiner.stuck(&pulse, after(40)), 0, "30 s, and no more, since it was seen");
-        assert_eq!(examiner.stuck(&pulse, after(41)), 1, "the one that hangs");
-        assert_eq!(examiner.stuck(&pulse, after(71)), 2, "and the second one at its next request");
+        assert_eq!(
+            examiner.stuck(&heartbeats, after(40)),
+            0,
+            "30 s, and no more, since it was seen"
+        );
+        assert_eq!(examiner.stuck(&heartbeats, after(41)), 1, "the one that hangs");
+        assert_eq!(
+            examiner.stuck(&heartbeats, after(71)),
+            2,
+            "and the second one at its next request"
+        );
         beat(1).rest();
         beat(2).work();
-        assert_eq!(examiner.stuck(&pulse, after(72)), 0, "both have gone on");
+        assert_eq!(examiner.stuck(&heartbeats, after(72)), 0, "both have gone on");
     }
 }

@@ -29,6 +29,17 @@ pub const QUEUE_BYTES: usize = 64 * MIB;
 /// memory for good.
 pub(crate) const KEPT_BUFFER_BYTES_MAX: usize = MIB;
 
+/// The first bytes of each body, which `server.max_buffered_bytes` does not count: connections
+/// bound them as they bound heads, and nearly every push is smaller.
+pub(crate) const FREE_BODY_BYTES: usize = 16 * KIB;
+/// What is read of a body before it must be admitted among the large ones.
+pub(crate) const UNADMITTED_BODY_BYTES_MAX: usize = 64 * KIB;
+/// The sizes of the large bodies that are read, converted or written at once: more than the workers
+/// convert in the time that it takes to read the next one.
+pub(crate) const ADMITTED_BYTES_MAX: usize = 8 * MIB;
+/// Requests whose buffers are kept for later ones.
+pub(crate) const SPARE_REQUESTS_MAX: usize = 32;
+
 /// What an idle connection keeps of the buffer for bodies: there may be thousands of them.
 pub(crate) const KEPT_BODY_BYTES_MAX: usize = 32 * KIB;
 

@@ -4,10 +4,12 @@
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SocketAddrUnix, SocketFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 /// Changes that one wait tells at most.
@@ -22,7 +24,7 @@ pub(crate) struct Watch {
 
 /// What became of a watched descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct Readiness {
     /// The number that it was added with.
     pub token: u64,
     /// There are bytes, a connection, an end or an error to be read.
@@ -83,13 +85,13 @@ impl Watch {
     pub(crate) fn wait(
         &self,
         timeout: Option<Duration>,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<Readiness>,
     ) -> io::Result<()> {
         changes.clear();
         let mut events = [const { MaybeUninit::uninit() }; CHANGES_MAX];
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok((events, _)) => changes.extend(events.iter().map(|event| Change::of(*event))),
+            Ok((events, _)) => changes.extend(events.iter().map(|event| Readiness::of(*event))),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -97,12 +99,12 @@ impl Watch {
     }
 }
 
-impl Change {
-    fn of(event: epoll::Event) -> Change {
+impl Readiness {
+    fn of(event: epoll::Event) -> Readiness {
         let flags = event.flags;
         let has = |wanted| flags.intersects(wanted);
         let is_gone = has(EventFlags::ERR | EventFlags::HUP);
-        Change {
+        Readiness {
             token: event.data.u64(),
             is_readable: is_gone || has(EventFlags::IN | EventFlags::RDHUP),
             is_ending: is_gone || has(EventFlags::RDHUP),
@@ -110,39 +112,30 @@ impl Change {
     }
 }
 
-/// What one thread rings to wake another one, which watches it (eventfd).
+/// What wakes a thread that watches it (eventfd).
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct Waker {
     descriptor: OwnedFd,
 }
 
-impl Bell {
-    /// A silent bell.
-    ///
+impl Waker {
     /// # Errors
     /// What the system says.
-    pub(crate) fn new() -> io::Result<Bell> {
+    pub(crate) fn new() -> io::Result<Waker> {
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
-        Ok(Bell { descriptor: rustix::event::eventfd(0, flags)? })
+        Ok(Waker { descriptor: rustix::event::eventfd(0, flags)? })
     }
 
-    /// Rings, until it is silenced.
-    pub(crate) fn ring(&self) {
+    /// Has the [`Watch`] of this descriptor tell a change. Nothing is ever read of it: an
+    /// edge-triggered watch tells each write.
+    pub(crate) fn wake(&self) {
         if rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes()).is_err() {
-            // OK because a bell that cannot be rung more has been rung for years.
-        }
-    }
-
-    /// Silences it.
-    pub(crate) fn silence(&self) {
-        let mut count = [0; 8];
-        if rustix::io::read(&self.descriptor, &mut count).is_err() {
-            // OK because it is silent.
+            // OK because only 2^64 writes fill it.
         }
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
@@ -239,6 +232,48 @@ pub(crate) fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
 /// What the system says.
 pub(crate) fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Read)?)
+}
+
+/// Listens on an abstract name, with room for one connection that is not accepted yet: Linux lets
+/// in one more than the backlog says.
+///
+/// # Errors
+/// What the system says: the name is taken.
+pub(crate) fn listen_for_one(name: &[u8]) -> io::Result<UnixListener> {
+    let socket = unix_socket(SocketFlags::CLOEXEC)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;
+    rustix::net::listen(&socket, 0)?;
+    Ok(socket.into())
+}
+
+/// Connects to an abstract name without waiting for room; the connection never waits afterwards
+/// either.
+///
+/// # Errors
+/// What the system says: `WouldBlock` where there is no room, `ConnectionRefused` where nobody
+/// listens.
+pub(crate) fn connect_now(name: &[u8]) -> io::Result<UnixStream> {
+    let socket = unix_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;
+    Ok(socket.into())
+}
+
+fn unix_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
+    let (family, stream) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
+    Ok(rustix::net::socket_with(family, stream, flags, None)?)
+}
+
+/// 128 bits of the system's random source.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    let mut came = 0;
+    while let Some(rest) = bytes.get_mut(came..).filter(|rest| !rest.is_empty()) {
+        came += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(bytes)
 }
 
 /// The system's monotonic clock, in microseconds: what a supervisor compares with its own.

@@ -19,10 +19,11 @@ use crate::delivery::emitter::Emitter;
 use crate::delivery::queue;
 use crate::delivery::sink::{self, SinkOptions};
 use crate::delivery::writer::{self, WriterEnd};
-use crate::intake::bridge::Lifeline;
+use crate::heartbeat::Heartbeats;
+use crate::intake::bridge::{self, Probe};
 use crate::intake::gate::auth::{self, Auth};
-use crate::intake::gate::{self, Gate, Links, Listeners};
-use crate::intake::worker::{self, Pending, Service, Settings};
+use crate::intake::gate::{self, Gate, GateLinks, Listeners};
+use crate::intake::worker::{self, InputSettings, Pending, Records, Service};
 use crate::observe::log::{self, Log};
 use crate::observe::telemetry::Telemetry;
 use crate::status::{Setup, Status};
@@ -126,6 +127,11 @@ impl fmt::Debug for Outside {
 /// # Errors
 /// Why it could not start, or why its end is no good one.
 pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
+    start(config, outside)?.wait()
+}
+
+/// Begins to serve.
+fn start(config: Config, outside: Outside) -> Result<Running, Error> {
     let log = &outside.log;
     log::take_panics(log);
     if let Err(error) = system::raise_descriptor_limit() {
@@ -138,22 +144,21 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
     let (queue, writer) = open_output(&config, log, &telemetry, &events)?;
     let status = status(&config, &listeners, &telemetry, &queue);
-    let settings = Live::new(Settings::new(config.inputs(), config.push()));
-    let service = Service {
-        settings: settings.clone(),
-        queue: queue.clone(),
-        telemetry: Arc::clone(&telemetry),
-        status: Arc::clone(&status),
-        log: Arc::clone(log),
-    };
+    let settings = Live::new(InputSettings::new(config.inputs(), config.push()));
+    let records = Records { telemetry: Arc::clone(&telemetry), status: Arc::clone(&status) };
+    let service =
+        Service { settings: settings.clone(), queue: queue.clone(), records, log: Arc::clone(log) };
     let lost = events.clone();
     let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
-    let started = worker::start(config.workers(), service, on_lost.clone());
-    let (private, lifeline) = started.map_err(Error::System)?;
-    watch(&outside.supervisor, lifeline, log, events.clone()).map_err(Error::System)?;
+    let (gate_end, worker_end) = bridge::open().map_err(Error::System)?;
+    let heartbeats = Arc::new(Heartbeats::new(config.workers()));
+    let started = worker::start(worker_end, Arc::clone(&heartbeats), service, on_lost.clone());
+    started.map_err(Error::System)?;
+    let probe = gate_end.probe();
+    watch(&outside, probe, heartbeats, events.clone()).map_err(Error::System)?;
     listen_to_signals(events.clone()).map_err(Error::System)?;
-    let links = Links {
-        private,
+    let links = GateLinks {
+        bridge: gate_end,
         auth: auth.clone(),
         telemetry: Arc::clone(&telemetry),
         status: Arc::clone(&status),
@@ -185,7 +190,7 @@ pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
         health: Health::Good,
     };
     running.emit().map_err(Error::System)?;
-    running.wait()
+    Ok(running)
 }
 
 fn listen_to_signals(events: Sender<Event>) -> io::Result<()> {
@@ -232,13 +237,13 @@ fn status(
 
 /// Watches over the workers where a supervisor wants that.
 fn watch(
-    supervisor: &Supervisor,
-    lifeline: Lifeline,
-    log: &Arc<Log>,
+    outside: &Outside,
+    probe: Probe,
+    heartbeats: Arc<Heartbeats>,
     events: Sender<Event>,
 ) -> io::Result<()> {
-    let Some(period) = supervisor.watchdog() else { return Ok(()) };
-    watchdog::spawn(lifeline, period, Arc::clone(log), move |health| {
+    let Some(period) = outside.supervisor.watchdog() else { return Ok(()) };
+    watchdog::spawn(probe, heartbeats, period, Arc::clone(&outside.log), move |health| {
         tell(&events, Event::Watched(health));
     })
 }
@@ -260,7 +265,7 @@ struct Running {
     writer: JoinHandle<WriterEnd>,
     gate: Gate,
     auth: Live<Auth>,
-    settings: Live<Settings>,
+    settings: Live<InputSettings>,
     /// Where own figures go to the output.
     emitter: Option<Emitter>,
     events: Sender<Event>,
@@ -370,7 +375,6 @@ mod tests {
         if let Some(stderr) = child_process::stderr_of(name) {
             let mut rest = stderr.as_str();
             for part in [
-                "level=error msg=\"a thread panicked",
                 "msg=\"an essential thread is lost, ending\" thread=\"a worker panicked\"",
                 "msg=draining",
                 "msg=stopped",
@@ -393,10 +397,15 @@ mod tests {
         let load = move || Config::load(None, environment.clone().into_iter());
         let config = load().unwrap();
         let log = Arc::new(Log::new(log::Level::Info, log::LogFormat::Logfmt));
-        let running = std::thread::spawn(move || run(config, outside(load, log)));
+        let (events, begun) = mpsc::channel();
+        let running = std::thread::spawn(move || {
+            let running = start(config, outside(load, log))?;
+            events.send(running.events.clone()).unwrap();
+            running.wait()
+        });
+        let events = begun.recv().unwrap();
         assert_eq!(ask(&socket, "POST /metrics/job/x", "a_b 1 9\n"), "HTTP/1.1 200 OK");
-        let status = ask(&socket, "GET /fault/worker", "");
-        assert_eq!(status, "HTTP/1.1 500 Internal Server Error");
+        events.send(Event::ThreadLost("a worker panicked")).unwrap();
         let ended = running.join().unwrap();
         assert!(matches!(ended, Err(Error::ThreadLost("a worker panicked"))), "{ended:?}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "a,job=x b=1 9000000\n");

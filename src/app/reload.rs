@@ -6,7 +6,7 @@ use super::Running;
 use crate::config::{Config, KeyChange};
 use crate::delivery::emitter::{self, Emitter};
 use crate::intake::gate::auth::Auth;
-use crate::intake::worker::Settings;
+use crate::intake::worker::InputSettings;
 use crate::observe::log::{self, Log};
 use std::io;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Running {
         let credentials = if auth == *self.auth.read() { "unchanged" } else { "changed" };
         let config = new.keeping_fixed(&self.config);
         self.auth.replace(auth);
-        self.settings.replace(Settings::new(config.inputs(), config.push()));
+        self.settings.replace(InputSettings::new(config.inputs(), config.push()));
         self.queue.replace(config.output.queue);
         self.gate.replace(config.server.gate.clone());
         self.log.replace(config.log.level, config.log.format);

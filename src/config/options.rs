@@ -5,7 +5,7 @@
 
 use crate::delivery::queue;
 use crate::delivery::sink::{Durability, Target};
-use crate::intake::gate;
+use crate::intake::gate::GateOptions;
 use crate::observe::log::{Level, LogFormat};
 use crate::push::mapping::{self, Measurement};
 use crate::push::route::{Endpoint, normalise_prefix};
@@ -33,7 +33,7 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerConfig {
     /// What the gate needs.
-    pub gate: gate::Options,
+    pub gate: GateOptions,
     /// The size of the worker pool; 0 is one for each CPU, at least two.
     pub workers: usize,
     /// One body after decompression, in bytes.

@@ -2,8 +2,8 @@
 //! supervisor.
 //!
 //! The watchdog must tell the truth, so a sign of life is given only when all of this holds:
-//! - a request over a private connection was answered: tiny_http hands requests on and a worker
-//!   takes them;
+//! - a request was answered that takes the way of every other one: the gate sends it, tiny_http
+//!   hands it on, and a worker takes it;
 //! - not all workers are stuck: one is, when it has been at a single request for longer than the
 //!   supervisor's time; a push that waits for the output is in no worker's hand;
 //! - the main loop is alive, as the sign is its to pass on.
@@ -11,8 +11,8 @@
 //! The writer is not asked: what holds it is its consumer, and no restart of this process mends
 //! that. An essential thread that ends is told elsewhere, at once.
 
-use crate::heartbeat::Examiner;
-use crate::intake::bridge::Lifeline;
+use crate::heartbeat::{Examiner, Heartbeats};
+use crate::intake::bridge::Probe;
 use crate::observe::log::Log;
 use std::fmt;
 use std::io;
@@ -49,13 +49,14 @@ impl fmt::Display for Health {
 /// # Errors
 /// The system has no thread for it.
 pub(crate) fn spawn(
-    lifeline: Lifeline,
+    probe: Probe,
+    heartbeats: Arc<Heartbeats>,
     period: Duration,
     log: Arc<Log>,
     tell: impl Fn(Health) + Send + 'static,
 ) -> io::Result<()> {
-    let examiner = Examiner::new(lifeline.pulse(), period, Instant::now());
-    let mut watchdog = Watchdog { lifeline, examiner, health: Health::Good, log };
+    let examiner = Examiner::new(&heartbeats, period, Instant::now());
+    let mut watchdog = Watchdog { probe, heartbeats, examiner, health: Health::Good, log };
     // A time of zero is none to wait for.
     let interval = (period / 2).max(Duration::from_millis(1));
     thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
@@ -71,7 +72,8 @@ pub(crate) fn spawn(
 }
 
 struct Watchdog {
-    lifeline: Lifeline,
+    probe: Probe,
+    heartbeats: Arc<Heartbeats>,
     examiner: Examiner,
     /// As it was last time.
     health: Health,
@@ -80,14 +82,11 @@ struct Watchdog {
 
 impl Watchdog {
     fn ask(&mut self, patience: Duration) -> Health {
-        let stuck = self.examiner.stuck(self.lifeline.pulse(), Instant::now());
-        if stuck > 0 && stuck >= self.lifeline.pulse().beats().len() {
+        let stuck = self.examiner.stuck(&self.heartbeats, Instant::now());
+        if stuck > 0 && stuck >= self.heartbeats.beats().len() {
             return Health::Stuck { workers: stuck };
         }
-        match self.lifeline.ask(Some(patience)) {
-            Ok(()) => Health::Good,
-            Err(_) => Health::NoAnswer,
-        }
+        if self.probe.ask(patience) { Health::Good } else { Health::NoAnswer }
     }
 
     fn note(&mut self, health: Health) {

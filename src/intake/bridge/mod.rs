@@ -1,46 +1,34 @@
-//! The way between the gate and the workers.
+//! Whole requests → a worker; its answer → the gate. All that the two know of each other.
+//!
+//! ```text
+//!        ┌─ number ─▶ lane: a head through tiny_http ─▶ number ─┐
+//! gate ──┤                                                      ├─▶ worker
+//!   ▲    └─ request ─▶ transit: moved, not copied ──▶ request ──┘      │
+//!   └───────────── answer ◀─ mailbox ◀─ answer ◀───────────────────────┘
+//! ```
+//!
+//! tiny_http hands requests to whichever worker is free, and that is all it does: it sees a head of
+//! some sixty bytes for each (`lane`). No byte of a body crosses a socket, so the way never blocks,
+//! and the memory of a body is counted once (`budget`).
 
+mod answer;
+mod budget;
+#[cfg(pushline_without_tiny_http)]
+mod direct;
+mod ends;
+#[cfg(not(pushline_without_tiny_http))]
+mod heads;
+#[cfg(not(pushline_without_tiny_http))]
+mod lane;
 mod mailbox;
 mod probe;
+mod request;
+mod transit;
 
-pub use mailbox::{Answered, Answers};
-pub(crate) use probe::Lifeline;
-
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-
-/// The header of a private request: the key, and, behind a blank, the number of the gate's
-/// connection that the answer is for. Without a number the answer goes back the way of the request.
-pub const KEY_HEADER: &str = "K";
-
-/// Connections to the workers: what is written to one of them must be a complete, well-formed
-/// request with the key, one at a time.
-#[derive(Debug)]
-pub struct Private {
-    /// The connections; the last one is to be kept for what is no push.
-    pub streams: Vec<UnixStream>,
-    /// What [`KEY_HEADER`] must begin with.
-    pub key: String,
-    /// Where the answers come.
-    pub answers: Arc<Answers>,
-}
-
-/// The reason phrases of the statuses of SPEC 1 (RFC 9110, section 15; RFC 6585).
-pub fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        202 => "Accepted",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
-        _ => "Unknown",
-    }
-}
+pub use answer::Answer;
+pub(crate) use budget::{AnswerLease, Body, Budget};
+pub use ends::{GateEnd, WorkerEnd};
+pub(crate) use ends::{ReplyTo, open};
+pub(crate) use mailbox::{Letter, Mailbox};
+pub(crate) use probe::Probe;
+pub use request::{Method, Request};

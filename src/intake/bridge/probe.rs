@@ -1,56 +1,50 @@
-//! The way of a watchdog to the workers: a question over a private connection of its own.
+//! How a watchdog asks whether requests get to a worker: by the very way that they take, so that
+//! the answer says that the gate goes on, that tiny_http hands requests over, and that a worker
+//! takes them.
 
-use super::KEY_HEADER;
-use crate::heartbeat::Pulse;
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use super::mailbox::{Letter, Mailbox};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A private connection besides those of the gate, over which a watchdog asks the workers.
-#[derive(Debug)]
-pub(crate) struct Lifeline {
-    pub(crate) stream: UnixStream,
-    pulse: Arc<Pulse>,
-    request: String,
-    /// What has come of the answer that is waited for.
-    answer: Vec<u8>,
-    /// Whether a question is not answered yet: a second one is not asked then.
-    is_asked: bool,
+/// What a watchdog asks by.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    mailbox: Arc<Mailbox>,
+    question: Arc<Question>,
 }
 
-impl Lifeline {
-    pub(crate) fn new(stream: UnixStream, key: &str, pulse: Arc<Pulse>) -> Lifeline {
-        let request = format!("GET /-/healthy HTTP/1.1\r\n{KEY_HEADER}: {key}\r\n\r\n");
-        Lifeline { stream, pulse, request, answer: Vec::new(), is_asked: false }
+#[derive(Debug, Default)]
+struct Question {
+    /// One is not answered yet: a second one is not asked then.
+    is_open: Mutex<bool>,
+    is_answered: Condvar,
+}
+
+impl Probe {
+    pub(super) fn new(mailbox: Arc<Mailbox>) -> Probe {
+        Probe { mailbox, question: Arc::default() }
     }
 
-    /// The beats of the workers.
-    pub(crate) fn pulse(&self) -> &Pulse {
-        &self.pulse
+    /// Asks, or waits for the answer to the question before; whether it came within `patience`.
+    pub(crate) fn ask(&self, patience: Duration) -> bool {
+        let mut is_open = self.lock();
+        if !*is_open {
+            *is_open = true;
+            self.mailbox.post(Letter::Probe);
+        }
+        let waited = self.question.is_answered.wait_timeout_while(is_open, patience, |open| *open);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Has a worker answer a question, or the one that it has not answered yet.
-    ///
-    /// # Errors
-    /// None has answered within `patience`, or the connection is broken.
-    pub(crate) fn ask(&mut self, patience: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(patience)?;
-        if !self.is_asked {
-            self.answer.clear();
-            self.stream.write_all(self.request.as_bytes())?;
-            self.is_asked = true;
-        }
-        let mut chunk = [0; 512];
-        let is_head_end = |window: &[u8]| window == b"\r\n\r\n";
-        while !self.answer.windows(4).any(is_head_end) || !self.answer.ends_with(b"\n") {
-            match self.stream.read(&mut chunk)? {
-                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-                count => self.answer.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            }
-        }
-        self.is_asked = false;
-        Ok(())
+    /// A worker got the question.
+    pub(super) fn is_answered(&self) {
+        *self.lock() = false;
+        self.question.is_answered.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        // A flag is never left half-changed, so a poisoned lock is as good as any.
+        self.question.is_open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,19 +54,23 @@ mod tests {
 
     #[test]
     fn a_question_that_is_not_answered_in_time_is_not_asked_twice() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mut lifeline = Lifeline::new(ours, "key", Arc::new(Pulse::new(1)));
-        let soon = Some(Duration::from_millis(1));
-        assert!(lifeline.ask(soon).is_err());
-        theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n").unwrap();
-        assert!(lifeline.ask(soon).is_err(), "half an answer is none");
-        theirs.write_all(b"\r\nhealthy\n").unwrap();
-        assert!(lifeline.ask(soon).is_ok());
-        theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhealthy\n").unwrap();
-        assert!(lifeline.ask(soon).is_ok());
-        drop(lifeline);
-        let mut asked = String::new();
-        theirs.read_to_string(&mut asked).unwrap();
-        assert_eq!(asked.matches("GET /-/healthy").count(), 2, "{asked}");
+        let mailbox = Arc::new(Mailbox::new().unwrap());
+        let probe = Probe::new(Arc::clone(&mailbox));
+        let soon = Duration::from_millis(1);
+        assert!(!probe.ask(soon) && !probe.ask(soon));
+        let mut letters = Vec::new();
+        mailbox.take(&mut letters);
+        assert!(matches!(letters[..], [Letter::Probe]), "{letters:?}");
+        probe.is_answered();
+        let asking = std::thread::spawn({
+            let probe = probe.clone();
+            move || probe.ask(Duration::from_secs(30))
+        });
+        letters.clear();
+        while letters.is_empty() {
+            mailbox.take(&mut letters);
+        }
+        probe.is_answered();
+        assert!(asking.join().unwrap());
     }
 }

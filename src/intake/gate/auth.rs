@@ -45,11 +45,11 @@ enum Scheme {
 #[derive(Debug)]
 pub struct Error {
     path: PathBuf,
-    kind: ErrorKind,
+    kind: CredentialsProblem,
 }
 
 #[derive(Debug)]
-enum ErrorKind {
+enum CredentialsProblem {
     Read(io::Error),
     ReadableByOthers { mode: u32 },
     Line { number: usize, found: String },
@@ -60,19 +60,21 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.kind {
-            ErrorKind::Read(error) => write!(f, "{path}: cannot read the credentials: {error}"),
-            ErrorKind::ReadableByOthers { mode } => write!(
+            CredentialsProblem::Read(error) => {
+                write!(f, "{path}: cannot read the credentials: {error}")
+            }
+            CredentialsProblem::ReadableByOthers { mode } => write!(
                 f,
                 "{path}: its mode is {:04o}, others can read the credentials; chmod o-rwx it",
                 mode & 0o7777
             ),
-            ErrorKind::Line { number, found } => write!(
+            CredentialsProblem::Line { number, found } => write!(
                 f,
                 "{path}:{number}: begins with {}, must be \"basic user:password\" or \
                  \"bearer token\"",
                 Quoted(found.as_bytes())
             ),
-            ErrorKind::Empty => write!(f, "{path}: has no credentials, nobody could push"),
+            CredentialsProblem::Empty => write!(f, "{path}: has no credentials, nobody could push"),
         }
     }
 }
@@ -130,12 +132,12 @@ fn split(authorization: &[u8]) -> Option<(Scheme, &[u8])> {
 fn read(path: &Path) -> Result<Vec<Credential>, Error> {
     const OTHERS: u32 = 0o007;
     let error = |kind| Error { path: path.to_owned(), kind };
-    let metadata = fs::metadata(path).map_err(|io| error(ErrorKind::Read(io)))?;
+    let metadata = fs::metadata(path).map_err(|io| error(CredentialsProblem::Read(io)))?;
     let mode = metadata.permissions().mode();
     if mode & OTHERS != 0 {
-        return Err(error(ErrorKind::ReadableByOthers { mode }));
+        return Err(error(CredentialsProblem::ReadableByOthers { mode }));
     }
-    let text = fs::read_to_string(path).map_err(|io| error(ErrorKind::Read(io)))?;
+    let text = fs::read_to_string(path).map_err(|io| error(CredentialsProblem::Read(io)))?;
     let is_entry = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
     let credentials = (1..)
         .zip(text.lines().map(str::trim))
@@ -143,10 +145,10 @@ fn read(path: &Path) -> Result<Vec<Credential>, Error> {
         .map(|(number, line)| {
             // The secret itself stays out of the message.
             let found = line.split_whitespace().next().unwrap_or_default().to_owned();
-            credential(line).ok_or_else(|| error(ErrorKind::Line { number, found }))
+            credential(line).ok_or_else(|| error(CredentialsProblem::Line { number, found }))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    if credentials.is_empty() { Err(error(ErrorKind::Empty)) } else { Ok(credentials) }
+    if credentials.is_empty() { Err(error(CredentialsProblem::Empty)) } else { Ok(credentials) }
 }
 
 fn credential(line: &str) -> Option<Credential> {

@@ -1,15 +1,14 @@
-//! The head of a request → what the gate must know of it, and the head that a worker gets (RFC
+//! The head of a request → what the gate must know of it, and the request that a worker gets (RFC
 //! 9112).
 //!
-//! Nothing of a foreign head is passed on as it came: the worker's head is written anew from what
-//! was understood, with the fields that its method needs and no other. Framing is strict: exactly
-//! one `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no body.
+//! Only what was understood is passed on, and of that the fields that the method needs. Framing is
+//! strict: exactly one `Content-Length` of digits, or `Transfer-Encoding: chunked` alone, or no
+//! body.
 
 use super::refusal::Refusal;
-use crate::intake::bridge::KEY_HEADER;
+use crate::intake::bridge::{Method, Request};
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use httparse::{Header, Status};
-use std::io::Write;
 use std::ops::Range;
 
 /// How the body of a request is delimited.
@@ -66,65 +65,24 @@ impl Default for Head {
     }
 }
 
-/// The methods that are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    /// PUT and POST: their body goes to a worker, and the output may make them wait.
-    Push(&'static str),
-    /// HEAD: its answer has no body.
-    Head,
-    /// GET, DELETE and OPTIONS.
-    Quick(&'static str),
-    /// Any other.
-    Other,
+/// The method that a head begins with, whether or not the rest of it can be read. Empty lines may
+/// come before it, as for [`read`].
+pub(crate) fn method_at_start(received: &[u8]) -> Method {
+    let line = received.trim_ascii_start();
+    let end = line.iter().position(|byte| *byte == b' ').unwrap_or(0);
+    let name = line.get(..end).unwrap_or_default();
+    Method::of(std::str::from_utf8(name).unwrap_or_default())
 }
 
-impl Method {
-    fn of(name: &str) -> Method {
-        match name {
-            "PUT" => Method::Push("PUT"),
-            "POST" => Method::Push("POST"),
-            "HEAD" => Method::Head,
-            "GET" => Method::Quick("GET"),
-            "DELETE" => Method::Quick("DELETE"),
-            "OPTIONS" => Method::Quick("OPTIONS"),
-            _ => Method::Other,
-        }
-    }
-
-    /// The method that a head begins with, whether or not the rest of it can be read. Empty lines
-    /// may stand before it, as for [`read`].
-    pub(crate) fn at_start(received: &[u8]) -> Method {
-        let line = received.trim_ascii_start();
-        let end = line.iter().position(|byte| *byte == b' ').unwrap_or(0);
-        let name = line.get(..end).unwrap_or_default();
-        Method::of(std::str::from_utf8(name).unwrap_or_default())
-    }
-
-    /// Whether it pushes.
-    pub(crate) fn is_push(self) -> bool {
-        matches!(self, Method::Push(_))
-    }
-
-    /// Its name, `other` for those that are not told apart.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Method::Push(name) | Method::Quick(name) => name,
-            Method::Head => "HEAD",
-            Method::Other => "other",
-        }
-    }
-}
-
-/// Reads the head at the start of `received`; none where its end has not come yet. The worker's
-/// head, without its length and its end, is written into `private`.
+/// Reads the head at the start of `received`: what the gate must know of it; none where its end has
+/// not come yet. What a worker needs of it is put into `request`.
 ///
 /// # Errors
 /// 400, 431 or 505; where the next request would begin is not known then.
-pub(crate) fn read(received: &[u8], private: &mut Vec<u8>) -> Result<Option<Head>, Refusal> {
+pub(crate) fn read(received: &[u8], request: &mut Request) -> Result<Option<Head>, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    let len = match request.parse(received) {
+    let mut parsed = httparse::Request::new(&mut headers);
+    let len = match parsed.parse(received) {
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) if received.len() < HEAD_BYTES_MAX => return Ok(None),
         Ok(Status::Partial) => return Err(Refusal::HeadTooLarge),
@@ -135,19 +93,20 @@ pub(crate) fn read(received: &[u8], private: &mut Vec<u8>) -> Result<Option<Head
     if len > HEAD_BYTES_MAX {
         return Err(Refusal::HeadTooLarge);
     }
-    let is_1_0 = request.version == Some(0);
-    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-    let headers = &*request.headers;
+    let is_1_0 = parsed.version == Some(0);
+    let method = Method::of(parsed.method.unwrap_or_default());
+    let (target, headers) = (parsed.path.unwrap_or_default(), &*parsed.headers);
     let head = Head {
         len,
-        method: Method::of(method),
+        method,
         framing: framing(headers, is_1_0)?,
         persistence: persistence(headers, is_1_0),
         expects_continue: !is_1_0 && has_token(headers, "Expect", "100-continue"),
         authorization: authorization(headers, received)?,
         is_probe: matches!(target, "/-/healthy" | "/-/ready"),
     };
-    write_private(private, method, target, headers);
+    request.begin(method, target);
+    take_fields(request, headers);
     Ok(Some(head))
 }
 
@@ -227,67 +186,30 @@ fn authorization(headers: &[Header<'_>], received: &[u8]) -> Result<Option<Range
     Ok(Some(start..start + value.len()))
 }
 
-/// The fields that a worker needs of a push, and what joins several of one name; the first one
-/// holds where nothing does.
-const PUSH_FIELDS: [(&str, Option<&[u8]>); 2] =
-    [("Content-Type", None), ("Content-Encoding", Some(b", "))];
-/// The same of all other requests: one for the status page says what it takes.
-const OTHER_FIELDS: [(&str, Option<&[u8]>); 1] = [("Accept", Some(b", "))];
-
-/// The worker's head: the request line and what the worker needs. Bytes of the target that a
-/// request line must not have are percent-encoded, which says the same.
-fn write_private(private: &mut Vec<u8>, method: &str, target: &str, headers: &[Header<'_>]) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    private.clear();
-    private.extend_from_slice(method.as_bytes());
-    private.push(b' ');
-    for byte in target.bytes() {
-        if byte.is_ascii_graphic() {
-            private.push(byte);
-        } else {
-            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-            private.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
-        }
-    }
-    private.extend_from_slice(b" HTTP/1.1\r\n");
-    let passed_on = match Method::of(method) {
-        Method::Push(_) => PUSH_FIELDS.as_slice(),
-        _ => &OTHER_FIELDS,
-    };
-    for (name, separator) in passed_on {
-        let mut found = values(headers, name).peekable();
-        if found.peek().is_none() {
-            continue;
-        }
-        private.extend_from_slice(name.as_bytes());
-        private.extend_from_slice(b": ");
-        for (index, value) in found.enumerate() {
-            match separator {
-                _ if index == 0 => {}
-                Some(separator) => private.extend_from_slice(separator),
-                None => break,
-            }
-            // What is not ASCII names no type and no coding that is known.
-            private.extend(value.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }));
-        }
-        private.extend_from_slice(b"\r\n");
+/// What a worker needs of the head: the fields that its method needs and no other.
+fn take_fields(request: &mut Request, headers: &[Header<'_>]) {
+    if request.method.is_push() {
+        request.content_type = values(headers, "Content-Type").next().map(text);
+        request.content_encoding = joined(headers, "Content-Encoding");
+    } else {
+        request.accept = joined(headers, "Accept");
     }
 }
 
-/// Who sends a request to the workers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sender<'s> {
-    /// The key that they ask for.
-    pub(crate) key: &'s str,
-    /// The number of the connection that the answer is for.
-    pub(crate) number: u64,
+/// All values of a header, as one list.
+fn joined(headers: &[Header<'_>], name: &str) -> Option<String> {
+    let mut values = values(headers, name);
+    let mut list = text(values.next()?);
+    for value in values {
+        list.push_str(", ");
+        list.push_str(&text(value));
+    }
+    Some(list)
 }
 
-/// The end of the worker's head: who sends it, the length of the body, and the empty line.
-pub(crate) fn write_end(private: &mut Vec<u8>, sender: Sender<'_>, body_len: usize) {
-    let Sender { key, number } = sender;
-    // OK because writing to a Vec never fails.
-    write!(private, "{KEY_HEADER}: {key} {number}\r\nContent-Length: {body_len}\r\n\r\n").ok();
+/// A value in ASCII: other bytes name no type and no coding that is known.
+fn text(value: &[u8]) -> String {
+    value.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect()
 }
 
 #[cfg(test)]
@@ -300,20 +222,16 @@ mod tests {
         content-encoding: gzip\r\nContent-Encoding: b\r\nAuthorization: Basic eA==\r\nX: y\r\n\
         Content-Length: 12\r\n\r\n";
 
-    fn read_one(head: &[u8]) -> Result<Option<Head>, Refusal> {
-        read(head, &mut Vec::new())
-    }
-
     #[test]
-    fn the_head_of_a_worker_is_written_anew() {
-        let mut private = Vec::new();
-        let head = read(GOOD, &mut private).unwrap().unwrap();
-        assert_eq!(
-            String::from_utf8(private).unwrap(),
-            "POST /metrics/job/caf%C3%A9 HTTP/1.1\r\nContent-Type: a\r\nContent-Encoding: gzip, b\r\n"
-        );
+    fn a_request_has_what_its_worker_needs() {
+        let mut request = Request::default();
+        let head = read(GOOD, &mut request).unwrap().unwrap();
         assert_eq!((head.len, head.framing), (GOOD.len(), Framing::Length(12)));
         assert_eq!(GOOD.get(head.authorization.unwrap()), Some(&b"Basic eA=="[..]));
+        assert_eq!((request.method, &*request.target), (Method::Push("POST"), "/metrics/job/café"));
+        assert_eq!(request.content_type.as_deref(), Some("a"));
+        assert_eq!(request.content_encoding.as_deref(), Some("gzip, b"));
+        assert_eq!(request.accept, None);
     }
 
     #[test]
@@ -327,30 +245,30 @@ mod tests {
             (b"\xff\xfe \xfd", Method::Other),
             (b"", Method::Other),
         ] {
-            assert_eq!(Method::at_start(start), want, "{}", start.escape_ascii());
+            assert_eq!(method_at_start(start), want, "{}", start.escape_ascii());
         }
     }
 
     #[test]
     fn what_a_client_accepts_is_passed_on_but_for_pushes() {
         let fields = "Content-Type: a\r\naccept: text/html\r\nAccept: caf\u{e9}\r\n";
-        for (method, want) in [
-            ("GET", "Accept: text/html, caf??\r\n"),
-            ("HEAD", "Accept: text/html, caf??\r\n"),
-            ("POST", "Content-Type: a\r\n"),
+        for (method, accept, content_type) in [
+            ("GET", Some("text/html, caf??"), None),
+            ("HEAD", Some("text/html, caf??"), None),
+            ("POST", None, Some("a")),
         ] {
-            let mut private = Vec::new();
             let head = format!("{method} / HTTP/1.1\r\n{fields}\r\n");
-            read(head.as_bytes(), &mut private).unwrap().unwrap();
-            let want = format!("{method} / HTTP/1.1\r\n{want}");
-            assert_eq!(String::from_utf8(private).unwrap(), want);
+            let mut request = Request::default();
+            read(head.as_bytes(), &mut request).unwrap().unwrap();
+            let found = (request.accept.as_deref(), request.content_type.as_deref());
+            assert_eq!(found, (accept, content_type), "{method}");
         }
     }
 
     #[test]
     fn every_prefix_of_a_head_is_incomplete() {
         for len in 0..GOOD.len() {
-            assert_eq!(read_one(&GOOD[..len]), Ok(None), "{len} bytes");
+            assert_eq!(read(&GOOD[..len], &mut Request::default()), Ok(None), "{len} bytes");
         }
     }
 

@@ -1,91 +1,63 @@
-//! The thread of the gate: changes of sockets → connections and lanes that go on.
+//! The thread of the gate: changes of sockets → connections that go on.
 //!
-//! Nothing in it ever waits but for a change of some socket or for the next deadline; so no peer,
-//! slow or hostile, holds up another, and a connection costs memory but no thread. Each turn takes
-//! the changes, lets what changed go on, gives free lanes to whole requests in the order in which
-//! they came, and accepts.
+//! It never waits but for a change of some socket, for a letter, or for the next deadline; so no
+//! peer, slow or hostile, holds up another, and a connection costs memory but no thread. Each turn
+//! takes the changes and the letters, lets the connections go on that they are for, accepts, and
+//! sends the whole requests to the workers, all of them at once.
 
-use super::connection::{Connection, Need, Shared, Turn};
-use super::input::Input;
-use super::lanes::Lanes;
-use super::refusal::Refusal;
-use super::stream::{Listener, Stream};
-use crate::intake::bridge::{Answered, Answers};
-use crate::system::{Change, Interest, Watch};
+use super::admission::Admission;
+use super::connection::{Connection, Need, Turn};
+use super::context::GateContext;
+use super::read_buffer::ReadBuffer;
+use super::socket::{Listener, PeerSocket};
+use crate::intake::bridge::{GateEnd, Letter};
+use crate::system::{Interest, Readiness, Watch};
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::io;
 use std::time::{Duration, Instant};
 
 /// The pause after an `accept` that failed: descriptors or memory may come back.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Tokens: lanes have their index, then listeners, then the bells; connections have the rest, and
-/// none is ever used twice, so that what comes late for one never reaches another.
-const FIRST_LISTENER: u64 = 1 << 20;
-const BELL: u64 = 1 << 21;
-const ANSWERS: u64 = BELL + 1;
-const FIRST_CONNECTION: u64 = 1 << 22;
+/// Tokens: listeners have the first ones; connections have their numbers, and none is ever used
+/// twice, so that what comes late for one never reaches another.
+const BRIDGE: u64 = 1 << 20;
+const MAILBOX: u64 = BRIDGE + 1;
+const FIRST_CONNECTION: u64 = BRIDGE + 2;
 
 /// A listening socket, and the connection that waits for room.
 #[derive(Debug)]
-struct Door {
+struct Entrance {
     listener: Listener,
     /// There may be connections to accept.
     is_ready: bool,
     /// Accepted, but there is no room yet.
-    lobby: Option<Stream>,
-}
-
-/// What the gate is told to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// More connections may be open than before, or fewer.
-    KeepBound,
-    /// Close; what is in hand has until then.
-    Close(Instant),
-}
-
-/// How it is told.
-#[derive(Debug)]
-pub(super) struct Bell {
-    /// A byte on it wakes the thread.
-    pub(super) stream: UnixStream,
-    pub(super) inbox: Receiver<Order>,
-}
-
-/// The way to the workers, and back.
-#[derive(Debug)]
-pub(super) struct Workers {
-    pub(super) streams: Vec<UnixStream>,
-    pub(super) answers: Arc<Answers>,
+    lobby: Option<PeerSocket>,
 }
 
 /// Everything that the thread owns.
 #[derive(Debug)]
 pub(super) struct Reactor {
-    shared: Shared,
+    context: GateContext,
     watch: Watch,
-    doors: Vec<Door>,
-    bell: Bell,
-    lanes: Lanes,
-    answers: Arc<Answers>,
-    /// Those that were taken last, emptied.
-    taken: Vec<Answered>,
+    entrances: Vec<Entrance>,
+    bridge: GateEnd,
+    bridge_interest: Interest,
+    /// The letters that were taken last, emptied.
+    letters: Vec<Letter>,
     connections: HashMap<u64, Connection>,
     last_number: u64,
-    input: Input,
+    buffer: ReadBuffer,
     /// Connections that go on without a change.
-    tired: Vec<u64>,
+    unfinished: Vec<u64>,
+    admission: Admission,
     /// No deadline of a connection is before this.
     next_deadline: Option<Instant>,
     /// No `accept` before this.
     accept_again: Option<Instant>,
     /// The last `accept` failed, which is told once.
     has_failed: bool,
-    /// More connections are open than may, none of them idle: so many end behind their answer.
+    /// More connections are open than may, none of them idle: so many end after their answer.
     excess: usize,
     /// When everything that is in hand is cut off, once the gate closes.
     closes_at: Option<Instant>,
@@ -93,36 +65,37 @@ pub(super) struct Reactor {
 
 impl Reactor {
     /// Has everything watched.
+    ///
+    /// # Errors
+    /// What the system says.
     pub(super) fn new(
-        shared: Shared,
+        context: GateContext,
         listeners: Vec<Listener>,
-        workers: Workers,
-        bell: Bell,
+        bridge: GateEnd,
     ) -> io::Result<Reactor> {
         let watch = Watch::new()?;
-        let Workers { streams, answers } = workers;
-        let lanes = Lanes::new(streams, &watch)?;
-        watch.add(answers.bell(), ANSWERS, Interest::Readable)?;
-        let mut doors = Vec::new();
-        for (listener, token) in listeners.into_iter().zip(FIRST_LISTENER..) {
+        if let Some(descriptor) = bridge.descriptor() {
+            watch.add(descriptor, BRIDGE, Interest::Readable)?;
+        }
+        watch.add(&**bridge.mailbox(), MAILBOX, Interest::Readable)?;
+        let mut entrances = Vec::new();
+        for (listener, token) in listeners.into_iter().zip(0..) {
             listener.prepare()?;
             watch.add(&listener, token, Interest::Readable)?;
-            doors.push(Door { listener, is_ready: true, lobby: None });
+            entrances.push(Entrance { listener, is_ready: true, lobby: None });
         }
-        bell.stream.set_nonblocking(true)?;
-        watch.add(&bell.stream, BELL, Interest::Readable)?;
         Ok(Reactor {
-            shared,
+            context,
             watch,
-            doors,
-            bell,
-            lanes,
-            answers,
-            taken: Vec::new(),
+            entrances,
+            bridge,
+            bridge_interest: Interest::Readable,
+            letters: Vec::new(),
             connections: HashMap::new(),
             last_number: FIRST_CONNECTION,
-            input: Input::new(),
-            tired: Vec::new(),
+            buffer: ReadBuffer::new(),
+            unfinished: Vec::new(),
+            admission: Admission::default(),
             next_deadline: None,
             accept_again: None,
             has_failed: false,
@@ -134,7 +107,7 @@ impl Reactor {
     /// Serves until the gate is closed; returns how many connections had to be cut off then.
     ///
     /// # Errors
-    /// The system refuses to wait.
+    /// The system refuses to wait, or the bridge broke.
     pub(super) fn run(mut self) -> io::Result<usize> {
         let mut changes = Vec::new();
         loop {
@@ -143,36 +116,64 @@ impl Reactor {
             for change in &changes {
                 self.take(*change, now)?;
             }
-            for number in std::mem::take(&mut self.tired) {
+            self.read_letters(now);
+            for number in std::mem::take(&mut self.unfinished) {
                 self.drive(number, now);
             }
+            self.admit(now);
             self.accept(now);
             if self.next_deadline.is_some_and(|deadline| deadline <= now) {
                 self.expire(now);
             }
+            self.flush()?;
             if let Some(deadline) = self.closes_at
                 && (self.connections.is_empty() || deadline <= now)
             {
-                let telemetry = &self.shared.telemetry;
+                let telemetry = &self.context.telemetry;
                 telemetry.connections_open.lower(self.connections.len() as u64);
                 return Ok(self.connections.len());
             }
         }
     }
 
+    /// Sends the requests of this turn to the workers.
+    ///
+    /// # Errors
+    /// The bridge broke.
+    fn flush(&mut self) -> io::Result<()> {
+        // What is left is sent when the bridge takes bytes again. That is watched for only then:
+        // the system tells it whenever tiny_http has read something.
+        let interest = if self.bridge.flush()? { Interest::Readable } else { Interest::Both };
+        if interest != self.bridge_interest
+            && let Some(descriptor) = self.bridge.descriptor()
+        {
+            self.watch.set(descriptor, BRIDGE, interest)?;
+            self.bridge_interest = interest;
+        }
+        Ok(())
+    }
+
     /// How long there is nothing to do but for a change.
     fn patience(&self) -> Option<Duration> {
-        if !self.tired.is_empty() {
+        if !self.unfinished.is_empty() || !self.bridge.mailbox().may_sleep() {
             return Some(Duration::ZERO);
         }
-        let next = [self.next_deadline, self.accept_again, self.closes_at].into_iter().flatten();
+        let admits_at = self.admission.next_deadline();
+        let next = [self.next_deadline, self.accept_again, self.closes_at, admits_at];
+        let next = next.into_iter().flatten();
         next.min().map(|next| next.saturating_duration_since(Instant::now()))
     }
 
-    fn take(&mut self, change: Change, now: Instant) -> io::Result<()> {
+    /// # Errors
+    /// The bridge broke.
+    fn take(&mut self, change: Readiness, now: Instant) -> io::Result<()> {
         match change.token {
-            BELL => self.ring(now),
-            ANSWERS => self.relay(now),
+            // What waits there is taken in each turn.
+            MAILBOX => {}
+            BRIDGE if change.is_readable => {
+                return Err(io::Error::other("tiny_http answered, or went away"));
+            }
+            BRIDGE => {}
             token if token >= FIRST_CONNECTION => {
                 if let Some(connection) = self.connections.get_mut(&token)
                     && change.is_readable
@@ -181,15 +182,11 @@ impl Reactor {
                 }
                 self.drive(token, now);
             }
-            token if token >= FIRST_LISTENER => {
-                let index = usize::try_from(token - FIRST_LISTENER).unwrap_or(usize::MAX);
-                if let Some(door) = self.doors.get_mut(index) {
-                    door.is_ready = true;
+            token => {
+                let index = usize::try_from(token).unwrap_or(usize::MAX);
+                if let Some(entrance) = self.entrances.get_mut(index) {
+                    entrance.is_ready = true;
                 }
-            }
-            lane => {
-                let index = usize::try_from(lane).unwrap_or(usize::MAX);
-                return self.drive_lane(index, change.is_readable, now);
             }
         }
         Ok(())
@@ -207,76 +204,59 @@ impl Reactor {
         now: Instant,
         act: impl FnOnce(&mut Connection, &mut Turn<'_>) -> Need,
     ) {
-        let Reactor { connections, shared, input, lanes, watch, closes_at, excess, .. } = self;
+        let Reactor { connections, context, buffer, bridge, admission, closes_at, excess, .. } =
+            self;
         let Some(connection) = connections.get_mut(&number) else { return };
-        let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some(), excess };
-        let mut need = act(connection, &mut turn);
-        if need == Need::Lane {
-            need = if lanes.is_free_for(connection.method(), number) {
-                exchange(lanes, watch, (number, connection), &mut turn)
-            } else {
-                connection.is_in_line();
-                Need::Change
-            };
-        }
+        let is_closing = closes_at.is_some();
+        let mut turn = Turn { now, context, buffer, bridge, admission, is_closing, excess };
+        let need = act(connection, &mut turn);
         let deadline = connection.deadline;
         match need {
             Need::End => return self.close_connection(number),
-            Need::Turn => self.tired.push(number),
-            Need::Change | Need::Lane => {}
+            Need::Turn => self.unfinished.push(number),
+            Need::Admission(bytes) => self.admission.wait(number, bytes, now),
+            Need::Change => {}
         }
         self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
     }
 
-    /// Lets a lane go on that was full.
-    ///
-    /// # Errors
-    /// It broke, which is a defect: no request can be trusted to it.
-    fn drive_lane(&mut self, index: usize, is_readable: bool, now: Instant) -> io::Result<()> {
-        if is_readable {
-            let bytes = self.lanes.clear(index)?;
-            // tiny_http answers by itself for a worker that was lost with its request.
-            self.shared.log.error("an answer came the wrong way", &[("bytes", &bytes)]);
-        }
-        self.lanes.go_on(index, &self.watch)?;
-        while let Some(number) = self.lanes.next_in_line() {
-            self.give_lane(number, now);
-        }
-        Ok(())
-    }
-
-    /// Sends the request of a connection whose turn has come.
-    fn give_lane(&mut self, number: u64, now: Instant) {
-        let Reactor { connections, shared, input, lanes, watch, closes_at, excess, .. } = self;
-        let Some(connection) = connections.get_mut(&number).filter(|it| it.leaves_line()) else {
-            return;
-        };
-        let mut turn = Turn { now, shared, input, is_closing: closes_at.is_some(), excess };
-        if exchange(lanes, watch, (number, connection), &mut turn) == Need::End {
-            self.close_connection(number);
+    /// Lets large bodies go on that waited for others.
+    fn admit(&mut self, now: Instant) {
+        while let Some((number, bytes)) = self.admission.admit_next(now) {
+            let connection = self.connections.get_mut(&number);
+            let unused = connection.map_or(bytes, |connection| connection.is_admitted(bytes));
+            self.admission.release(unused);
+            self.drive(number, now);
         }
     }
 
-    /// Relays the answers of the workers.
-    fn relay(&mut self, now: Instant) {
-        let mut taken = std::mem::take(&mut self.taken);
-        self.answers.take(&mut taken);
-        for Answered { connection: number, text } in taken.drain(..) {
-            self.with(number, now, |connection, turn| {
-                if connection.is_exchanging() {
-                    connection.answer.clear();
-                    connection.answer.extend_from_slice(text.as_bytes());
-                    connection.is_answered(turn);
+    /// Takes the answers of the workers, and what others ask of the gate.
+    fn read_letters(&mut self, now: Instant) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.bridge.mailbox().take(&mut letters);
+        for letter in letters.drain(..) {
+            match letter {
+                Letter::Answer { number, answer } => {
+                    self.with(number, now, |connection, turn| {
+                        if connection.is_exchanging() {
+                            connection.is_answered(answer, turn);
+                        }
+                        connection.go_on(turn)
+                    });
                 }
-                connection.go_on(turn)
-            });
+                Letter::KeepBound => self.keep_bound(),
+                Letter::Close { deadline } => self.begin_to_close(deadline, now),
+                Letter::Probe => self.bridge.send_probe(),
+                Letter::ProbeAnswered => self.bridge.probe_is_answered(),
+            }
         }
-        self.taken = taken;
+        self.letters = letters;
     }
 
     fn close_connection(&mut self, number: u64) {
-        if let Some(connection) = self.connections.remove(&number) {
-            self.shared.telemetry.connections_open.lower(1);
+        if let Some(mut connection) = self.connections.remove(&number) {
+            self.admission.release(connection.take_admitted());
+            self.context.telemetry.connections_open.lower(1);
             if !connection.is_leaving() {
                 self.excess = self.excess.saturating_sub(1);
             }
@@ -293,24 +273,10 @@ impl Reactor {
         self.next_deadline = self.connections.values().map(|connection| connection.deadline).min();
     }
 
-    fn ring(&mut self, now: Instant) {
-        let mut bytes = [0; 16];
-        while matches!(self.bell.stream.read(&mut bytes), Ok(1..)) {}
-        loop {
-            match self.bell.inbox.try_recv() {
-                Ok(Order::KeepBound) => self.keep_bound(),
-                Ok(Order::Close(deadline)) => self.begin_to_close(deadline, now),
-                Err(TryRecvError::Empty) => return,
-                // Whoever could close it is gone: so is the process.
-                Err(TryRecvError::Disconnected) => return self.begin_to_close(now, now),
-            }
-        }
-    }
-
     /// Makes a new bound hold: idle connections beyond it are closed, the longest-idle first, and
-    /// where those are not enough, others end behind their next answer.
+    /// where those are not enough, others end after their next answer.
     fn keep_bound(&mut self) {
-        let connections_max = self.shared.options.read().connections_max;
+        let connections_max = self.context.options.read().connections_max;
         while self.connections.len() > connections_max && self.evict() {}
         self.excess = self.connections.len().saturating_sub(connections_max);
     }
@@ -318,12 +284,12 @@ impl Reactor {
     /// Nothing is accepted any more, what is idle ends, and what is in hand has until the deadline.
     fn begin_to_close(&mut self, deadline: Instant, now: Instant) {
         self.closes_at = Some(deadline);
-        self.doors.clear();
+        self.entrances.clear();
         let is_idle = |(_, connection): &(&u64, &Connection)| connection.idle_since().is_some();
         let idle: Vec<u64> = self.connections.iter().filter(is_idle).map(|(n, _)| *n).collect();
         for number in idle {
             if let Some(connection) = self.connections.get_mut(&number) {
-                // What came before the bell is in hand, if nobody has looked at it yet.
+                // What came before the order is in hand, if nobody has looked at it yet.
                 connection.note_readable(false);
             }
             self.drive(number, now);
@@ -336,12 +302,12 @@ impl Reactor {
             return;
         }
         self.accept_again = None;
-        for index in 0..self.doors.len() {
+        for index in 0..self.entrances.len() {
             while let Some(stream) = self.knock(index, now) {
                 if self.has_room() {
                     self.enter(stream, now);
-                } else if let Some(door) = self.doors.get_mut(index) {
-                    door.lobby = Some(stream);
+                } else if let Some(entrance) = self.entrances.get_mut(index) {
+                    entrance.lobby = Some(stream);
                     break;
                 }
             }
@@ -349,24 +315,24 @@ impl Reactor {
     }
 
     /// The next connection of a listener.
-    fn knock(&mut self, index: usize, now: Instant) -> Option<Stream> {
-        let door = self.doors.get_mut(index)?;
-        if let Some(stream) = door.lobby.take() {
+    fn knock(&mut self, index: usize, now: Instant) -> Option<PeerSocket> {
+        let entrance = self.entrances.get_mut(index)?;
+        if let Some(stream) = entrance.lobby.take() {
             return Some(stream);
         }
-        if !door.is_ready {
+        if !entrance.is_ready {
             return None;
         }
-        match door.listener.accept() {
+        match entrance.listener.accept() {
             Ok(None) => {
-                door.is_ready = false;
+                entrance.is_ready = false;
                 None
             }
             Ok(stream) => stream,
             Err(error) => {
-                self.shared.telemetry.accept_errors.increment();
+                self.context.telemetry.accept_errors.increment();
                 if !self.has_failed {
-                    self.shared.log.warn("cannot accept, trying again", &[("error", &error)]);
+                    self.context.log.warn("cannot accept, trying again", &[("error", &error)]);
                 }
                 self.has_failed = true;
                 self.accept_again = Some(now + FAILURE_PAUSE);
@@ -377,51 +343,31 @@ impl Reactor {
 
     /// Whether one more may enter: the longest-idle one makes room where there is none.
     fn has_room(&mut self) -> bool {
-        self.connections.len() < self.shared.options.read().connections_max || self.evict()
+        self.connections.len() < self.context.options.read().connections_max || self.evict()
     }
 
     /// Closes the connection that has been idle for longest; false where none is idle.
     fn evict(&mut self) -> bool {
         let idle = self.connections.iter().filter_map(|(n, c)| Some((c.idle_since()?, *n)));
         let Some((_, longest)) = idle.min() else { return false };
-        self.shared.telemetry.connections_evicted.increment();
+        self.context.telemetry.connections_evicted.increment();
         self.close_connection(longest);
         true
     }
 
-    fn enter(&mut self, stream: Stream, now: Instant) {
+    fn enter(&mut self, socket: PeerSocket, now: Instant) {
         self.has_failed = false;
         self.last_number += 1;
         let number = self.last_number;
-        if let Err(error) = self.watch.add(&stream, number, Interest::Both) {
-            self.shared.telemetry.connections_refused.increment();
-            self.shared.log.warn("a connection cannot be watched", &[("error", &error)]);
+        if let Err(error) = self.watch.add(&socket, number, Interest::Both) {
+            self.context.telemetry.connections_refused.increment();
+            self.context.log.warn("a connection cannot be watched", &[("error", &error)]);
             return;
         }
-        let connection = Connection::new(stream, now, &self.shared);
+        let connection = Connection::new(number, socket, now, &self.context);
         self.connections.insert(number, connection);
-        self.shared.telemetry.connections_open.raise(1);
-        self.shared.telemetry.connections_accepted.increment();
+        self.context.telemetry.connections_open.raise(1);
+        self.context.telemetry.connections_accepted.increment();
         self.drive(number, now);
-    }
-}
-
-/// Sends a whole request over a lane that is free; what its connection needs then.
-fn exchange(
-    lanes: &mut Lanes,
-    watch: &Watch,
-    (number, connection): (u64, &mut Connection),
-    turn: &mut Turn<'_>,
-) -> Need {
-    match lanes.send(connection.request(number, turn.shared), watch) {
-        Ok(()) => {
-            connection.is_sent(turn);
-            Need::Change
-        }
-        Err(error) => {
-            turn.shared.log.error("a private connection broke", &[("error", &error)]);
-            connection.refuse(&Refusal::NoAnswer, turn);
-            connection.go_on(turn)
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! What the gate answers by itself, without a worker.
 
-use crate::intake::bridge::reason;
+use crate::intake::bridge::Answer;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::observe::telemetry::Reason;
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -35,8 +36,6 @@ pub(crate) enum Refusal {
     },
     /// 431: the head is over its limit.
     HeadTooLarge,
-    /// 500: a worker's answer did not come.
-    NoAnswer,
     /// 503: memory for bodies is used up.
     OutOfMemory {
         /// The limit, in bytes.
@@ -56,7 +55,6 @@ impl Refusal {
             Refusal::TimedOut { .. } => 408,
             Refusal::BodyTooLarge { .. } => 413,
             Refusal::HeadTooLarge => 431,
-            Refusal::NoAnswer => 500,
             Refusal::OutOfMemory { .. } | Refusal::NoWorker => 503,
             Refusal::Version => 505,
         }
@@ -71,28 +69,19 @@ impl Refusal {
             Refusal::TimedOut { .. } => Reason::TimedOut,
             Refusal::BodyTooLarge { .. } => Reason::BodyTooLarge,
             Refusal::HeadTooLarge => Reason::HeadTooLarge,
-            Refusal::NoAnswer => Reason::Internal,
             Refusal::OutOfMemory { .. } => Reason::Memory,
             Refusal::NoWorker => Reason::NoWorker,
             Refusal::Version => Reason::HttpVersion,
         }
     }
 
-    /// The whole answer; the connection is closed behind it.
-    pub(super) fn render(&self) -> String {
-        let (status, body) = (self.status(), format!("{self}\n"));
-        let extra = match self {
-            Refusal::Unauthorized { challenges } => challenges,
-            Refusal::OutOfMemory { .. } | Refusal::NoWorker => "Retry-After: 5\r\n",
-            _ => "",
-        };
-        format!(
-            "HTTP/1.1 {status} {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             X-Content-Type-Options: nosniff\r\n{extra}Content-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            reason(status),
-            body.len()
-        )
+    /// What the client is told.
+    pub(super) fn answer(&self) -> Answer {
+        let mut answer = Answer::text(self.status(), self);
+        if let Refusal::Unauthorized { challenges } = self {
+            answer.headers = Cow::Owned(format!("{}{challenges}", answer.headers));
+        }
+        answer
     }
 }
 
@@ -114,7 +103,6 @@ impl fmt::Display for Refusal {
                 f,
                 "the request head is larger than {HEAD_BYTES_MAX} bytes or {HEADERS_MAX} headers"
             ),
-            Refusal::NoAnswer => write!(f, "a defect of pushline, see its log"),
             Refusal::OutOfMemory { bytes_max } => write!(
                 f,
                 "the bodies in hand take all of {bytes_max} bytes (server.max_buffered_bytes), \

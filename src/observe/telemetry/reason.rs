@@ -95,6 +95,4 @@ reasons! {
     LinesRefused = "lines_refused",
     /// 500: a worker panicked.
     Panic = "panic",
-    /// The way between gate and worker broke, a defect as well.
-    Internal = "internal",
 }

@@ -1,4 +1,4 @@
-//! Foreign sockets, TCP or Unix, that never make their caller wait.
+//! Foreign sockets, TCP or Unix. No call on them ever waits.
 
 use crate::system;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) enum PeerSocket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -39,10 +39,12 @@ impl Listener {
     }
 
     /// The next connection, set up so that an answer leaves at once; none where none waits.
-    pub(super) fn accept(&self) -> io::Result<Option<Stream>> {
+    pub(super) fn accept(&self) -> io::Result<Option<PeerSocket>> {
         let accepted = match self {
-            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| PeerSocket::Tcp(stream)),
+            Listener::Unix(listener) => {
+                listener.accept().map(|(stream, _)| PeerSocket::Unix(stream))
+            }
         };
         match accepted {
             Ok(stream) => stream.prepare().map(|()| Some(stream)),
@@ -61,14 +63,14 @@ impl AsFd for Listener {
     }
 }
 
-impl Stream {
+impl PeerSocket {
     fn prepare(&self) -> io::Result<()> {
         match self {
-            Stream::Tcp(stream) => {
+            PeerSocket::Tcp(stream) => {
                 stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)
             }
-            Stream::Unix(stream) => stream.set_nonblocking(true),
+            PeerSocket::Unix(stream) => stream.set_nonblocking(true),
         }
     }
 
@@ -80,16 +82,16 @@ impl Stream {
     /// Writes as much of `bytes` as the system takes now.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<Moved> {
         moved(|| match self {
-            Stream::Tcp(stream) => (&mut &*stream).write(bytes),
-            Stream::Unix(stream) => (&mut &*stream).write(bytes),
+            PeerSocket::Tcp(stream) => (&mut &*stream).write(bytes),
+            PeerSocket::Unix(stream) => (&mut &*stream).write(bytes),
         })
     }
 
     /// Says that nothing more will be written.
     pub(super) fn end_writing(&self) {
         let ended = match self {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            PeerSocket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            PeerSocket::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
         if ended.is_err() {
             // OK because the peer was faster.
@@ -97,17 +99,17 @@ impl Stream {
     }
 }
 
-impl AsFd for Stream {
+impl AsFd for PeerSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
+            PeerSocket::Tcp(stream) => stream.as_fd(),
+            PeerSocket::Unix(stream) => stream.as_fd(),
         }
     }
 }
 
 /// Tells what a call moved; it is made again where a signal came between.
-pub(super) fn moved(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Moved> {
+fn moved(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Moved> {
     loop {
         match call() {
             Ok(count) => return Ok(Moved::Bytes(count)),

@@ -3,30 +3,27 @@
 //! A connection has its turn with all its unread bytes in here. What it leaves is its own until the
 //! next turn; mostly that is nothing, so an idle connection needs no memory.
 
-use super::stream::{Moved, Stream};
-use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
+use super::socket::{Moved, PeerSocket};
+use crate::limits::KIB;
 use std::io;
 
 /// Bytes that one read asks for.
 pub(super) const READ_BYTES: usize = 64 * KIB;
 /// Reads that one connection may make in a turn: then others have theirs.
 const READS_MAX: usize = 16;
-/// Buffers for bodies that are kept for later ones.
-const SPARES_MAX: usize = 16;
 
 /// Bytes that came and are not used yet, of the connection that has its turn.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     /// So many of them are used.
     used: usize,
     reads: usize,
-    spares: Vec<Vec<u8>>,
 }
 
-impl Input {
-    pub(super) fn new() -> Input {
-        Input { bytes: Vec::with_capacity(READ_BYTES), used: 0, reads: 0, spares: Vec::new() }
+impl ReadBuffer {
+    pub(super) fn new() -> ReadBuffer {
+        ReadBuffer { bytes: Vec::with_capacity(READ_BYTES), used: 0, reads: 0 }
     }
 
     /// Begins the turn of a connection with what it had left.
@@ -82,20 +79,7 @@ impl Input {
     }
 
     /// Reads into that room.
-    pub(super) fn fill(&mut self, stream: &Stream) -> io::Result<Moved> {
-        stream.read(&mut self.bytes)
-    }
-
-    /// A buffer for a body.
-    pub(super) fn spare(&mut self) -> Vec<u8> {
-        self.spares.pop().unwrap_or_default()
-    }
-
-    /// A buffer that is no longer needed.
-    pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        if self.spares.len() < SPARES_MAX && buffer.capacity() <= KEPT_BODY_BYTES_MAX {
-            self.spares.push(buffer);
-        }
+    pub(super) fn fill(&mut self, socket: &PeerSocket) -> io::Result<Moved> {
+        socket.read(&mut self.bytes)
     }
 }

@@ -1,0 +1,166 @@
+//! The answer to a request, a worker's or the gate's own, and what becomes of the connection after
+//! it.
+
+use super::super::head::{Persistence, method_at_start};
+use super::super::refusal::Refusal;
+use super::super::render;
+use super::super::socket::Moved;
+use super::state::{Abort, After, Connection, Need, OutgoingAnswer, State, Step, Turn};
+use crate::intake::bridge::{Answer, AnswerLease, Method};
+use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
+use crate::system::now_ns;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// How long a client may take nothing of its answer.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long, and how many bytes of an unread body, a refusal waits for the client to read it.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 64 * 1024 * KIB;
+/// Up to here a body is copied after its head: one write is cheaper than two.
+const COPIED_BYTES_MAX: usize = 16 * KIB;
+/// What a connection keeps of the buffer for heads between two requests, in bytes.
+const KEPT_HEAD_BYTES_MAX: usize = KIB;
+
+impl Connection {
+    /// The answer of a worker has come.
+    pub(crate) fn is_answered(&mut self, answer: Answer, turn: &mut Turn<'_>) {
+        if !self.has_memory_for(&answer, turn) {
+            let bytes_max = self.options.buffered_bytes_max;
+            return self.refuse(&Refusal::OutOfMemory { bytes_max }, turn);
+        }
+        let must_end = turn.is_closing || *turn.excess > 0;
+        let persistence = if must_end { Persistence::Close } else { self.head.persistence };
+        let elapsed = turn.now.saturating_duration_since(self.since);
+        turn.context.telemetry.answered(self.head.method.name(), answer.status, elapsed);
+        if persistence == Persistence::Close {
+            self.leave(After::Close, turn);
+        }
+        self.begin_answer(answer, persistence, turn);
+    }
+
+    /// The connection ends after its answer: one less of those that are too many.
+    fn leave(&mut self, after: After, turn: &mut Turn<'_>) {
+        if !self.is_leaving() {
+            *turn.excess = turn.excess.saturating_sub(1);
+        }
+        self.after = after;
+    }
+
+    /// What the workers say of themselves is small. The lines of a dry run may be as many as the
+    /// queue holds, and their client may be slow: more than an idle connection may keep is taken
+    /// from the budget of the bodies in hand.
+    fn has_memory_for(&mut self, answer: &Answer, turn: &Turn<'_>) -> bool {
+        if answer.body.len() <= KEPT_BODY_BYTES_MAX || !self.head.method.is_push() {
+            return true;
+        }
+        let (budget, bytes_max) = (&turn.context.budget, self.options.buffered_bytes_max);
+        self.answer.lease = AnswerLease::of(budget, answer.body.len(), bytes_max);
+        self.answer.lease.is_some()
+    }
+
+    /// Answers instead of a worker; the connection is closed after that.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, turn: &mut Turn<'_>) {
+        let elapsed = turn.now.saturating_duration_since(self.since);
+        let method = self.method_so_far(turn);
+        let telemetry = &turn.context.telemetry;
+        telemetry.answered(method.name(), refusal.status(), elapsed);
+        // No route is known here: each PUT and POST counts as a push.
+        if method.is_push() {
+            telemetry.refused(refusal.reason());
+        }
+        turn.context.log.debug("request refused", &[("error", refusal)]);
+        turn.context.status.turned_away(refusal.status(), refusal, now_ns());
+        turn.bridge.give_back(std::mem::take(&mut self.request));
+        self.leave(After::Linger, turn);
+        self.begin_answer(refusal.answer(), Persistence::Close, turn);
+    }
+
+    /// Until a head is read, the method is what the bytes begin with.
+    fn method_so_far(&self, turn: &Turn<'_>) -> Method {
+        match self.state {
+            State::Head if self.received.is_empty() => method_at_start(turn.buffer.rest()),
+            State::Head => method_at_start(&self.received),
+            _ => self.head.method,
+        }
+    }
+
+    /// A client may take as long for its answer as for its body: slower, it would hold the memory
+    /// of a large one.
+    fn begin_answer(&mut self, answer: Answer, persistence: Persistence, turn: &mut Turn<'_>) {
+        turn.admission.release(self.take_admitted());
+        let OutgoingAnswer { head, body, .. } = &mut self.answer;
+        head.clear();
+        render::head(&answer, persistence, head);
+        *body = if self.head.method == Method::Head { Cow::Borrowed(b"") } else { answer.body };
+        if body.len() <= COPIED_BYTES_MAX {
+            head.extend_from_slice(body);
+            *body = Cow::Borrowed(b"");
+        }
+        self.answer_ends = turn.now + self.options.body_timeout;
+        self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
+        self.state = State::Answering(0);
+    }
+
+    /// Writes what the client takes.
+    pub(super) fn write_answer(
+        &mut self,
+        written: usize,
+        turn: &mut Turn<'_>,
+    ) -> Result<Step, Abort> {
+        let OutgoingAnswer { head, body, .. } = &self.answer;
+        let rest = match written.checked_sub(head.len()) {
+            Some(written) => body.get(written..),
+            None => head.get(written..),
+        };
+        match rest {
+            Some(rest) if !rest.is_empty() => match self.socket.write(rest)? {
+                Moved::Nothing => Ok(Step::Need(Need::Change)),
+                Moved::Bytes(count) => {
+                    self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
+                    self.state = State::Answering(written + count);
+                    Ok(Step::Next)
+                }
+            },
+            _ => Ok(self.end_answer(turn)),
+        }
+    }
+
+    fn end_answer(&mut self, turn: &mut Turn<'_>) -> Step {
+        let OutgoingAnswer { head, body, lease } = &mut self.answer;
+        head.clear();
+        head.shrink_to(KEPT_HEAD_BYTES_MAX);
+        *body = Cow::Borrowed(b"");
+        *lease = None;
+        // A connection that is closed with unread bytes is reset, and the client might never see
+        // its answer.
+        let is_all_read = turn.buffer.is_empty() && !self.is_readable;
+        match self.after {
+            After::Idle => {
+                self.since = turn.now;
+                self.deadline = turn.now + turn.context.options.read().idle_timeout;
+                self.state = State::Idle;
+                Step::Next
+            }
+            After::Close if is_all_read => Step::Need(Need::End),
+            After::Close | After::Linger => {
+                self.socket.end_writing();
+                self.deadline = turn.now + LINGER;
+                self.state = State::Lingering(0);
+                Step::Next
+            }
+        }
+    }
+
+    /// Drops what the client still sends, for a little while.
+    pub(super) fn linger(&mut self, dropped: usize, turn: &mut Turn<'_>) -> Result<Step, Abort> {
+        let dropped = dropped + turn.buffer.rest().len();
+        turn.buffer.clear();
+        self.state = State::Lingering(dropped);
+        match self.fill(turn)? {
+            Some(1..) if dropped < LINGER_BYTES_MAX => Ok(Step::Next),
+            Some(_) => Ok(Step::Need(Need::End)),
+            None => Ok(self.awaits_bytes()),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What all connections of the gate share.
+
+use super::auth::Auth;
+use super::options::GateOptions;
+use crate::current::Live;
+use crate::intake::bridge::Budget;
+use crate::observe::log::Log;
+use crate::observe::telemetry::Telemetry;
+use crate::status::Status;
+use std::sync::Arc;
+
+/// What all connections of the gate share.
+#[derive(Debug)]
+pub(super) struct GateContext {
+    pub(super) options: Live<GateOptions>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) auth: Live<Auth>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) status: Arc<Status>,
+    pub(super) log: Arc<Log>,
+}
