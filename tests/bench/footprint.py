@@ -27,7 +27,7 @@ def memory(built):
     per_second = report["answered"] / report["seconds"]
     return [
         Row("RSS idle", [idle], [8], [5], "less", "MiB"),
-        Row("RSS at most, 64 connections pushing 1 MB", [loaded], [192], [96], "less", "MiB"),
+        Row("RSS at most, 64 connections pushing 1 MB", [loaded], [64], [40], "less", "MiB"),
         Row("RSS idle after that", [after], unit="MiB"),
         Row("1 MB pushes, 64 connections", [per_second], unit="requests/s"),
         Row(

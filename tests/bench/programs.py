@@ -3,6 +3,7 @@
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 
@@ -14,9 +15,12 @@ QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": su
 class Built:
     """Paths of what was built; the server only when a part asks for it."""
 
-    def __init__(self, tool, pushline):
+    def __init__(self, tool, pushline, old):
         self.tool = tool
+        # The binary that pushline is compared with (--against), where one is named.
+        self.old = old
         self._pushline = pushline
+        self._direct = None
         self._described = {}
 
     @property
@@ -28,6 +32,24 @@ class Built:
             ).stdout
             self._pushline = ROOT / said.splitlines()[-1].split(" is static")[0]
         return self._pushline
+
+    @property
+    def direct(self):
+        """The static binary of the same source with a plain channel in the place of tiny_http."""
+        if self._direct is None:
+            rustc = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True)
+            host = re.search(r"^host: (\S+)", rustc.stdout, re.MULTILINE)[1]
+            flags = "--cfg pushline_without_tiny_http -C target-feature=+crt-static"
+            target = ROOT / "target/without-tiny-http"
+            subprocess.run(
+                ["cargo", "build", "--release", "--quiet", "--bin", "pushline"]
+                + ["--target", host, "--target-dir", target],
+                check=True,
+                cwd=ROOT,
+                env=dict(os.environ, RUSTFLAGS=flags),
+            )
+            self._direct = target / host / "release/pushline"
+        return self._direct
 
     def describe(self, body, notation="text"):
         """How large a body is: `body_bytes`, `samples`, `lines`, `lines_bytes`."""
@@ -47,7 +69,7 @@ class Built:
         return {name: float(value) for name, value in pairs}
 
 
-def build(pushline=None):
+def build(pushline=None, old=None):
     manifest = HERE / "Cargo.toml"
     target = HERE / "target"
     subprocess.run(
@@ -63,7 +85,7 @@ def build(pushline=None):
         ],
         check=True,
     )
-    return Built(target / "release/bench", pushline)
+    return Built(target / "release/bench", pushline, old)
 
 
 def is_there(program, package):

@@ -5,7 +5,7 @@ import statistics
 import tempfile
 
 import programs
-from servers import Pushgateway, Pushline, VictoriaMetrics
+from servers import Direct, Old, Pushgateway, Pushline, VictoriaMetrics
 from table import Row, number, skipped
 
 ROUNDS = 5
@@ -96,22 +96,62 @@ def against_victoriametrics(built, row, body, connections):
 
 
 def gate(built):
-    """The cost of a push that is nearly nothing but its request."""
-    with ended(Pushline(built)) as servers:
-        reports = {server: [[] for _ in GATE_CONNECTIONS] for server in servers}
-        for server in servers:
-            server.load(built, "small", 16, WARM_UP_SECONDS)
-        for turn in range(GATE_ROUNDS):
-            order = list(reversed(servers) if turn % 2 else servers)
-            for at, connections in enumerate(GATE_CONNECTIONS):
-                for server in order:
-                    report = server.load(built, "small", connections, GATE_SECONDS)
-                    reports[server][at].append(report)
-    (own,) = (reports[server] for server in servers)
+    """The cost of a push that is nearly nothing but its request, with tiny_http and without."""
+    with ended(Pushline(built), Direct(built)) as servers:
+        own, direct = small_pushes(built, servers)
     connections = " / ".join(map(str, GATE_CONNECTIONS))
+    ratios = dict(zip(GATE_CONNECTIONS, map(ratio, own, direct)))
     return [
         *gate_rows(f"200-byte pushes, {connections} connections", "pushline", own),
+        *gate_rows(f"without tiny_http, {connections} connections", "it", direct),
+        Row(
+            "pushline ÷ the same without tiny_http, requests, 16 / 64 connections",
+            [ratios[16], ratios[64]],
+            [0.85, 0.85],
+            [0.95, 0.95],
+        ),
+        Row("the same, 1 / 256 connections", [ratios[1], ratios[256]]),
     ]
+
+
+def small_pushes(built, servers):
+    """For each server the reports of all rounds, for each number of connections."""
+    reports = {server: [[] for _ in GATE_CONNECTIONS] for server in servers}
+    for server in servers:
+        server.load(built, "small", 16, WARM_UP_SECONDS)
+    for turn in range(GATE_ROUNDS):
+        order = list(reversed(servers) if turn % 2 else servers)
+        for at, connections in enumerate(GATE_CONNECTIONS):
+            for server in order:
+                report = server.load(built, "small", connections, GATE_SECONDS)
+                reports[server][at].append(report)
+    return [reports[server] for server in servers]
+
+
+def against(built):
+    """The binary beside another one, which --against names: usually the one before a change."""
+    small = Row(
+        "200-byte pushes, 1 / 16 / 64 / 256 connections, requests ÷ the other binary",
+        [],
+        [1] * 4,
+        [1.15] * 4,
+    )
+    cpu = Row("CPU per 100 KB push, 16 connections ÷ the other binary", [], [0.8], [0.6], "less")
+    peak = Row("RSS at most, 64 connections pushing 1 MB", [], [64], [40], "less", "MiB")
+    if built.old is None:
+        return [skipped(row, "no --against") for row in (small, cpu, peak)]
+    with ended(Pushline(built), Old(built)) as servers:
+        small.figures = list(map(ratio, *small_pushes(built, servers)))
+    with ended(Pushline(built), Old(built)) as servers:
+        contest = Contest(built, servers, "node100k", 16)
+        cpu.figures = [cpu_us(contest.reports[servers[0]]) / cpu_us(contest.reports[servers[1]])]
+        large = contest.rows("100 KB pushes, 16 connections", "the other binary")
+    with ended(Pushline(built), Old(built)) as servers:
+        for server in servers:
+            server.load(built, "node", 64, SECONDS)
+        own, its = (server.status_mib("VmHWM") for server in servers)
+        peak.figures = [own]
+    return [small, cpu, *large, peak, Row("the same of the other binary", [its], unit="MiB")]
 
 
 def gate_rows(what, server, loads):

@@ -132,6 +132,20 @@ class Pushline(Server):
             raise SystemExit(f"bench: {name} ended with {status}; {told} came, not {want}")
 
 
+class Direct(Pushline):
+    """The same with a plain channel in the place of tiny_http."""
+
+    def command(self, built):
+        return [built.direct]
+
+
+class Old(Pushline):
+    """The binary that pushline is compared with."""
+
+    def command(self, built):
+        return [built.old]
+
+
 class Pushgateway(Server):
     """Debian's, with an empty state and its defaults, which keep nothing on disk."""
 
