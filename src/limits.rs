@@ -3,6 +3,8 @@
 //! The bounds that an operator may set (`max_body_bytes` and its kin, SPEC 4) have their defaults
 //! here too, so that how they relate can be asserted in one place at compile time.
 
+use std::time::Duration;
+
 /// One kibibyte, in bytes.
 pub(crate) const KIB: usize = 1024;
 /// One mebibyte, in bytes.
@@ -43,6 +45,9 @@ pub(crate) const SPARE_REQUESTS_MAX: usize = 32;
 /// What an idle connection keeps of the buffer for bodies: there may be thousands of them.
 pub(crate) const KEPT_BODY_BYTES_MAX: usize = 32 * KIB;
 
+/// Buffers for lines that no worker has in hand, all together: a few of them have grown large.
+pub(crate) const SPARES_BYTES_MAX: usize = 4 * MIB;
+
 /// URLs of pushes that a worker knows again: an edge host has some dozens of pushers.
 pub(crate) const KNOWN_GROUPS_MAX: usize = 64;
 /// The longest URL that is kept for that, in bytes.
@@ -52,6 +57,10 @@ pub(crate) const KNOWN_TARGET_BYTES_MAX: usize = KIB;
 /// reconnect: Linux lets a receive buffer grow to 6 MiB by default (`tcp_rmem`), and our own send
 /// buffer is bounded far below the rest.
 pub(crate) const REPLAY_BYTES: usize = 8 * MIB;
+
+/// What a consumer may ask for as a pause (`Retry-After`): what it asks beyond that, an operator
+/// wants to know of.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Small batches are joined up to so many bytes before one write.
 pub(crate) const JOINED_BYTES_MAX: usize = 256 * KIB;

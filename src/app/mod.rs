@@ -15,6 +15,7 @@ pub mod signals;
 
 use crate::config::{self, Config};
 use crate::current::Live;
+use crate::delivery::condition::Condition;
 use crate::delivery::emitter::Emitter;
 use crate::delivery::queue;
 use crate::delivery::sink::{self, SinkOptions};
@@ -35,7 +36,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Why the process cannot start, or ended badly.
@@ -203,14 +204,15 @@ fn open_output(
     log: &Arc<Log>,
     telemetry: &Arc<Telemetry>,
     events: &Sender<Event>,
-) -> Result<(queue::Sender<Pending>, JoinHandle<WriterEnd>), Error> {
+) -> Result<(queue::QueueSender<Pending>, JoinHandle<WriterEnd>), Error> {
     let output = &config.output;
     let options = SinkOptions { target: output.target.clone(), durability: output.durability };
     let sink = sink::open(&options, Arc::clone(log));
     let sink = sink.map_err(Error::Sink)?;
     let (queue, receiver, warden) = queue::channel(output.queue, Arc::clone(telemetry));
-    let warden = thread::Builder::new().name("warden".to_owned()).spawn(|| warden.run());
-    warden.map_err(Error::System)?;
+    let lost = events.clone();
+    let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
+    warden.spawn(Arc::clone(log), on_lost).map_err(Error::System)?;
     let ended = events.clone();
     let on_end = move |_: &WriterEnd| tell(&ended, Event::WriterEnded);
     let writer = writer::spawn(receiver, sink, Arc::clone(telemetry), Arc::clone(log), on_end);
@@ -222,7 +224,7 @@ fn status(
     config: &Config,
     listeners: &Listeners,
     telemetry: &Arc<Telemetry>,
-    queue: &queue::Sender<Pending>,
+    queue: &queue::QueueSender<Pending>,
 ) -> Arc<Status> {
     let setup = Setup {
         started_ns: system::now_ns(),
@@ -230,7 +232,7 @@ fn status(
         target: config.output.target.to_string(),
         workers: config.workers(),
         telemetry: Arc::clone(telemetry),
-        flow: queue.flow(),
+        output: queue.state(),
     };
     Arc::new(Status::new(setup, config.facts()))
 }
@@ -261,7 +263,7 @@ struct Running {
     log: Arc<Log>,
     telemetry: Arc<Telemetry>,
     status: Arc<Status>,
-    queue: queue::Sender<Pending>,
+    queue: queue::QueueSender<Pending>,
     writer: JoinHandle<WriterEnd>,
     gate: Gate,
     auth: Live<Auth>,
@@ -312,13 +314,19 @@ impl Running {
     /// How the process is, in one sentence that does not change while nothing does.
     fn status(&self) -> String {
         let output = &self.config.output.target;
-        match (self.health, self.queue.ready()) {
-            (Health::Good, Ok(())) => format!("serving, lines go to {output}"),
-            (Health::Good, Err(queue::Undelivered::Stalled { .. })) => {
-                format!("the output is stalled, {output} takes no lines: pushes get 503")
+        if self.health != Health::Good {
+            return format!("{}, a restart is due", self.health);
+        }
+        match self.queue.state().look() {
+            Condition::Flowing { .. } => format!("serving, lines go to {output}"),
+            Condition::Spooling { because, .. } => {
+                let why =
+                    because.map_or(String::new(), |why| format!(": {}", why.in_short(output)));
+                format!("serving, lines go to the spool{why}")
             }
-            (Health::Good, Err(refusal)) => refusal.to_string(),
-            (health, _) => format!("{health}, a restart is due"),
+            Condition::NotReady(not_ready) => {
+                format!("{}: pushes get 503", not_ready.in_short(output))
+            }
         }
     }
 
@@ -330,7 +338,10 @@ impl Running {
         self.gate.close(Instant::now() + PATIENCE);
         match self.writer.join() {
             Ok(WriterEnd::OutputEnded(error)) => Error::OutputEnded(error),
-            Ok(_) | Err(_) => Error::ThreadLost("the writer ended"),
+            Ok(WriterEnd::Panicked) => Error::ThreadLost("the writer panicked"),
+            Ok(WriterEnd::Drained | WriterEnd::Undrained { .. }) | Err(_) => {
+                Error::ThreadLost("the writer ended")
+            }
         }
     }
 }

@@ -59,7 +59,7 @@ impl Running {
         if let Some(emitter) = self.emitter.take() {
             emitter.stop();
         }
-        let links = emitter::Links {
+        let links = emitter::EmitterLinks {
             push: self.config.push(),
             queue: self.queue.clone(),
             telemetry: Arc::clone(&self.telemetry),

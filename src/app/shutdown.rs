@@ -53,7 +53,7 @@ impl Running {
                 Err(Error::Undrained { batch_count, after })
             }
             Ok(WriterEnd::OutputEnded(error)) => Err(Error::OutputEnded(error)),
-            Err(_) => Err(Error::ThreadLost("the writer panicked")),
+            Ok(WriterEnd::Panicked) | Err(_) => Err(Error::ThreadLost("the writer panicked")),
         }
     }
 }
@@ -95,7 +95,7 @@ fn wait_for_writer(
 /// What has to be closed before the writer ends.
 struct Closing {
     gate: Gate,
-    queue: queue::Sender<Pending>,
+    queue: queue::QueueSender<Pending>,
     deadline: Instant,
     /// Who is told once all is closed.
     events: Sender<Event>,

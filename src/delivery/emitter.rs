@@ -25,11 +25,11 @@ const TARGET: &[u8] = b"/metrics/job/pushline";
 
 /// What an emitter needs besides its interval.
 #[derive(Debug)]
-pub struct Links<R> {
+pub struct EmitterLinks<R> {
     /// The bounds of a push.
     pub push: push::PushLimits,
     /// Where lines go.
-    pub queue: queue::Sender<R>,
+    pub queue: queue::QueueSender<R>,
     /// What is emitted.
     pub telemetry: Arc<Telemetry>,
     /// Where events go.
@@ -50,14 +50,14 @@ impl Emitter {
     /// The system has no thread for it.
     pub(crate) fn start<R: queue::Reply>(
         interval: Duration,
-        links: Links<R>,
+        links: EmitterLinks<R>,
     ) -> io::Result<Emitter> {
         let (stop, stopped) = mpsc::channel();
-        let mut source = Source::new(links);
+        let mut figures = OwnFigures::new(links);
         let thread = thread::Builder::new().name("emitter".to_owned()).spawn(move || {
             let mut due = Instant::now() + interval;
             while wait(&stopped, due) {
-                source.emit(now_ns());
+                figures.emit(now_ns());
                 let now = Instant::now();
                 // Intervals that were missed (the machine slept) are not made up for.
                 due = Some(due + interval).filter(|due| *due > now).unwrap_or(now + interval);
@@ -82,15 +82,15 @@ fn wait(stopped: &Receiver<()>, due: Instant) -> bool {
 }
 
 /// Where the lines come from.
-struct Source<R> {
+struct OwnFigures<R> {
     input: Input,
     pusher: Pusher,
-    links: Links<R>,
+    links: EmitterLinks<R>,
 }
 
-impl<R: queue::Reply> Source<R> {
-    fn new(links: Links<R>) -> Source<R> {
-        Source { input: Input::default(), pusher: Pusher::new(links.push), links }
+impl<R: queue::Reply> OwnFigures<R> {
+    fn new(links: EmitterLinks<R>) -> OwnFigures<R> {
+        OwnFigures { input: Input::default(), pusher: Pusher::new(links.push), links }
     }
 
     fn emit(&mut self, now_ns: i64) {
@@ -101,13 +101,13 @@ impl<R: queue::Reply> Source<R> {
                 false
             }
         };
-        let Links { telemetry, .. } = &self.links;
+        let EmitterLinks { telemetry, .. } = &self.links;
         let counter = if is_taken { &telemetry.emitted } else { &telemetry.emissions_skipped };
         counter.increment();
     }
 
     fn lines(&mut self, received_ns: i64) -> Result<Converted, String> {
-        let Links { telemetry, queue, .. } = &self.links;
+        let EmitterLinks { telemetry, queue, .. } = &self.links;
         telemetry.ready.set(u64::from(queue.ready().is_ok()));
         let text = telemetry.render();
         let group = group().ok_or("their labels are wrong")?;
@@ -128,28 +128,30 @@ fn group() -> Option<Group> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::queue::{Acknowledge, Message};
+    use crate::delivery::queue::{Acknowledge, WriterOrder};
     use crate::observe::log::{Level, LogFormat};
 
     const NOW_NS: i64 = 1_764_000_000_000_000_000;
 
-    fn source() -> (Source<()>, queue::Receiver<()>) {
+    fn figures() -> (OwnFigures<()>, queue::Receiver<()>) {
         let telemetry = Arc::new(Telemetry::new());
         let (acknowledge, ack_timeout) = (Acknowledge::Written, Duration::from_secs(20));
         let options = queue::QueueOptions { bytes_max: 1 << 20, acknowledge, ack_timeout };
         let (queue, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
         let push = push::PushLimits { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
         let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
-        (Source::new(Links { push, queue, telemetry, log }), receiver)
+        (OwnFigures::new(EmitterLinks { push, queue, telemetry, log }), receiver)
     }
 
     #[test]
     fn the_lines_are_those_of_a_push_of_our_own_metrics() {
-        let (mut source, receiver) = source();
-        source.links.telemetry.answered("PUT", 200, Duration::from_micros(20));
-        source.links.telemetry.lines_written.add(7);
-        source.emit(NOW_NS);
-        let Some(Message::Batch(batch)) = receiver.take_waiting() else { panic!("nothing came") };
+        let (mut figures, receiver) = figures();
+        figures.links.telemetry.answered("PUT", 200, Duration::from_micros(20));
+        figures.links.telemetry.lines_written.add(7);
+        figures.emit(NOW_NS);
+        let Some(WriterOrder::Deliver(batch)) = receiver.take_waiting() else {
+            panic!("nothing came")
+        };
         let text = std::str::from_utf8(&batch.lines).unwrap();
         assert_eq!(text.lines().count(), batch.line_count as usize);
         for line in [
@@ -167,25 +169,27 @@ mod tests {
 
     #[test]
     fn an_interval_is_skipped_and_counted_while_the_lines_before_wait() {
-        let (mut source, mut receiver) = source();
-        let counts = |source: &Source<()>| {
-            let telemetry = &source.links.telemetry;
+        let (mut figures, mut receiver) = figures();
+        let counts = |figures: &OwnFigures<()>| {
+            let telemetry = &figures.links.telemetry;
             (telemetry.emitted.get(), telemetry.emissions_skipped.get())
         };
-        source.emit(NOW_NS);
-        source.emit(NOW_NS);
-        source.emit(NOW_NS);
-        assert_eq!(counts(&source), (1, 2));
-        let Some(Message::Batch(batch)) = receiver.take_waiting() else { panic!("nothing came") };
+        figures.emit(NOW_NS);
+        figures.emit(NOW_NS);
+        figures.emit(NOW_NS);
+        assert_eq!(counts(&figures), (1, 2));
+        let Some(WriterOrder::Deliver(batch)) = receiver.take_waiting() else {
+            panic!("nothing came")
+        };
         receiver.acknowledge(&mut vec![batch]);
-        source.emit(NOW_NS);
-        assert_eq!(counts(&source), (2, 2));
+        figures.emit(NOW_NS);
+        assert_eq!(counts(&figures), (2, 2));
     }
 
     #[test]
     fn an_emitter_ends_before_its_interval_does() {
-        let (source, _receiver) = source();
-        let emitter = Emitter::start(Duration::from_secs(24 * 3600), source.links).unwrap();
+        let (figures, _receiver) = figures();
+        let emitter = Emitter::start(Duration::from_secs(24 * 3600), figures.links).unwrap();
         emitter.stop();
     }
 }

@@ -1,5 +1,6 @@
 //! Finished lines → the consumer: the queue, the writer, and one output.
 
+pub(crate) mod condition;
 pub mod queue;
 pub mod sink;
 pub mod writer;

@@ -18,7 +18,7 @@ mod pace;
 mod page;
 mod report;
 
-use crate::delivery::queue;
+use crate::delivery::condition::OutputState;
 use crate::observe::telemetry::Telemetry;
 use board::Board;
 use history::{Figures, History};
@@ -53,7 +53,7 @@ pub struct Setup {
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// What waits for the output.
-    pub(crate) flow: Arc<queue::Flow>,
+    pub(crate) output: Arc<OutputState>,
 }
 
 /// What the configuration says, as text and numbers: no stage knows its types.

@@ -4,7 +4,7 @@
 //! has the table of them.
 
 use super::{Facts, Status};
-use crate::delivery::queue::Undelivered;
+use crate::delivery::condition::{Condition, NotReady};
 use crate::json::Json;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX, STATUS_SEEN_MAX};
 use crate::observe::telemetry::resident_bytes;
@@ -19,16 +19,17 @@ pub(super) fn render(status: &Status, now_ns: i64) -> String {
     let started_ns = status.setup.started_ns;
     let ms = |time_ns: i64| u64::try_from(time_ns / 1_000_000).unwrap_or_default();
     let facts = status.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let health = Health::of(status);
+    let condition = status.setup.output.look();
+    let headline = Headline::of(status, &condition);
     let mut json = Json::default();
     json.object(|json| {
         json.key("version").text(env!("CARGO_PKG_VERSION"));
         json.key("now_ms").number(ms(now_ns));
         json.key("start_ms").number(ms(started_ns));
         json.key("uptime_ms").number(ms(now_ns.saturating_sub(started_ns)));
-        json.key("state").text(health.state);
-        json.key("reason").text(&health.reason);
-        json.key("output").object(|json| output(json, status));
+        json.key("state").text(headline.state);
+        json.key("reason").text(&headline.reason);
+        json.key("output").object(|json| output(json, status, &condition));
         json.key("server").object(|json| server(json, status));
         json.key("limits").object(|json| limits(json, &facts));
         json.key("route_prefixes")
@@ -43,35 +44,42 @@ pub(super) fn render(status: &Status, now_ns: i64) -> String {
 }
 
 /// One word for a glance, and a sentence for its reader.
-struct Health {
+struct Headline {
     state: &'static str,
     reason: String,
 }
 
-impl Health {
-    fn of(status: &Status) -> Health {
+impl Headline {
+    fn of(status: &Status, condition: &Condition) -> Headline {
         let target = &status.setup.target;
-        let waited = status.setup.flow.stuck_for();
-        let secs = waited.as_secs_f64();
-        let (state, reason) = match status.setup.flow.ready() {
-            Err(Undelivered::OutputEnded) => {
-                ("output_ended", format!("The reader of {target} has gone away; the process ends."))
-            }
-            _ if status.is_draining.load(Ordering::Relaxed) => draining(),
-            Err(Undelivered::ShuttingDown) => draining(),
-            Err(_) => (
-                "stalled",
-                format!(
-                    "{target} has taken nothing for {secs:.0} s. \
-                     Pushes are answered 503 until it does."
-                ),
+        let is_draining = status.is_draining.load(Ordering::Relaxed);
+        let (state, reason) = match condition {
+            Condition::NotReady(NotReady::OutputEnded) => (
+                NotReady::OutputEnded.word(),
+                format!("The reader of {target} has gone away; the process ends."),
             ),
-            Ok(()) if waited > SLOW_AFTER => {
-                ("slow", format!("{target} has taken nothing for {secs:.0} s. Pushes wait for it."))
+            _ if is_draining => draining(),
+            Condition::NotReady(NotReady::ShuttingDown) => draining(),
+            Condition::NotReady(not_ready) => (
+                not_ready.word(),
+                format!("{} Pushes are answered 503.", not_ready.sentence(target)),
+            ),
+            Condition::Spooling { for_time, because } => {
+                let seconds = for_time.as_secs_f64();
+                let why = because.as_ref().map(|because| because.sentence(target));
+                let why = why.unwrap_or_else(|| format!("{target} takes lines again."));
+                ("spooling", format!("Lines have gone to the spool for {seconds:.0} s. {why}"))
             }
-            Ok(()) => ("healthy", format!("Pushes are taken, lines flow to {target}.")),
+            Condition::Flowing { waited } if *waited > SLOW_AFTER => {
+                let seconds = waited.as_secs_f64();
+                let reason = format!("{target} has taken nothing for {seconds:.0} s. ");
+                ("slow", reason + "Pushes wait for it.")
+            }
+            Condition::Flowing { .. } => {
+                ("healthy", format!("Pushes are taken, lines flow to {target}."))
+            }
         };
-        Health { state, reason }
+        Headline { state, reason }
     }
 }
 
@@ -79,9 +87,13 @@ fn draining() -> (&'static str, String) {
     ("shutting_down", "What is in hand is being written. New pushes are refused.".to_owned())
 }
 
-fn output(json: &mut Json, status: &Status) {
+fn output(json: &mut Json, status: &Status, condition: &Condition) {
     let telemetry = &status.setup.telemetry;
-    let waited_ms = status.setup.flow.stuck_for().as_millis();
+    let waited_ms = match condition {
+        Condition::Flowing { waited } => waited.as_millis(),
+        Condition::NotReady(NotReady::Stalled { for_time, .. }) => for_time.as_millis(),
+        Condition::NotReady(_) | Condition::Spooling { .. } => 0,
+    };
     json.key("target").text(&status.setup.target);
     json.key("lines").number(telemetry.lines_written.get());
     json.key("bytes").number(telemetry.bytes_written.get());
@@ -133,7 +145,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    fn status(ack_timeout: Duration) -> (Status, queue::Sender<()>, queue::Receiver<()>) {
+    fn status(ack_timeout: Duration) -> (Status, queue::QueueSender<()>, queue::Receiver<()>) {
         let telemetry = Arc::new(Telemetry::new());
         let options = queue::QueueOptions {
             bytes_max: 1 << 20,
@@ -147,7 +159,7 @@ mod tests {
             target: "tcp://\"<db>\":1".to_owned(),
             workers: 9,
             telemetry,
-            flow: sender.flow(),
+            output: sender.state(),
         };
         let facts = Facts {
             route_prefixes: vec![String::new(), "/v1".to_owned()],
@@ -196,7 +208,8 @@ mod tests {
     fn the_state_is_that_of_the_output_until_the_process_drains() {
         let (status, sender, receiver) = status(Duration::ZERO);
         assert_eq!(read(&status)["state"], "healthy");
-        receiver.is_trying();
+        let output = receiver.state();
+        output.waits();
         // OK because time goes on by itself: with no timeout, any wait is a stall.
         while sender.ready().is_ok() {
             std::thread::yield_now();
@@ -205,7 +218,7 @@ mod tests {
         assert_eq!(report["state"], "stalled");
         let reason = report["reason"].as_str().unwrap();
         assert!(reason.starts_with("tcp://\"<db>\":1 has taken nothing for 0 s."), "{reason}");
-        receiver.is_flowing();
+        output.flows();
         assert_eq!(read(&status)["state"], "healthy");
         status.drains();
         assert_eq!(read(&status)["state"], "shutting_down");

@@ -1,6 +1,9 @@
 use super::*;
+use crate::delivery::condition::NotReady;
+use crate::observe::log::{Level, Log, LogFormat};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(50);
@@ -16,15 +19,16 @@ impl Reply for Told {
 }
 
 /// A queue, and its warden at work.
-fn queue(acknowledge: Acknowledge, ack_timeout: Duration) -> (Sender<Told>, Receiver<Told>) {
+fn queue(acknowledge: Acknowledge, ack_timeout: Duration) -> (QueueSender<Told>, Receiver<Told>) {
     let options = QueueOptions { bytes_max: 10_000, acknowledge, ack_timeout };
     let (sender, receiver, warden) = channel(options, Arc::new(Telemetry::new()));
-    thread::spawn(|| warden.run());
+    let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
+    warden.spawn(log, |_| {}).unwrap();
     (sender, receiver)
 }
 
 /// Submits lines; where the outcome will be told.
-fn submit(sender: &Sender<Told>, lines: Vec<u8>) -> mpsc::Receiver<Result<(), Undelivered>> {
+fn submit(sender: &QueueSender<Told>, lines: Vec<u8>) -> mpsc::Receiver<Result<(), Undelivered>> {
     let (told, outcome) = mpsc::channel();
     sender.submit(lines, 1, Told(told));
     outcome
@@ -32,7 +36,7 @@ fn submit(sender: &Sender<Told>, lines: Vec<u8>) -> mpsc::Receiver<Result<(), Un
 
 fn next_batch(receiver: &Receiver<Told>) -> Batch {
     match receiver.receive(LONG) {
-        Some(Message::Batch(batch)) => batch,
+        Some(WriterOrder::Deliver(batch)) => batch,
         other => panic!("{other:?}"),
     }
 }
@@ -60,23 +64,19 @@ fn a_written_push_is_answered_once_it_is_written_and_not_before() {
     assert!(outcomes[0].try_recv().is_err() && outcomes[2].try_recv().is_err());
     receiver.acknowledge(&mut vec![one, three]);
     assert_eq!((outcomes[0].recv(), outcomes[2].recv()), (Ok(Ok(())), Ok(Ok(()))));
-    assert!(receiver.shared.lock().replies.is_empty());
-    assert_eq!(receiver.shared.lock().bytes, 0);
+    assert!(receiver.queue.lock().replies.is_empty());
+    assert_eq!(receiver.queue.lock().bytes, 0);
 }
 
 #[test]
-fn a_push_that_timed_out_is_withdrawn_and_told_once() {
+fn a_push_that_timed_out_is_told_once_and_delivered_all_the_same() {
     let (sender, mut receiver) = queue(Acknowledge::Written, SHORT);
     let late = submit(&sender, b"late".to_vec());
     assert_eq!(late.recv(), Ok(Err(Undelivered::TimedOut { after: SHORT })));
     let batch = next_batch(&receiver);
-    assert!(batch.is_withdrawn(Instant::now()));
-    // Whether the writer passes over it or had it in hand already: its pusher knows.
-    receiver.withdraw(batch);
-    let other = submit(&sender, b"other".to_vec());
-    assert_eq!(other.recv(), Ok(Err(Undelivered::TimedOut { after: SHORT })));
-    receiver.acknowledge(&mut vec![next_batch(&receiver)]);
-    assert!(late.recv().is_err() && other.recv().is_err(), "nothing more is told");
+    assert_eq!(batch.lines, b"late");
+    receiver.acknowledge(&mut vec![batch]);
+    assert!(late.recv().is_err(), "nothing more is told");
     let next = submit(&sender, b"next".to_vec());
     receiver.acknowledge(&mut vec![next_batch(&receiver)]);
     assert_eq!(next.recv(), Ok(Ok(())));
@@ -176,7 +176,7 @@ fn lines_of_our_own_wait_for_nothing_and_take_no_room_from_pushes() {
     let pushed = submit(&sender, b"push".to_vec());
     let batches = [next_batch(&receiver), next_batch(&receiver)];
     assert_eq!(batches.each_ref().map(Batch::is_push), [false, true]);
-    let telemetry = Arc::clone(&receiver.shared.telemetry);
+    let telemetry = Arc::clone(&receiver.queue.telemetry);
     assert_eq!(telemetry.queue_batches.get(), 1, "the push");
     receiver.acknowledge(&mut batches.into());
     assert_eq!(pushed.recv(), Ok(Ok(())));
@@ -190,26 +190,27 @@ fn lines_of_our_own_wait_for_nothing_and_take_no_room_from_pushes() {
 #[test]
 fn a_stuck_output_refuses_at_once_and_takes_again_when_it_flows() {
     let (sender, receiver) = queue(Acknowledge::Queued, SHORT);
-    receiver.is_trying();
+    let state = receiver.state();
+    state.waits();
     assert_eq!(sender.ready(), Ok(()), "not yet");
     while sender.ready().is_ok() {
         thread::yield_now();
     }
     let refused = submit(&sender, vec![b'x']).recv();
     assert!(matches!(refused, Ok(Err(Undelivered::Stalled { .. }))), "{refused:?}");
-    assert!(receiver.is_flowing(), "it was stalled");
+    state.flows();
     assert_eq!(submit(&sender, vec![b'x']).recv(), Ok(Ok(())));
     sender.close(Instant::now());
-    assert_eq!(sender.ready(), Err(Undelivered::ShuttingDown));
+    assert_eq!(sender.ready(), Err(NotReady::ShuttingDown));
     receiver.end();
-    assert_eq!(sender.ready(), Err(Undelivered::OutputEnded));
+    assert_eq!(sender.ready(), Err(NotReady::OutputEnded));
 }
 
 #[test]
 fn the_buffers_of_written_batches_are_used_again() {
     let (sender, mut receiver) = queue(Acknowledge::Queued, LONG);
     let mut lines = sender.spare();
-    lines.extend_from_slice(&[b'x'; 4000]);
+    lines.extend_from_slice(&[b'x'; 40_000]);
     let place = lines.as_ptr();
     assert_eq!(submit(&sender, lines).recv(), Ok(Ok(())));
     receiver.acknowledge(&mut vec![next_batch(&receiver)]);

@@ -1,6 +1,7 @@
 //! Why a push is not answered with 200 after it became lines: what the queue, the writer or the
 //! spool has to say to its pusher.
 
+use crate::delivery::condition::NotReady;
 use crate::observe::telemetry::Reason;
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +34,11 @@ pub enum Undelivered {
         /// What is wrong, in the consumer's words.
         words: Arc<str>,
     },
+    /// The reader of the output closes at something; the push was not accepted.
+    ReaderRefuses {
+        /// What it does.
+        words: Arc<str>,
+    },
     /// The spool has no room; the push was not written.
     SpoolFull {
         /// What bounds it: `spool.max_bytes`, the disk.
@@ -62,6 +68,7 @@ impl Undelivered {
             | Undelivered::ShuttingDown
             | Undelivered::OutputEnded
             | Undelivered::Misconfigured { .. }
+            | Undelivered::ReaderRefuses { .. }
             | Undelivered::SpoolFull { .. } => 503,
         }
     }
@@ -75,6 +82,7 @@ impl Undelivered {
             Undelivered::ShuttingDown => Reason::ShuttingDown,
             Undelivered::OutputEnded => Reason::OutputEnded,
             Undelivered::Misconfigured { .. } => Reason::OutputMisconfigured,
+            Undelivered::ReaderRefuses { .. } => Reason::ReaderRefuses,
             Undelivered::SpoolFull { .. } => Reason::SpoolFull,
             Undelivered::LinesRefused { .. } => Reason::LinesRefused,
         }
@@ -103,6 +111,9 @@ impl fmt::Display for Undelivered {
             Undelivered::Misconfigured { words } => {
                 write!(f, "the output needs its operator, {NOT_WRITTEN}: {words}")
             }
+            Undelivered::ReaderRefuses { words } => {
+                write!(f, "{words}, so pushes are offered one by one, {NOT_WRITTEN}")
+            }
             Undelivered::SpoolFull { words } => {
                 write!(f, "the spool takes nothing more ({words}), {NOT_WRITTEN}")
             }
@@ -115,6 +126,20 @@ impl fmt::Display for Undelivered {
 }
 
 impl std::error::Error for Undelivered {}
+
+impl From<NotReady> for Undelivered {
+    /// Of a push that was not accepted.
+    fn from(not_ready: NotReady) -> Undelivered {
+        match not_ready {
+            NotReady::Stalled { for_time, .. } => Undelivered::Stalled { for_time },
+            NotReady::Misconfigured { words, .. } => Undelivered::Misconfigured { words },
+            NotReady::ReaderRefuses { words, .. } => Undelivered::ReaderRefuses { words },
+            NotReady::SpoolFull { words } => Undelivered::SpoolFull { words },
+            NotReady::ShuttingDown => Undelivered::ShuttingDown,
+            NotReady::OutputEnded => Undelivered::OutputEnded,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -146,6 +171,11 @@ mod tests {
                 Undelivered::Misconfigured { words: "401 from the store".into() },
                 503,
                 "the output needs its operator, this push was not written: 401 from the store",
+            ),
+            (
+                Undelivered::ReaderRefuses { words: "the reader closes".into() },
+                503,
+                "the reader closes, so pushes are offered one by one, this push was not written",
             ),
             (
                 Undelivered::SpoolFull { words: "1048576 bytes, spool.max_bytes".into() },

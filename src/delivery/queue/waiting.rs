@@ -1,9 +1,9 @@
 //! What waits for the writer: batches in the queue and their replies, and batches that have no room
 //! in it yet.
 
-use super::{Acknowledge, Batch, Reply, Shared, Undelivered};
+use super::batch::Batch;
+use super::options::Acknowledge;
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// What waits for the writer.
@@ -15,15 +15,15 @@ pub(super) struct Waiting<R> {
     pub(super) replies: VecDeque<Option<(Instant, R)>>,
     /// The number of the first of them.
     first_number: u64,
-    /// Batches that have no room yet, in the order in which they came.
-    pub(super) outside: VecDeque<Outside<R>>,
+    /// Pushes that have no room yet, in the order in which they came.
+    pub(super) outside: VecDeque<WaitingPush<R>>,
     /// The cost of those, in bytes.
     pub(super) outside_bytes: usize,
 }
 
-/// A batch that is to enter the queue.
+/// A push that is to enter the queue.
 #[derive(Debug)]
-pub(super) struct Outside<R> {
+pub(super) struct WaitingPush<R> {
     pub(super) batch: Batch,
     pub(super) reply: R,
     pub(super) deadline: Instant,
@@ -52,10 +52,10 @@ impl<R> Waiting<R> {
         self.bytes == 0 || self.bytes.saturating_add(cost) <= bytes_max
     }
 
-    /// Lets a batch enter.
-    pub(super) fn enter(&mut self, outside: Outside<R>) -> Entered<R> {
-        let Outside { mut batch, reply, deadline, acknowledge } = outside;
-        self.bytes += batch.cost();
+    /// Lets a push enter.
+    pub(super) fn enter(&mut self, push: WaitingPush<R>) -> Entered<R> {
+        let WaitingPush { mut batch, reply, deadline, acknowledge } = push;
+        self.bytes += batch.cost;
         match acknowledge {
             Acknowledge::Queued => (batch, Some(reply)),
             Acknowledge::Written => {
@@ -67,32 +67,36 @@ impl<R> Waiting<R> {
         }
     }
 
-    /// Has a batch wait for room; it comes back where too many bytes wait already.
-    pub(super) fn wait(&mut self, outside: Outside<R>, bytes_max: usize) -> Option<Outside<R>> {
-        let bytes = self.outside_bytes.saturating_add(outside.batch.cost());
+    /// Has a push wait for room; it comes back where too many bytes wait already.
+    pub(super) fn wait(
+        &mut self,
+        push: WaitingPush<R>,
+        bytes_max: usize,
+    ) -> Option<WaitingPush<R>> {
+        let bytes = self.outside_bytes.saturating_add(push.batch.cost);
         if !self.outside.is_empty() && bytes > bytes_max {
-            return Some(outside);
+            return Some(push);
         }
         self.outside_bytes = bytes;
-        self.outside.push_back(outside);
+        self.outside.push_back(push);
         None
     }
 
-    /// Takes the first batch that waits for room.
-    pub(super) fn take_outside(&mut self) -> Option<Outside<R>> {
-        let outside = self.outside.pop_front()?;
-        self.outside_bytes -= outside.batch.cost();
-        Some(outside)
+    /// Takes the first push that waits for room.
+    pub(super) fn take_outside(&mut self) -> Option<WaitingPush<R>> {
+        let push = self.outside.pop_front()?;
+        self.outside_bytes -= push.batch.cost;
+        Some(push)
     }
 
-    /// Lets the first batch that waits enter, where there is room for it.
+    /// Lets the first push that waits enter, where there is room for it.
     pub(super) fn enter_next(&mut self, bytes_max: usize) -> Option<Entered<R>> {
-        let cost = self.outside.front()?.batch.cost();
+        let cost = self.outside.front()?.batch.cost;
         if !self.has_room(cost, bytes_max) {
             return None;
         }
-        let outside = self.take_outside()?;
-        Some(self.enter(outside))
+        let push = self.take_outside()?;
+        Some(self.enter(push))
     }
 
     /// The reply of that number, unless it was answered.
@@ -106,59 +110,23 @@ impl<R> Waiting<R> {
         Some(reply)
     }
 
-    /// The first reply whose time is over. Its batch may be written all the same.
-    fn take_late(&mut self, now: Instant) -> Option<R> {
+    /// The first reply that has waited too long. Its batch may be written all the same.
+    pub(super) fn take_late(&mut self, now: Instant) -> Option<R> {
         match self.replies.front() {
             Some(Some((deadline, _))) if *deadline <= now => self.take(self.first_number),
             _ => None,
         }
     }
 
-    /// The first batch that had no room in time.
-    fn take_late_outside(&mut self, now: Instant) -> Option<Outside<R>> {
-        self.outside.front().filter(|outside| outside.deadline <= now)?;
+    /// The first push that had no room in time.
+    pub(super) fn take_late_outside(&mut self, now: Instant) -> Option<WaitingPush<R>> {
+        self.outside.front().filter(|push| push.deadline <= now)?;
         self.take_outside()
     }
 
-    fn first_deadline(&self) -> Option<Instant> {
+    pub(super) fn first_deadline(&self) -> Option<Instant> {
         let reply = self.replies.front().and_then(Option::as_ref).map(|(deadline, _)| *deadline);
-        let outside = self.outside.front().map(|outside| outside.deadline);
+        let outside = self.outside.front().map(|push| push.deadline);
         reply.into_iter().chain(outside).min()
-    }
-}
-
-/// Answers the replies that have waited too long.
-#[derive(Debug)]
-pub(crate) struct Warden<R> {
-    pub(super) shared: Arc<Shared<R>>,
-}
-
-impl<R: Reply> Warden<R> {
-    /// Answers with 503 whatever has waited for `ack_timeout`, as long as the process lives.
-    ///
-    /// It need not be told of new replies: the time of each is over `ack_timeout` after it came,
-    /// and that is as long as the warden waits at most.
-    pub(crate) fn run(self) {
-        let mut waiting = self.shared.lock();
-        loop {
-            let now = Instant::now();
-            let after = self.shared.flow.options.read().ack_timeout;
-            if let Some(reply) = waiting.take_late(now) {
-                drop(waiting);
-                reply.answer(Err(Undelivered::TimedOut { after }));
-                waiting = self.shared.lock();
-                continue;
-            }
-            if let Some(outside) = waiting.take_late_outside(now) {
-                drop(waiting);
-                self.shared.refuse_full(outside);
-                waiting = self.shared.lock();
-                continue;
-            }
-            let next = waiting.first_deadline().unwrap_or(now + after);
-            let patience = next.saturating_duration_since(now).min(after);
-            let waited = self.shared.look_again.wait_timeout(waiting, patience);
-            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
     }
 }

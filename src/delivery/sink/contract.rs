@@ -40,6 +40,22 @@ impl Default for Gathering {
     }
 }
 
+/// How long a failing output is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pauses {
+    /// After the first failure; each further pause is twice as long.
+    pub(crate) first: Duration,
+    /// The bound of that.
+    pub(crate) longest: Duration,
+}
+
+impl Default for Pauses {
+    /// For a consumer that is near, and that costs little to ask.
+    fn default() -> Pauses {
+        Pauses { first: Duration::from_millis(50), longest: Duration::from_secs(2) }
+    }
+}
+
 /// One output.
 pub(crate) trait Sink: Send {
     /// Takes a block, or goes on taking it.
@@ -60,5 +76,10 @@ pub(crate) trait Sink: Send {
     /// How blocks are made for it.
     fn gathering(&self) -> Gathering {
         Gathering::default()
+    }
+
+    /// How long it is left alone after a failure.
+    fn pauses(&self) -> Pauses {
+        Pauses::default()
     }
 }

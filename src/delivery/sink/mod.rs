@@ -14,9 +14,7 @@ use crate::observe::log::Log;
 use std::sync::Arc;
 
 pub(crate) use block::{Block, count_lines};
-#[allow(unused_imports, reason = "for outputs that gather differently")]
-pub(crate) use contract::Gathering;
-pub(crate) use contract::Sink;
+pub(crate) use contract::{Gathering, Pauses, Sink};
 pub(crate) use outcome::{RefusedLines, Taken, Trouble};
 pub(crate) use progress::Progress;
 pub use target::OpenError;

@@ -54,6 +54,13 @@ pub(crate) enum Trouble {
         /// "unauthorized access"`; one line, escaped and bounded.
         words: String,
     },
+    #[allow(dead_code, reason = "the outputs that need it follow")]
+    /// The reader closes at something that it is sent, and the sink is finding out at what. The
+    /// block is offered again at once, and is not taken before that is known.
+    ReaderRefuses {
+        /// What the reader does: a clause that begins with its name; one line.
+        words: String,
+    },
     /// Nobody will ever read this output again.
     Ended(io::Error),
 }

@@ -3,20 +3,20 @@
 //! Only bytes beyond the furthest one of this block count as progress. A disk that takes the first
 //! half of a block again and again, or a reader that resets each connection, takes nothing.
 
-use crate::delivery::queue::Flow;
+use crate::delivery::condition::OutputState;
 use std::sync::Arc;
 
 /// The progress of one block.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    flow: Arc<Flow>,
+    state: Arc<OutputState>,
     furthest: usize,
 }
 
 impl Progress {
-    /// Of no block yet; `flow` is told of every advance.
-    pub(crate) fn new(flow: Arc<Flow>) -> Progress {
-        Progress { flow, furthest: 0 }
+    /// Of no block yet; `state` is told of every advance.
+    pub(crate) fn new(state: Arc<OutputState>) -> Progress {
+        Progress { state, furthest: 0 }
     }
 
     /// Another block is offered from here on.
@@ -29,7 +29,7 @@ impl Progress {
     pub(crate) fn reached(&mut self, bytes: usize) {
         if bytes > self.furthest {
             self.furthest = bytes;
-            self.flow.advances();
+            self.state.advances();
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Service {
     /// By which settings; each request keeps those that it began with.
     pub settings: Live<InputSettings>,
     /// Where lines go.
-    pub(crate) queue: queue::Sender<Pending>,
+    pub(crate) queue: queue::QueueSender<Pending>,
     /// Who is told of each push.
     pub records: Records,
     /// Where events go.

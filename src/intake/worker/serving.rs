@@ -124,7 +124,7 @@ impl Worker {
             Route::Healthy => Answer::text(200, "healthy"),
             Route::Ready => match self.service.queue.ready() {
                 Ok(()) => Answer::text(200, "ready"),
-                Err(undelivered) => Answer::text(undelivered.status(), undelivered),
+                Err(not_ready) => Answer::text(503, not_ready),
             },
             Route::Push { .. } | Route::PushNotFound | Route::Page | Route::NotFound => {
                 Answer::text(404, "not found")

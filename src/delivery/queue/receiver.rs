@@ -1,0 +1,84 @@
+//! The writer's end of the queue.
+
+use super::batch::{Batch, Reply, WriterOrder};
+use super::channel::OrderReceiver;
+use super::shared::Queue;
+use super::undelivered::Undelivered;
+use crate::delivery::condition::OutputState;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Receiver<R> {
+    pub(super) channel: OrderReceiver,
+    pub(super) queue: Arc<Queue<R>>,
+    /// Used again for each block that is acknowledged.
+    pub(super) replies: Vec<R>,
+}
+
+impl<R: Reply> Receiver<R> {
+    /// The next order; none after `timeout`.
+    pub(crate) fn receive(&self, timeout: Duration) -> Option<WriterOrder> {
+        // OK because the other end never goes away: this one holds it too.
+        self.channel.recv_timeout(timeout).ok()
+    }
+
+    /// The next order, if one is waiting.
+    pub(crate) fn take_waiting(&self) -> Option<WriterOrder> {
+        self.channel.try_recv().ok()
+    }
+
+    /// What the output is doing.
+    pub(crate) fn state(&self) -> Arc<OutputState> {
+        Arc::clone(&self.queue.state)
+    }
+
+    /// Acknowledges batches that are delivered, all of them.
+    pub(crate) fn acknowledge(&mut self, batches: &mut Vec<Batch>) {
+        let mut waiting = self.queue.lock();
+        let numbers = batches.iter().filter_map(|batch| batch.reply);
+        self.replies.extend(numbers.filter_map(|(number, _)| waiting.take(number)));
+        self.queue.let_go(waiting, batches);
+        for reply in self.replies.drain(..) {
+            reply.answer(Ok(()));
+        }
+        self.queue.spares.give_back(batches.drain(..).map(|batch| batch.lines));
+    }
+
+    /// The same where the consumer refused lines of some batches: for each batch, in order, why its
+    /// push is not answered with 200.
+    pub(crate) fn conclude(
+        &mut self,
+        batches: &mut Vec<Batch>,
+        undelivered: Vec<Option<Undelivered>>,
+    ) {
+        if undelivered.iter().any(Option::is_some) {
+            let all = std::mem::take(batches);
+            for (batch, undelivered) in all.into_iter().zip(undelivered) {
+                match undelivered {
+                    None => batches.push(batch),
+                    Some(why) => self.refuse(batch, why),
+                }
+            }
+        }
+        self.acknowledge(batches);
+    }
+
+    /// Lets a batch go that is not delivered: its pusher is told why, unless it was told before.
+    pub(crate) fn refuse(&self, batch: Batch, why: Undelivered) {
+        let mut waiting = self.queue.lock();
+        let reply = batch.reply.and_then(|(number, _)| waiting.take(number));
+        self.queue.let_go(waiting, std::slice::from_ref(&batch));
+        self.queue.spares.give_back([batch.lines]);
+        if let Some(reply) = reply {
+            reply.answer(Err(why));
+        }
+    }
+
+    /// The output has ended for good: pushes are refused from here on.
+    pub fn end(&self) {
+        self.queue.state.end();
+        self.queue.refuse_outside(&Undelivered::OutputEnded);
+    }
+}

@@ -1,0 +1,140 @@
+//! One block → the output, however often that fails: who owns a sink offers blocks through this.
+//!
+//! What the sink answers decides how long to wait, what is logged, and what the
+//! [state](OutputState) of the output says. The sink knows its protocol, and nothing of that.
+
+use super::backoff::Backoff;
+use crate::delivery::condition::OutputState;
+use crate::delivery::sink::{Block, Gathering, Progress, Sink, Taken, Trouble};
+use crate::observe::log::Log;
+use crate::observe::telemetry::Telemetry;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often an idle output is looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Why a block is not delivered.
+#[derive(Debug)]
+pub(crate) enum GivenUp {
+    /// Nobody will ever read the output again.
+    OutputEnded(io::Error),
+    /// The deadline of the end has passed.
+    OutOfTime,
+}
+
+/// A sink, and how it has been.
+pub(crate) struct Offering {
+    sink: Box<dyn Sink>,
+    state: Arc<OutputState>,
+    progress: Progress,
+    backoff: Backoff,
+    telemetry: Arc<Telemetry>,
+    log: Arc<Log>,
+}
+
+impl Offering {
+    /// Of a sink that has not been offered anything.
+    pub(crate) fn new(
+        sink: Box<dyn Sink>,
+        state: Arc<OutputState>,
+        telemetry: Arc<Telemetry>,
+        log: Arc<Log>,
+    ) -> Offering {
+        let progress = Progress::new(Arc::clone(&state));
+        let backoff = Backoff::new(sink.pauses());
+        Offering { sink, state, progress, backoff, telemetry, log }
+    }
+
+    /// How blocks are made for the sink.
+    pub(crate) fn gathering(&self) -> Gathering {
+        self.sink.gathering()
+    }
+
+    /// Offers a block until the output is done with it.
+    ///
+    /// # Errors
+    /// It will not be, or not in time.
+    pub(crate) fn deliver(&mut self, block: &Block) -> Result<Taken, GivenUp> {
+        self.state.waits();
+        self.progress.begin();
+        loop {
+            self.reopen_where_asked();
+            match self.sink.offer(block, &mut self.progress) {
+                Ok(taken) => {
+                    self.works();
+                    return Ok(taken);
+                }
+                Err(trouble) => {
+                    let pause = self.note(trouble)?;
+                    // A close that comes within the pause ends it.
+                    self.state.pause(pause);
+                }
+            }
+            if self.state.close_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(GivenUp::OutOfTime);
+            }
+        }
+    }
+
+    /// Looks after an idle output; returns how long to wait until the next look.
+    ///
+    /// # Errors
+    /// The output has ended.
+    pub(crate) fn look_after(&mut self) -> Result<Duration, GivenUp> {
+        self.reopen_where_asked();
+        match self.sink.idle() {
+            Ok(()) => {
+                self.works();
+                Ok(LOOK_EVERY)
+            }
+            Err(Trouble::Blocked) => Ok(LOOK_EVERY),
+            Err(trouble) => self.note(trouble),
+        }
+    }
+
+    fn reopen_where_asked(&mut self) {
+        if self.state.take_reopen() {
+            self.sink.reopen();
+        }
+    }
+
+    /// Notes what is wrong; returns how long to pause.
+    fn note(&mut self, trouble: Trouble) -> Result<Duration, GivenUp> {
+        match trouble {
+            Trouble::Blocked => Ok(Duration::ZERO),
+            Trouble::Broken { error, retry_after } => {
+                let words = error.to_string();
+                if self.backoff.is_failing() {
+                    self.log.debug("the output still fails", &[("error", &words)]);
+                } else {
+                    self.log.warn("the output fails, trying again", &[("error", &words)]);
+                }
+                let pause = self.backoff.fails(retry_after);
+                self.state.fails(&words, pause);
+                Ok(pause)
+            }
+            Trouble::Misconfigured { words } => {
+                // Who watches the state logs it, once.
+                self.log.debug("the output needs its operator", &[("error", &words)]);
+                let pause = self.backoff.is_misconfigured();
+                self.state.is_misconfigured(&words, pause);
+                Ok(pause)
+            }
+            Trouble::ReaderRefuses { words } => {
+                self.state.reader_refuses(&words);
+                Ok(Duration::ZERO)
+            }
+            Trouble::Ended(error) => Err(GivenUp::OutputEnded(error)),
+        }
+    }
+
+    fn works(&mut self) {
+        self.state.flows();
+        if self.backoff.works() {
+            self.telemetry.reconnects.increment();
+            self.log.info("the output works again", &[]);
+        }
+    }
+}
