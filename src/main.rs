@@ -2,8 +2,9 @@
 //! fine, 1 a failure while running or a refused body, 2 a wrong argument or configuration).
 
 use pushline::app::cli::{self, Command};
-use pushline::app::convert;
-use pushline::app::{self, Outside};
+use pushline::app::convert::{self, Conversion};
+use pushline::app::signals::SignalHandlers;
+use pushline::app::{self, Surroundings};
 use pushline::config::{Config, Error};
 use pushline::observe::log::Log;
 use pushline::supervise::notify::Supervisor;
@@ -14,21 +15,50 @@ use std::sync::Arc;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run { config: file }) => with_config(file.clone(), |config| run(config, file)),
+        Ok(Command::Run { config }) => run(config),
         Ok(Command::Check { config }) => {
-            with_config(config, |_| print("the configuration is good\n"))
+            with_fit_config(config.as_deref(), |_| print("the configuration is good\n"))
         }
         Ok(Command::PrintConfig { config }) => {
-            with_config(config, |config| print(&config.to_string()))
+            with_config(config.as_deref(), |config| print(&config.to_string()))
         }
-        Ok(Command::Convert { config, options }) => {
-            with_config(config, |config| convert(&config, &options))
+        Ok(Command::Convert { config, conversion }) => {
+            with_config(config.as_deref(), |config| convert(&config, &conversion))
         }
         Ok(Command::ConvertHelp) => print(cli::CONVERT_HELP),
         Ok(Command::Version) => print(concat!("pushline ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Help) => print(cli::HELP),
         Err(error) => refuse(&error.to_string()),
     }
+}
+
+fn run(file: Option<PathBuf>) -> ExitCode {
+    // First of all: without a handler, SIGHUP kills.
+    match SignalHandlers::install() {
+        Ok(signals) => {
+            let config = file.clone();
+            with_fit_config(config.as_deref(), |config| serve(config, file, signals))
+        }
+        Err(error) => {
+            tell(&format!("pushline: cannot handle signals: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_config(file: Option<&Path>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match load(file) {
+        Ok(config) => then(config),
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+/// The same, where what the start needs is there too.
+fn with_fit_config(file: Option<&Path>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    with_config(file, |config| match app::check(&config) {
+        Ok(()) => then(config),
+        Err(unfit) => refuse(&unfit.to_string()),
+    })
 }
 
 fn load(file: Option<&Path>) -> Result<Config, Error> {
@@ -38,36 +68,30 @@ fn load(file: Option<&Path>) -> Result<Config, Error> {
     Config::load(file, environment)
 }
 
-fn with_config(file: Option<PathBuf>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match load(file.as_deref()) {
-        Ok(config) => then(config),
-        Err(error) => refuse(&error.to_string()),
-    }
-}
-
-fn run(config: Config, file: Option<PathBuf>) -> ExitCode {
+fn serve(config: Config, file: Option<PathBuf>, signals: SignalHandlers) -> ExitCode {
     let log = Arc::new(Log::new(config.log.level, config.log.format));
-    let outside = Outside {
+    let surroundings = Surroundings {
         load: Box::new(move || load(file.as_deref())),
         supervisor: Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log)),
         log: Arc::clone(&log),
+        signals,
     };
-    match app::run(config, outside) {
+    match app::run(config, surroundings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error("ended", &[("error", &error)]);
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_status())
         }
     }
 }
 
-fn convert(config: &Config, options: &convert::Options) -> ExitCode {
-    let settings = convert::Settings {
+fn convert(config: &Config, conversion: &Conversion) -> ExitCode {
+    let settings = convert::ConvertSettings {
         inputs: config.inputs(),
         push: config.push(),
         body_bytes_max: config.server.gate.body_bytes_max,
     };
-    match convert::run(options, &settings, &mut io::stdout()) {
+    match convert::run(conversion, &settings, &mut io::stdout()) {
         Ok(report) if report.is_complete() => ExitCode::SUCCESS,
         Ok(report) => {
             tell(&format!("{report}\n"));

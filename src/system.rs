@@ -10,6 +10,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::time::Duration;
 
 /// Changes that one wait tells at most.
@@ -274,6 +275,18 @@ pub(crate) fn random() -> io::Result<[u8; 16]> {
         came += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
     }
     Ok(bytes)
+}
+
+/// Whether this process may write to what is at `path`.
+pub(crate) fn may_write(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(path, rustix::fs::Access::WRITE_OK)?)
+}
+
+/// Whether this process may make files in a folder.
+pub(crate) fn may_make_files_in(folder: &Path) -> io::Result<()> {
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    // The dot is not there where `folder` is a file.
+    Ok(rustix::fs::access(folder.join("."), access)?)
 }
 
 /// The system's monotonic clock, in microseconds: what a supervisor compares with its own.

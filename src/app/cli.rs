@@ -4,7 +4,7 @@
 //! it or stands behind its `=`. What a value means is checked here where an argument can be wrong,
 //! and is the room's own where the configuration has a say in it.
 
-use crate::app::convert::{Options, Source};
+use crate::app::convert::{BodySource, Conversion};
 use crate::push::body::Coding;
 use crate::push::sample::{Format, Quoted};
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ pub enum Command {
         /// `--config`
         config: Option<PathBuf>,
         /// What to convert, and as what.
-        options: Options,
+        conversion: Conversion,
     },
     /// Print the help of `convert`.
     ConvertHelp,
@@ -179,19 +179,19 @@ fn parse_convert(
     mut arguments: impl Iterator<Item = OsString>,
     mut config: Option<PathBuf>,
 ) -> Result<Command, What> {
-    let mut options = Options::default();
+    let mut conversion = Conversion::default();
     let mut file = None;
     while let Some(argument) = arguments.next() {
         let (flag, value) = split(&argument);
         let mut take = |name, what| value_of((name, what), value.clone(), &mut arguments);
         match &*flag {
             "--config" => config = Some(PathBuf::from(take("--config", "FILE")?)),
-            "--route-prefix" => options.route_prefix = Some(take("--route-prefix", "PREFIX")?),
-            "--job" => options.job = take("--job", "JOB")?.into_vec(),
-            "--label" => options.labels.push(label(take("--label", "NAME=VALUE")?)?),
-            "--format" => options.format = format(take("--format", "FORMAT")?)?,
-            "--coding" => options.coding = coding(take("--coding", "CODING")?)?,
-            "--time" => options.time_ns = Some(time_ns(take("--time", "NANOSECONDS")?)?),
+            "--route-prefix" => conversion.route_prefix = Some(take("--route-prefix", "PREFIX")?),
+            "--job" => conversion.job = take("--job", "JOB")?.into_vec(),
+            "--label" => conversion.labels.push(label(take("--label", "NAME=VALUE")?)?),
+            "--format" => conversion.format = format(take("--format", "FORMAT")?)?,
+            "--coding" => conversion.coding = coding(take("--coding", "CODING")?)?,
+            "--time" => conversion.time_ns = Some(time_ns(take("--time", "NANOSECONDS")?)?),
             "--help" | "-h" if value.is_none() => return Ok(Command::ConvertHelp),
             "--help" => return Err(What::ExtraValue(flag.into_owned())),
             text if text.starts_with('-') && text != "-" => {
@@ -202,9 +202,9 @@ fn parse_convert(
         }
     }
     if let Some(path) = file.filter(|path| path != "-") {
-        options.source = Source::File(PathBuf::from(path));
+        conversion.source = BodySource::File(PathBuf::from(path));
     }
-    Ok(Command::Convert { config, options })
+    Ok(Command::Convert { config, conversion })
 }
 
 /// A flag and the value behind its `=`, where it has one.
@@ -308,20 +308,20 @@ mod tests {
     #[test]
     fn a_conversion_is_described_by_its_arguments() {
         let convert = |arguments: &[&str]| match parse_all(arguments) {
-            Ok(Command::Convert { config, options }) => (config, options),
+            Ok(Command::Convert { config, conversion }) => (config, conversion),
             other => panic!("{arguments:?}: {other:?}"),
         };
         let pair = |name: &str, value: &str| (name.into(), value.into());
-        assert_eq!(convert(&["convert"]), (None, Options::default()));
-        assert_eq!(convert(&["convert", "-"]), (None, Options::default()));
+        assert_eq!(convert(&["convert"]), (None, Conversion::default()));
+        assert_eq!(convert(&["convert", "-"]), (None, Conversion::default()));
         let config = Some(PathBuf::from("a.toml"));
         for arguments in [["--config=a.toml", "convert"], ["convert", "--config=a.toml"]] {
-            assert_eq!(convert(&arguments), (config.clone(), Options::default()));
+            assert_eq!(convert(&arguments), (config.clone(), Conversion::default()));
         }
         let all = "convert --job j --label a=b=c --label=d= --label x@base64=YQ== --route-prefix /v1 \
                    --format openmetrics --coding=GZIP --time 17 metrics=1.txt";
-        let want = Options {
-            source: Source::File(PathBuf::from("metrics=1.txt")),
+        let want = Conversion {
+            source: BodySource::File(PathBuf::from("metrics=1.txt")),
             route_prefix: Some(OsString::from("/v1")),
             job: b"j".to_vec(),
             labels: vec![pair("a", "b=c"), pair("d", ""), pair("x@base64", "YQ==")],

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 /// Where the body comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Source {
+pub enum BodySource {
     /// Standard input.
     #[default]
     Stdin,
@@ -27,20 +27,20 @@ pub enum Source {
     File(PathBuf),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for BodySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Stdin => f.write_str("<stdin>"),
-            Source::File(path) => path.display().fmt(f),
+            BodySource::Stdin => f.write_str("<stdin>"),
+            BodySource::File(path) => path.display().fmt(f),
         }
     }
 }
 
 /// What the operator asks to be converted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct Conversion {
     /// The body.
-    pub(crate) source: Source,
+    pub(crate) source: BodySource,
     /// Which input; none where there is only one.
     pub route_prefix: Option<OsString>,
     /// The job that its URL would have, decoded.
@@ -55,10 +55,10 @@ pub struct Options {
     pub time_ns: Option<i64>,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            source: Source::Stdin,
+impl Default for Conversion {
+    fn default() -> Conversion {
+        Conversion {
+            source: BodySource::Stdin,
             route_prefix: None,
             job: b"convert".to_vec(),
             labels: Vec::new(),
@@ -71,7 +71,7 @@ impl Default for Options {
 
 /// What the configuration says.
 #[derive(Debug)]
-pub struct Settings {
+pub struct ConvertSettings {
     /// All inputs.
     pub inputs: Vec<Input>,
     /// The bounds of a push.
@@ -91,16 +91,16 @@ pub enum Error {
     /// The job or a label is none that a URL may have.
     Group(route::Error),
     /// The body cannot be read.
-    Read(Source, io::Error),
+    Read(BodySource, io::Error),
     /// The body as sent is over its limit.
     TooLarge {
         /// Whose.
-        source: Source,
+        source: BodySource,
         /// The limit, in bytes.
         bytes_max: usize,
     },
     /// The push is refused.
-    Refused(Source, push::Error),
+    Refused(BodySource, push::Error),
     /// The output does not take the lines.
     Write(io::Error),
 }
@@ -146,7 +146,7 @@ impl std::error::Error for Error {}
 /// What was converted, and what of it has no line.
 #[derive(Debug)]
 pub struct Report {
-    source: Source,
+    source: BodySource,
     sample_count: u64,
     skipped: Skipped,
 }
@@ -187,21 +187,21 @@ impl fmt::Display for Report {
 /// # Errors
 /// [`Error`]; nothing is written unless it is [`Error::Write`].
 pub fn run(
-    options: &Options,
-    settings: &Settings,
+    conversion: &Conversion,
+    settings: &ConvertSettings,
     output: &mut impl Write,
 ) -> Result<Report, Error> {
-    let input = choose(options, &settings.inputs)?;
-    let group = route::group(&options.job, &options.labels, input.endpoint.names);
+    let input = choose(conversion, &settings.inputs)?;
+    let group = route::group(&conversion.job, &conversion.labels, input.endpoint.names);
     let group = group.map_err(Error::Group)?;
     let head = PushHeaders {
         group: &group,
-        content_type: Some(media_type(options.format)),
-        content_encoding: Some(options.coding.name()),
-        received_ns: options.time_ns.unwrap_or_else(system::now_ns),
+        content_type: Some(media_type(conversion.format)),
+        content_encoding: Some(conversion.coding.name()),
+        received_ns: conversion.time_ns.unwrap_or_else(system::now_ns),
     };
-    let sent = read(&options.source, settings.body_bytes_max)?;
-    let source = || options.source.clone();
+    let sent = read(&conversion.source, settings.body_bytes_max)?;
+    let source = || conversion.source.clone();
     let converted = Pusher::new(settings.push).convert(input, head, &sent, Vec::new());
     let Converted { lines, sample_count, skipped, .. } =
         converted.map_err(|error| Error::Refused(source(), error))?;
@@ -211,8 +211,8 @@ pub fn run(
 
 /// The input that is meant: the only one, or that of the prefix. To take the first of several would
 /// show what another one does.
-fn choose<'s>(options: &Options, inputs: &'s [Input]) -> Result<&'s Input, Error> {
-    let chosen = match (&options.route_prefix, inputs) {
+fn choose<'s>(conversion: &Conversion, inputs: &'s [Input]) -> Result<&'s Input, Error> {
+    let chosen = match (&conversion.route_prefix, inputs) {
         (None, [only]) => Some(only),
         (None, _) => None,
         (Some(prefix), _) => {
@@ -237,12 +237,12 @@ fn media_type(format: Format) -> &'static str {
 }
 
 /// Reads the whole body, but not beyond its limit.
-fn read(source: &Source, bytes_max: usize) -> Result<Vec<u8>, Error> {
+fn read(source: &BodySource, bytes_max: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     let bound = bytes_max.saturating_add(1) as u64;
     let count = match source {
-        Source::Stdin => io::stdin().lock().take(bound).read_to_end(&mut body),
-        Source::File(path) => {
+        BodySource::Stdin => io::stdin().lock().take(bound).read_to_end(&mut body),
+        BodySource::File(path) => {
             File::open(path).and_then(|file| file.take(bound).read_to_end(&mut body))
         }
     };

@@ -1,139 +1,62 @@
-//! Wires everything, owns the threads, keeps the order of shutdown.
+//! Starts everything, owns the threads, and ends them in order.
 //!
-//! The order: accept no more, answer what is in hand, close the queue, let the writer write what
-//! stands in it, end. All of it within `drain_timeout`. A supervisor is told of each step.
+//! [`run`] wires the rooms in the order in which lines flow back: the output first, the gate last,
+//! so that nothing is accepted that could not be written. Then `running` waits for what ends the
+//! process, `reload` takes a new configuration on SIGHUP, and `shutdown` ends in order: accept
+//! nothing more, answer what is in hand, close the queue, let the writer write what is in it; all
+//! of it within `drain_timeout`. A supervisor is told of each step.
 //!
-//! SIGHUP reads the configuration and the credentials again and hands each stage its new options,
-//! once all of them are known to be good: nothing that can fail stands behind the first of these
-//! steps. A request keeps, in each stage, the options that it came in with.
+//! An essential thread that ends, by a panic or otherwise, tells the main thread
+//! ([`Event::ThreadLost`]), which logs it and ends the process in order.
 
+mod check;
 pub mod cli;
 pub mod convert;
+mod error;
+mod event;
 mod reload;
+mod running;
 mod shutdown;
 pub mod signals;
+mod surroundings;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::current::Live;
-use crate::delivery::condition::Condition;
-use crate::delivery::emitter::Emitter;
 use crate::delivery::queue;
 use crate::delivery::sink::{self, SinkOptions};
 use crate::delivery::writer::{self, WriterEnd};
 use crate::heartbeat::Heartbeats;
 use crate::intake::bridge::{self, Probe};
-use crate::intake::gate::auth::{self, Auth};
-use crate::intake::gate::{self, Gate, GateLinks, Listeners};
+use crate::intake::gate::auth::Auth;
+use crate::intake::gate::{Gate, GateLinks, Listeners};
 use crate::intake::worker::{self, InputSettings, Pending, Records, Service};
 use crate::observe::log::{self, Log};
 use crate::observe::telemetry::Telemetry;
 use crate::status::{Setup, Status};
-use crate::supervise::notify::Supervisor;
 use crate::supervise::watchdog::{self, Health};
 use crate::system;
-use signals::Request;
-use std::fmt;
+use event::{Event, on_lost, tell};
+use running::Running;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-/// Why the process cannot start, or ended badly.
-#[derive(Debug)]
-pub enum Error {
-    /// The gate could not open.
-    Gate(gate::Error),
-    /// The output could not be opened.
-    Sink(sink::OpenError),
-    /// The credentials cannot be used.
-    Auth(auth::Error),
-    /// The system gave no thread, descriptor or signal handler.
-    System(io::Error),
-    /// The output ended for good: the reader of standard output went away.
-    OutputEnded(io::Error),
-    /// The time to drain was over before everything was written.
-    Undrained {
-        /// Batches that are not written.
-        batch_count: u64,
-        /// `output.drain_timeout`
-        after: Duration,
-    },
-    /// A thread that must not end has ended.
-    ThreadLost(&'static str),
-    /// A second signal asked to end at once.
-    Impatient,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Gate(error) => error.fmt(f),
-            Error::Sink(error) => error.fmt(f),
-            Error::Auth(error) => error.fmt(f),
-            Error::System(error) => write!(f, "the system refuses what pushline needs: {error}"),
-            Error::OutputEnded(error) => {
-                write!(f, "the output has ended: its reader went away ({error})")
-            }
-            Error::Undrained { batch_count, after } => write!(
-                f,
-                "{batch_count} batches were not written within {} s (output.drain_timeout)",
-                after.as_secs_f64()
-            ),
-            Error::ThreadLost(what) => write!(f, "{what}, which is a defect of pushline"),
-            Error::Impatient => write!(f, "a second signal came before everything was written"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// What the main thread waits for.
-#[derive(Debug)]
-enum Event {
-    Signal(Request),
-    ThreadLost(&'static str),
-    WriterEnded,
-    Watched(Health),
-    /// Nothing new comes any more: the gate and the queue are closed.
-    Closed,
-}
-
-/// How often the main thread looks whether the status that a supervisor shows is still true.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What the end may take beyond `drain_timeout`: the writer may hang in a write for good.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Reads the configuration from where it came from (SIGHUP).
-pub type Load = Box<dyn Fn() -> Result<Config, config::Error>>;
-
-/// What the process gets from outside besides its configuration.
-pub struct Outside {
-    /// The configuration that follows.
-    pub load: Load,
-    /// Who is told of each step.
-    pub supervisor: Supervisor,
-    /// Where events go.
-    pub log: Arc<Log>,
-}
-
-impl fmt::Debug for Outside {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outside").finish_non_exhaustive()
-    }
-}
+pub use check::{Unfit, check};
+pub use error::Error;
+pub use surroundings::{Load, Surroundings};
 
 /// Serves until a signal or a failure ends it.
 ///
 /// # Errors
 /// Why it could not start, or why its end is no good one.
-pub fn run(config: Config, outside: Outside) -> Result<(), Error> {
-    start(config, outside)?.wait()
+pub fn run(config: Config, surroundings: Surroundings) -> Result<(), Error> {
+    start(config, surroundings)?.wait()
 }
 
-/// Begins to serve.
-fn start(config: Config, outside: Outside) -> Result<Running, Error> {
-    let log = &outside.log;
+/// Wires everything; it serves from the moment in which the gate opens.
+fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
+    let log = &surroundings.log;
     log::take_panics(log);
     if let Err(error) = system::raise_descriptor_limit() {
         log.warn("the limit of descriptors stays as it is", &[("error", &error)]);
@@ -149,15 +72,12 @@ fn start(config: Config, outside: Outside) -> Result<Running, Error> {
     let records = Records { telemetry: Arc::clone(&telemetry), status: Arc::clone(&status) };
     let service =
         Service { settings: settings.clone(), queue: queue.clone(), records, log: Arc::clone(log) };
-    let lost = events.clone();
-    let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
     let (gate_end, worker_end) = bridge::open().map_err(Error::System)?;
     let heartbeats = Arc::new(Heartbeats::new(config.workers()));
-    let started = worker::start(worker_end, Arc::clone(&heartbeats), service, on_lost.clone());
+    let started = worker::start(worker_end, Arc::clone(&heartbeats), service, on_lost(&events));
     started.map_err(Error::System)?;
     let probe = gate_end.probe();
-    watch(&outside, probe, heartbeats, events.clone()).map_err(Error::System)?;
-    listen_to_signals(events.clone()).map_err(Error::System)?;
+    watch(&surroundings, probe, heartbeats, events.clone()).map_err(Error::System)?;
     let links = GateLinks {
         bridge: gate_end,
         auth: auth.clone(),
@@ -166,13 +86,16 @@ fn start(config: Config, outside: Outside) -> Result<Running, Error> {
         log: Arc::clone(log),
     };
     let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
-    let gate = Gate::open(listeners, config.server.gate.clone(), links, on_lost);
+    let gate = Gate::open(listeners, config.server.gate.clone(), links, on_lost(&events));
     let gate = gate.map_err(Error::System)?;
     for address in &addresses {
         log.info("listening", &[("address", address)]);
     }
     log.info("writing", &[("output", &config.output.target)]);
-    let Outside { load, supervisor, log } = outside;
+    let Surroundings { load, supervisor, log, signals } = surroundings;
+    let requests = events.clone();
+    let listening = signals.listen(move |request| tell(&requests, Event::Signal(request)));
+    listening.map_err(Error::System)?;
     let mut running = Running {
         config,
         load,
@@ -194,10 +117,6 @@ fn start(config: Config, outside: Outside) -> Result<Running, Error> {
     Ok(running)
 }
 
-fn listen_to_signals(events: Sender<Event>) -> io::Result<()> {
-    signals::listen(move |request| tell(&events, Event::Signal(request)))
-}
-
 /// The queue, and the writer behind it.
 fn open_output(
     config: &Config,
@@ -210,9 +129,7 @@ fn open_output(
     let sink = sink::open(&options, Arc::clone(log));
     let sink = sink.map_err(Error::Sink)?;
     let (queue, receiver, warden) = queue::channel(output.queue, Arc::clone(telemetry));
-    let lost = events.clone();
-    let on_lost = move |what| tell(&lost, Event::ThreadLost(what));
-    warden.spawn(Arc::clone(log), on_lost).map_err(Error::System)?;
+    warden.spawn(Arc::clone(log), on_lost(events)).map_err(Error::System)?;
     let ended = events.clone();
     let on_end = move |_: &WriterEnd| tell(&ended, Event::WriterEnded);
     let writer = writer::spawn(receiver, sink, Arc::clone(telemetry), Arc::clone(log), on_end);
@@ -239,127 +156,34 @@ fn status(
 
 /// Watches over the workers where a supervisor wants that.
 fn watch(
-    outside: &Outside,
+    surroundings: &Surroundings,
     probe: Probe,
     heartbeats: Arc<Heartbeats>,
     events: Sender<Event>,
 ) -> io::Result<()> {
-    let Some(period) = outside.supervisor.watchdog() else { return Ok(()) };
-    watchdog::spawn(probe, heartbeats, period, Arc::clone(&outside.log), move |health| {
+    let Some(period) = surroundings.supervisor.watchdog() else { return Ok(()) };
+    watchdog::spawn(probe, heartbeats, period, Arc::clone(&surroundings.log), move |health| {
         tell(&events, Event::Watched(health));
     })
-}
-
-fn tell(events: &Sender<Event>, event: Event) {
-    if events.send(event).is_err() {
-        // OK because the main thread is ending already.
-    }
-}
-
-/// Everything that has to be ended in order.
-struct Running {
-    config: Config,
-    load: Load,
-    log: Arc<Log>,
-    telemetry: Arc<Telemetry>,
-    status: Arc<Status>,
-    queue: queue::QueueSender<Pending>,
-    writer: JoinHandle<WriterEnd>,
-    gate: Gate,
-    auth: Live<Auth>,
-    settings: Live<InputSettings>,
-    /// Where own figures go to the output.
-    emitter: Option<Emitter>,
-    events: Sender<Event>,
-    inbox: Receiver<Event>,
-    supervisor: Supervisor,
-    health: Health,
-}
-
-impl Running {
-    /// Waits for what ends the process, then ends it in order.
-    fn wait(mut self) -> Result<(), Error> {
-        self.supervisor.ready(&self.status());
-        loop {
-            self.status.note(system::now_ns());
-            match self.inbox.recv_timeout(LOOK_EVERY) {
-                Ok(Event::Signal(Request::Reload)) => {
-                    self.supervisor.reloading();
-                    self.reload();
-                    self.supervisor.ready(&self.status());
-                }
-                Ok(Event::Signal(Request::Stop)) => return self.drain(),
-                Ok(Event::WriterEnded) => return Err(self.output_ended()),
-                Ok(Event::ThreadLost(what)) => {
-                    self.log.error("an essential thread is lost, ending", &[("thread", &what)]);
-                    return self.drain().and(Err(Error::ThreadLost(what)));
-                }
-                Ok(Event::Watched(health)) => self.watched(health),
-                Err(RecvTimeoutError::Timeout) => self.supervisor.status(&self.status()),
-                // Neither comes before the end has begun.
-                Ok(Event::Closed) | Err(RecvTimeoutError::Disconnected) => return self.drain(),
-            }
-        }
-    }
-
-    /// The supervisor hears of the workers only while they are well, through this loop.
-    fn watched(&mut self, health: Health) {
-        self.health = health;
-        self.supervisor.status(&self.status());
-        if health == Health::Good {
-            self.supervisor.alive();
-        }
-    }
-
-    /// How the process is, in one sentence that does not change while nothing does.
-    fn status(&self) -> String {
-        let output = &self.config.output.target;
-        if self.health != Health::Good {
-            return format!("{}, a restart is due", self.health);
-        }
-        match self.queue.state().look() {
-            Condition::Flowing { .. } => format!("serving, lines go to {output}"),
-            Condition::Spooling { because, .. } => {
-                let why =
-                    because.map_or(String::new(), |why| format!(": {}", why.in_short(output)));
-                format!("serving, lines go to the spool{why}")
-            }
-            Condition::NotReady(not_ready) => {
-                format!("{}: pushes get 503", not_ready.in_short(output))
-            }
-        }
-    }
-
-    /// Nothing more can be written: what is in hand gets its answer, a push that was written its
-    /// 200, and then the process ends.
-    fn output_ended(mut self) -> Error {
-        const PATIENCE: Duration = Duration::from_millis(500);
-        self.supervisor.stopping(PATIENCE, "ending: the output has ended");
-        self.gate.close(Instant::now() + PATIENCE);
-        match self.writer.join() {
-            Ok(WriterEnd::OutputEnded(error)) => Error::OutputEnded(error),
-            Ok(WriterEnd::Panicked) => Error::ThreadLost("the writer panicked"),
-            Ok(WriterEnd::Drained | WriterEnd::Undrained { .. }) | Err(_) => {
-                Error::ThreadLost("the writer ended")
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
+    use crate::supervise::notify::Supervisor;
     use crate::testing::child_process;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     use std::path::Path;
 
-    fn outside(
+    fn surroundings(
         load: impl Fn() -> Result<Config, config::Error> + 'static,
         log: Arc<Log>,
-    ) -> Outside {
+    ) -> Surroundings {
         let supervisor = Supervisor::read(|_| None, 1, Arc::clone(&log));
-        Outside { load: Box::new(load), supervisor, log }
+        let signals = signals::SignalHandlers::install().unwrap();
+        Surroundings { load: Box::new(load), supervisor, log, signals }
     }
 
     /// Sends a request on a connection of its own; the status line of its answer.
@@ -410,7 +234,7 @@ mod tests {
         let log = Arc::new(Log::new(log::Level::Info, log::LogFormat::Logfmt));
         let (events, begun) = mpsc::channel();
         let running = std::thread::spawn(move || {
-            let running = start(config, outside(load, log))?;
+            let running = start(config, surroundings(load, log))?;
             events.send(running.events.clone()).unwrap();
             running.wait()
         });

@@ -2,7 +2,7 @@
 //! options, once all of them are known to be good: nothing that can fail stands behind the first of
 //! these steps, but for the thread that emits own figures, whose lack is told.
 
-use super::Running;
+use super::running::Running;
 use crate::config::{Config, KeyChange};
 use crate::delivery::emitter::{self, Emitter};
 use crate::intake::gate::auth::Auth;

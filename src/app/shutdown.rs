@@ -1,8 +1,10 @@
 //! The end in order: accept no more, answer what is in hand, close the queue, let the writer write
 //! what stands in it; all of it within `drain_timeout`.
 
-use super::{DRAIN_PATIENCE, Error, Event, Running, tell};
-use crate::app::signals::Request;
+use super::error::Error;
+use super::event::{Event, tell};
+use super::running::{DRAIN_PATIENCE, Running};
+use super::signals::SignalRequest;
 use crate::delivery::queue;
 use crate::delivery::writer::WriterEnd;
 use crate::intake::gate::Gate;
@@ -81,7 +83,7 @@ fn wait_for_writer(
         let left = end.saturating_duration_since(Instant::now());
         match inbox.recv_timeout(left) {
             Ok(Event::WriterEnded) => return Left::Ended,
-            Ok(Event::Signal(Request::Stop)) => return Left::Impatient,
+            Ok(Event::Signal(SignalRequest::Stop)) => return Left::Impatient,
             Ok(Event::Closed) if telemetry.queue_batches.get() == 0 => {
                 end = end.min(Instant::now() + DRAIN_PATIENCE);
             }

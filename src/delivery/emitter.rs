@@ -15,6 +15,7 @@ use crate::push::route::{self, Group, Route};
 use crate::push::{self, Converted, Input, PushHeaders, Pusher};
 use crate::system::now_ns;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -57,7 +58,7 @@ impl Emitter {
         let thread = thread::Builder::new().name("emitter".to_owned()).spawn(move || {
             let mut due = Instant::now() + interval;
             while wait(&stopped, due) {
-                figures.emit(now_ns());
+                figures.emit_or_recover(now_ns());
                 let now = Instant::now();
                 // Intervals that were missed (the machine slept) are not made up for.
                 due = Some(due + interval).filter(|due| *due > now).unwrap_or(now + interval);
@@ -91,6 +92,15 @@ struct OwnFigures<R> {
 impl<R: queue::Reply> OwnFigures<R> {
     fn new(links: EmitterLinks<R>) -> OwnFigures<R> {
         OwnFigures { input: Input::default(), pusher: Pusher::new(links.push), links }
+    }
+
+    /// Emits; a panic, which its hook has logged, costs only this interval.
+    fn emit_or_recover(&mut self, now_ns: i64) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.emit(now_ns)));
+        if outcome.is_err() {
+            self.pusher = Pusher::new(self.links.push);
+            self.links.telemetry.emissions_skipped.increment();
+        }
     }
 
     fn emit(&mut self, now_ns: i64) {

@@ -2,7 +2,9 @@
 
 use crate::http::{Client, push};
 use crate::process::{Pushline, command, folder};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -50,6 +52,126 @@ fn check_tells_every_mistake_and_serves_nothing() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Runs with this configuration; the exit status, and what it says on standard error.
+fn run_with(arguments: &[&str], toml: &str) -> (Option<i32>, String) {
+    let folder = folder();
+    let path = folder.join("c.toml");
+    std::fs::write(&path, toml).unwrap();
+    let config = format!("--config={}", path.display());
+    let (status, _, stderr) = run(&[arguments, &[&config]].concat());
+    std::fs::remove_dir_all(folder).unwrap();
+    (status, stderr)
+}
+
+#[test]
+fn check_and_start_refuse_alike_what_cannot_be_started_with() {
+    let folder = folder();
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.display().to_string()
+    };
+    let auth = |path: &str| format!("server.auth_file = \"{path}\"\n");
+    let target = |path: &str| format!("output.target = \"file:{path}\"\n");
+    let missing = folder.join("missing").display().to_string();
+    let open = file("open", "basic a:b\n", 0o644);
+    let malformed = file("malformed", "token x\n", 0o600);
+    let empty = file("empty", "# none\n", 0o600);
+    for (toml, want) in [
+        (
+            auth(&missing),
+            format!(
+                "server.auth_file: {missing}: cannot read the credentials: No such file or directory (os error 2)"
+            ),
+        ),
+        (
+            auth(&open),
+            format!(
+                "server.auth_file: {open}: its mode is 0644, others can read the credentials; chmod o-rwx it"
+            ),
+        ),
+        (
+            auth(&malformed),
+            format!(
+                "server.auth_file: {malformed}:1: begins with \"token\", must be \"basic user:password\" or \"bearer token\""
+            ),
+        ),
+        (auth(&empty), format!("server.auth_file: {empty}: has no credentials, nobody could push")),
+        (
+            target(&format!("{missing}/lines")),
+            format!(
+                "output.target: cannot make a file in {missing}: No such file or directory (os error 2)"
+            ),
+        ),
+        (
+            target(&format!("{open}/lines")),
+            format!("output.target: cannot make a file in {open}: Not a directory (os error 20)"),
+        ),
+        (
+            target(&folder.display().to_string()),
+            format!(
+                "output.target: cannot write to {}: Is a directory (os error 21)",
+                folder.display()
+            ),
+        ),
+    ] {
+        let want = (Some(2), format!("pushline: {want}\n"));
+        assert_eq!(run_with(&["--check"], &toml), want, "{toml}");
+        assert_eq!(run_with(&[], &toml), want, "{toml}");
+    }
+    let both = auth(&missing) + &target(&format!("{missing}/lines"));
+    let (status, stderr) = run_with(&["--check"], &both);
+    assert_eq!((status, stderr.lines().count()), (Some(2), 2), "{stderr}");
+    let good = file("good", "basic a:b\n", 0o600);
+    for toml in [auth(&good), target(&open), target(&format!("{}/lines", folder.display()))] {
+        assert_eq!(run_with(&["--check"], &toml), (Some(0), String::new()), "{toml}");
+    }
+    assert!(!folder.join("lines").exists(), "a check makes nothing");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_hangup_while_it_starts_is_kept_and_does_not_kill() {
+    let folder = folder();
+    let fifo = folder.join("pushline.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut child = command()
+        .arg("--config")
+        .arg(&fifo)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It opens only once the process reads its configuration.
+    let mut file = std::fs::File::create(&fifo).unwrap();
+    crate::process::signal(child.id(), "HUP");
+    file.write_all(b"server.listen = [\"127.0.0.1:0\"]\n").unwrap();
+    drop(file);
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("msg=listening")));
+    // What it was asked for is done once it has started.
+    std::fs::write(&fifo, "log.level = \"debug\"\n").unwrap();
+    assert!(log.any(|line| line.contains("configuration and credentials read again")));
+    crate::process::signal(child.id(), "TERM");
+    log.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_start_that_hangs_is_ended_by_its_signal() {
+    let folder = folder();
+    let fifo = folder.join("pushline.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut child = command().arg("--config").arg(&fifo).stderr(Stdio::null()).spawn().unwrap();
+    let file = std::fs::File::create(&fifo).unwrap();
+    crate::process::signal(child.id(), "TERM");
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    drop(file);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn print_config_prints_what_reads_back() {
     let (status, printed, _) = run(&["--print-config"]);
@@ -92,7 +214,7 @@ fn a_port_alone_serves_every_address() {
 
 #[test]
 fn a_unix_socket_is_served_and_removed_at_the_end() {
-    use std::io::{Read, Write};
+    use std::io::Read;
     let folder = folder();
     let path = folder.join("socket");
     let toml = format!("[server]\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]\n", path.display());

@@ -50,7 +50,7 @@ const CRATES: [(&str, &str); 15] = [
 const CIRCLES_LEFT: &[&str] = &["observe/telemetry", "push/exposition", "push/mapping", "status"];
 
 /// Names that still mean more than one type: each goes when one of the two is called what it is.
-const SHARED_NAMES_LEFT: &[&str] = &["Head", "Request"];
+const SHARED_NAMES_LEFT: &[&str] = &["Head"];
 
 /// Lines of a source file without its tests.
 const LINES_MAX: usize = 450;

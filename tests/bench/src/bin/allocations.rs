@@ -9,7 +9,8 @@ use bench::body::{Body, Notation};
 use bench::conversion::Path;
 use bench::figures::tell;
 use bench::request;
-use pushline::app::{self, Outside};
+use pushline::app::signals::SignalHandlers;
+use pushline::app::{self, Surroundings};
 use pushline::config::Config;
 use pushline::observe::log::{Level, Log, LogFormat};
 use pushline::supervise::notify::Supervisor;
@@ -109,7 +110,9 @@ fn serve_pushline() -> io::Result<SocketAddr> {
         let supervisor = Supervisor::read(|_| None, std::process::id(), Arc::clone(&log));
         // Nobody asks it to read its configuration again.
         let load = Box::new(|| Ok(Config::default()));
-        app::run(config, Outside { load, supervisor, log })
+        let signals = SignalHandlers::install();
+        let signals = signals.map_err(app::Error::System)?;
+        app::run(config, Surroundings { load, supervisor, log, signals })
     });
     Ok(address)
 }

@@ -1,0 +1,88 @@
+//! A valid configuration → whether the start finds what it needs (`--check`, and every start).
+//!
+//! What is tried here is what the operator must mend and no restart can: a file that is named and
+//! missing, or that nobody may read or write. Addresses are not tried, as another process may give
+//! them up. Every new key that names a file or folder is tried here.
+
+use crate::config::Config;
+use crate::delivery::sink::Target;
+use crate::intake::gate::auth::{self, Auth};
+use crate::system;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a valid configuration cannot be started with: every reason, one a line.
+#[derive(Debug)]
+pub struct Unfit(Vec<Reason>);
+
+/// One reason.
+#[derive(Debug)]
+enum Reason {
+    /// `server.auth_file` cannot be used.
+    Auth(auth::Error),
+    /// The file of `output.target` cannot be written to.
+    OutputFile { path: PathBuf, error: io::Error },
+    /// It cannot be made in its folder.
+    OutputFolder { folder: PathBuf, error: io::Error },
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, reason) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Auth(error) => write!(f, "server.auth_file: {error}"),
+            Reason::OutputFile { path, error } => {
+                write!(f, "output.target: cannot write to {}: {error}", path.display())
+            }
+            Reason::OutputFolder { folder, error } => {
+                write!(f, "output.target: cannot make a file in {}: {error}", folder.display())
+            }
+        }
+    }
+}
+
+/// Tries what the start needs. Nothing is made or changed.
+///
+/// # Errors
+/// Everything that is not there.
+pub fn check(config: &Config) -> Result<(), Unfit> {
+    let mut reasons = Vec::new();
+    if let Err(error) = Auth::open(config.server.auth_file.as_deref()) {
+        reasons.push(Reason::Auth(error));
+    }
+    if let Target::File(path) = &config.output.target {
+        reasons.extend(check_output_file(path).err());
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(Unfit(reasons)) }
+}
+
+/// Whether lines can be appended to a file that is there, or one can be made in its folder.
+fn check_output_file(path: &Path) -> Result<(), Reason> {
+    match fs::metadata(path) {
+        // Only a file of the disk is opened: to open a pipe may wait for its reader.
+        Ok(found) if found.is_file() || found.is_dir() => {
+            let opened = OpenOptions::new().append(true).open(path);
+            opened.map(drop).map_err(|error| Reason::OutputFile { path: path.to_owned(), error })
+        }
+        Ok(_) => system::may_write(path)
+            .map_err(|error| Reason::OutputFile { path: path.to_owned(), error }),
+        Err(_) => {
+            let folder = path.parent().unwrap_or(path);
+            system::may_make_files_in(folder)
+                .map_err(|error| Reason::OutputFolder { folder: folder.to_owned(), error })
+        }
+    }
+}
