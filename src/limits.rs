@@ -20,6 +20,8 @@ pub(crate) const HEADERS_MAX: usize = 64;
 pub const BODY_BYTES_MAX: usize = 16 * MIB;
 /// Default of `server.max_decoded_bytes`: the body of a push after decompression.
 pub const DECODED_BYTES_MAX: usize = 64 * MIB;
+/// Default of `server.max_line_bytes`: one line, without its LF. No key in InfluxDB may be longer.
+pub const LINE_BYTES_MAX: usize = 64 * KIB;
 /// Default of `server.max_buffered_bytes`: bodies in hand, all connections together.
 pub(crate) const BUFFERED_BYTES_MAX: usize = 256 * MIB;
 /// Default of `server.max_connections`.

@@ -15,6 +15,7 @@ impl Config {
                 ("max_body_bytes", gate.body_bytes_max as u64),
                 ("max_decoded_bytes", self.server.decoded_bytes_max as u64),
                 ("max_buffered_bytes", gate.buffered_bytes_max as u64),
+                ("max_line_bytes", self.server.line_bytes_max as u64),
                 ("max_connections", gate.connections_max as u64),
                 ("queue_bytes", queue.bytes_max as u64),
                 ("head_timeout_ms", ms(gate.head_timeout)),

@@ -38,6 +38,8 @@ pub struct ServerConfig {
     pub workers: usize,
     /// One body after decompression, in bytes.
     pub decoded_bytes_max: usize,
+    /// One line, in bytes.
+    pub line_bytes_max: usize,
     /// Where credentials are; `None` lets everybody push.
     pub auth_file: Option<PathBuf>,
 }
@@ -122,6 +124,7 @@ impl Config {
     pub fn push(&self) -> push::PushLimits {
         push::PushLimits {
             decoded_bytes_max: self.server.decoded_bytes_max,
+            line_bytes_max: self.server.line_bytes_max,
             lines_bytes_max: self.output.queue.bytes_max,
         }
     }

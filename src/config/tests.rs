@@ -74,6 +74,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("server.max_body_bytes", r#""1MiB""#, ""),
     ("server.max_decoded_bytes", r#""1MiB""#, ""),
     ("server.max_buffered_bytes", r#""1GiB""#, ""),
+    ("server.max_line_bytes", r#""1KiB""#, ""),
     ("server.max_connections", "9", ""),
     ("server.head_timeout", r#""1s""#, ""),
     ("server.body_timeout", r#""1s""#, ""),

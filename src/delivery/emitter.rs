@@ -148,7 +148,11 @@ mod tests {
         let (acknowledge, ack_timeout) = (Acknowledge::Written, Duration::from_secs(20));
         let options = queue::QueueOptions { bytes_max: 1 << 20, acknowledge, ack_timeout };
         let (queue, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
-        let push = push::PushLimits { decoded_bytes_max: 1 << 20, lines_bytes_max: 1 << 20 };
+        let push = push::PushLimits {
+            decoded_bytes_max: 1 << 20,
+            line_bytes_max: 1 << 16,
+            lines_bytes_max: 1 << 20,
+        };
         let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
         (OwnFigures::new(EmitterLinks { push, queue, telemetry, log }), receiver)
     }

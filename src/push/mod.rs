@@ -14,8 +14,8 @@ use crate::observe::telemetry::Reason;
 use body::{Coding, Decoder};
 use exposition::text::Dialect;
 use exposition::{protobuf, text};
-use line::{Encoder, TooLong};
-use mapping::{Context, Mapper, Mapping, Skipped};
+use line::{Encoder, LineLimits, TooLong};
+use mapping::{Context, Doubtful, Mapper, Mapping, Skipped};
 use route::Group;
 use sample::{Format, Sample};
 use std::fmt;
@@ -34,6 +34,8 @@ pub struct Input {
 pub struct PushLimits {
     /// The body after decompression (`server.max_decoded_bytes`).
     pub decoded_bytes_max: usize,
+    /// One line, without its LF (`server.max_line_bytes`).
+    pub line_bytes_max: usize,
     /// The lines of one push: it must fit the queue (`output.queue_bytes`).
     pub lines_bytes_max: usize,
 }
@@ -62,6 +64,8 @@ pub struct Converted {
     pub sample_count: u64,
     /// Samples without a line.
     pub skipped: Skipped,
+    /// What was written, and is perhaps not what the pusher means.
+    pub doubtful: Doubtful,
     /// The size of the decoded body, in bytes.
     pub decoded_bytes: usize,
     /// Its format.
@@ -83,7 +87,12 @@ pub enum Error {
         description: String,
     },
     /// 413: its lines would not fit the queue.
-    TooLong(TooLong),
+    LinesTooLong(TooLong),
+    /// 400: one of its lines is longer than any may be.
+    LineTooLong {
+        /// How long, and the place of its sample.
+        description: String,
+    },
 }
 
 impl Error {
@@ -91,8 +100,8 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Error::Body(error) => error.status(),
-            Error::Exposition { .. } => 400,
-            Error::TooLong(_) => 413,
+            Error::Exposition { .. } | Error::LineTooLong { .. } => 400,
+            Error::LinesTooLong(_) => 413,
         }
     }
 
@@ -103,7 +112,8 @@ impl Error {
             Error::Exposition { format: Format::Text, .. } => Reason::MalformedText,
             Error::Exposition { format: Format::OpenMetrics, .. } => Reason::MalformedOpenMetrics,
             Error::Exposition { format: Format::Protobuf, .. } => Reason::MalformedProtobuf,
-            Error::TooLong(_) => Reason::LinesTooLarge,
+            Error::LinesTooLong(_) => Reason::LinesTooLarge,
+            Error::LineTooLong { .. } => Reason::LineTooLong,
         }
     }
 }
@@ -112,8 +122,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Body(error) => error.fmt(f),
-            Error::Exposition { description, .. } => f.write_str(description),
-            Error::TooLong(error) => error.fmt(f),
+            Error::Exposition { description, .. } | Error::LineTooLong { description } => {
+                f.write_str(description)
+            }
+            Error::LinesTooLong(error) => error.fmt(f),
         }
     }
 }
@@ -199,7 +211,7 @@ impl Pusher {
     ) -> Result<Converted, Error> {
         let format = body::format(head.content_type).map_err(Error::Body)?;
         let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
-        let PushLimits { decoded_bytes_max, lines_bytes_max } = self.options;
+        let PushLimits { decoded_bytes_max, line_bytes_max, lines_bytes_max } = self.options;
         let body = self.decoder.decode(coding, sent, decoded_bytes_max).map_err(Error::Body)?;
         let mapping = self.mapper.begin(Context {
             options: &input.mapping,
@@ -208,7 +220,8 @@ impl Pusher {
             received_ns: head.received_ns,
         });
         let encoder = &mut self.encoder;
-        encoder.begin(buffer, lines_bytes_max, head.group.labels());
+        let limits = LineLimits { line_bytes_max, lines_bytes_max };
+        encoder.begin(buffer, limits, head.group.labels());
         let mut writer = SampleWriter { mapping, encoder, sample_count: 0 };
         // Two closures, so that each has one caller and is made one piece with it.
         let names = input.endpoint.names;
@@ -223,9 +236,25 @@ impl Pusher {
             PushStop::Exposition(error) => {
                 Error::Exposition { format, description: error.describe(body, format) }
             }
-            PushStop::TooLong(error) => Error::TooLong(error),
+            PushStop::TooLong(error @ TooLong::Lines { .. }) => Error::LinesTooLong(error),
+            PushStop::TooLong(error @ TooLong::Line { .. }) => {
+                let place = match Dialect::of(format) {
+                    Some(_) => self.text.place_of_last_sample(body),
+                    None => self.protobuf.place_of_last_sample(),
+                };
+                Error::LineTooLong { description: place.describe(body, format, &error) }
+            }
         })?;
-        let (skipped, decoded_bytes) = (mapping.skipped, body.len());
-        Ok(Converted { lines, line_count, sample_count, skipped, decoded_bytes, format, coding })
+        let (skipped, doubtful, decoded_bytes) = (mapping.skipped, mapping.doubtful, body.len());
+        Ok(Converted {
+            lines,
+            line_count,
+            sample_count,
+            skipped,
+            doubtful,
+            decoded_bytes,
+            format,
+            coding,
+        })
     }
 }

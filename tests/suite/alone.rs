@@ -25,7 +25,8 @@ const NOW: i64 = 1_764_000_000_123_456_789;
 const CASES: u64 = 8_000;
 /// Odd, so that no number times it is 0 but 0.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-const OPTIONS: PushLimits = PushLimits { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 };
+const OPTIONS: PushLimits =
+    PushLimits { decoded_bytes_max: 1 << 24, line_bytes_max: 1 << 16, lines_bytes_max: 1 << 24 };
 
 /// What a push is besides its body.
 #[derive(Debug)]

@@ -116,6 +116,7 @@ pub(crate) fn convert(input: &[u8]) -> bool {
     let head = PushHeaders { group: &group, content_type, content_encoding, received_ns: NOW };
     let mut pusher = Pusher::new(PushLimits {
         decoded_bytes_max: DECODED_BYTES_MAX,
+        line_bytes_max: 1 << 16,
         lines_bytes_max: LINES_BYTES_MAX,
     });
     let first = pusher.convert(&input, head, body, b"what was there before".to_vec());

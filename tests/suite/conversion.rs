@@ -50,16 +50,19 @@ fn push(case: &vectors::Case, body: &[u8]) -> (u16, String, Vec<u8>) {
         Ok(_) => return (404, String::new(), Vec::new()),
         Err(error) => return (400, error.to_string(), Vec::new()),
     };
-    let mib = |key: &str, default: usize| match case.options.get(key).and_then(Value::as_str) {
+    let size = |key: &str, default: usize| match case.options.get(key).and_then(Value::as_str) {
+        Some("1KiB") => 1 << 10,
+        Some("128KiB") => 128 << 10,
         Some("1MiB") => 1 << 20,
         Some(other) => panic!("{other} is not read here"),
         None => default,
     };
-    if body.len() > mib("server.max_body_bytes", 16 << 20) {
+    if body.len() > size("server.max_body_bytes", 16 << 20) {
         return (413, "too large".to_owned(), Vec::new());
     }
     let mut pusher = Pusher::new(PushLimits {
-        decoded_bytes_max: mib("server.max_decoded_bytes", 64 << 20),
+        decoded_bytes_max: size("server.max_decoded_bytes", 64 << 20),
+        line_bytes_max: size("server.max_line_bytes", 64 << 10),
         lines_bytes_max: 64 << 20,
     });
     let head = PushHeaders {
@@ -78,7 +81,7 @@ fn push(case: &vectors::Case, body: &[u8]) -> (u16, String, Vec<u8>) {
 fn golden_pushes_become_the_lines_that_they_must() {
     let mut count = 0;
     let mut failures = Vec::new();
-    for case in vectors::all() {
+    for case in vectors::every() {
         if !case.is_whole_push() {
             continue;
         }
@@ -170,6 +173,55 @@ fn every_prefix_of_every_push_gives_an_answer() {
         }
     }
     assert!(count > 15_000, "only {count} prefixes");
+}
+
+/// A push of `body` with a line limit of 1 KiB.
+fn push_within_1_kib(body: &str) -> (u16, String, Vec<u8>) {
+    let case = vectors::Case {
+        name: "limited".to_owned(),
+        method: "POST".to_owned(),
+        path: b"/metrics/job/j".to_vec(),
+        headers: Vec::new(),
+        body: body.as_bytes().to_vec(),
+        options: serde_json::json!({"server.max_line_bytes": "1KiB"}),
+        status: 200,
+        lines: Vec::new(),
+        answer_lines: None,
+        is_framed: false,
+        is_ordered: false,
+        response_headers: Vec::new(),
+    };
+    push(&case, &case.body)
+}
+
+#[test]
+fn a_line_over_the_limit_refuses_the_push_and_its_sample_is_named() {
+    // `ab,job=j,x=… c=1 1764000000123456789` without its LF.
+    const REST: usize = "ab,job=j,x= c=1 1764000000123456789".len();
+    let body = |value_len: usize, value: &str| {
+        format!("# one\nab_d 1\nab_c{{x=\"{}\"}} {value}\nab_e 1\n", "y".repeat(value_len))
+    };
+    assert_eq!(push_within_1_kib(&body(1024 - REST, "1")).0, 200);
+    let (status, message, output) = push_within_1_kib(&body(1025 - REST, "1"));
+    let want = "line 3, column 1: the line of this sample takes 1025 bytes, \
+                more than the 1024 of server.max_line_bytes";
+    assert_eq!((status, &*message, output.len()), (400, want, 0));
+    // A sample without a line has no length.
+    assert_eq!(push_within_1_kib(&body(2000, "NaN")).0, 200);
+    // Where the body ends without a line end.
+    let (_, message, _) = push_within_1_kib(body(2000, "1").trim_end_matches("\nab_e 1\n"));
+    assert!(message.starts_with("line 3, column 1: the line of this sample"), "{message}");
+}
+
+#[test]
+fn a_line_that_two_samples_share_is_as_long_as_both_make_it() {
+    let name = format!("s_{}", "n".repeat(500));
+    let body = format!("# TYPE {name} summary\n{name}_sum 1\n");
+    assert_eq!(push_within_1_kib(&body).0, 200);
+    let (status, message, _) = push_within_1_kib(&format!("{body}{name}_count 2\n"));
+    assert_eq!(status, 400);
+    let want = "line 3, column 1: the line of this sample takes 1043 bytes";
+    assert!(message.starts_with(want), "{message}");
 }
 
 #[test]

@@ -348,8 +348,11 @@ fn convert(body: &[u8], content_type: &str, names: Names) -> Vec<u8> {
     else {
         panic!("no push")
     };
-    let mut pusher =
-        Pusher::new(PushLimits { decoded_bytes_max: 1 << 24, lines_bytes_max: 1 << 24 });
+    let mut pusher = Pusher::new(PushLimits {
+        decoded_bytes_max: 1 << 24,
+        line_bytes_max: 1 << 16,
+        lines_bytes_max: 1 << 24,
+    });
     let head = PushHeaders {
         group: &group,
         content_type: Some(content_type),

@@ -61,6 +61,10 @@ fn written(address: std::net::SocketAddr, prefix: &str, output: &Collected) -> V
     const MARKER: &[u8] = b"golden_marker";
     let path = format!("{prefix}/metrics/job/golden_marker");
     let answer = Client::connect(address).push(&path, "golden_marker 1 1\n");
+    if answer.text().contains("server.max_line_bytes") {
+        // No line is short enough for this configuration.
+        return output.snapshot();
+    }
     assert_eq!(answer.status, 200);
     let has_marker = |bytes: &[u8]| {
         bytes.ends_with(b"\n") && bytes.windows(MARKER.len()).any(|window| window == MARKER)

@@ -10,8 +10,6 @@ const PENDING: &[&str] = &[
     "http/site_cross_",
     "http/site_same_site",
     "url/target_blank",
-    // `server.max_line_bytes`
-    "http/long_line",
 ];
 
 /// One line of one file.

@@ -64,6 +64,16 @@ pub(super) static SERVER: Section<Config> = Section {
             },
         },
         Key {
+            name: "max_line_bytes",
+            about: "one line, without its line end; beyond: 400. InfluxDB takes no key above 64KiB",
+            reload: Taken,
+            value: &Stored {
+                is: Size { min: KIB, max: 16 * MIB },
+                default: || limits::LINE_BYTES_MAX,
+                field: field!(Config, server.line_bytes_max),
+            },
+        },
+        Key {
             name: "max_connections",
             about: "connections at once; beyond, the longest-idle one is closed, else accepting \
                     waits",

@@ -58,7 +58,8 @@ mod tests {
     use crate::push::sample::Names;
 
     fn settings() -> Arc<InputSettings> {
-        let push = push::PushLimits { decoded_bytes_max: 1, lines_bytes_max: 1 };
+        let push =
+            push::PushLimits { decoded_bytes_max: 1, line_bytes_max: 1 << 16, lines_bytes_max: 1 };
         Arc::new(InputSettings::new(Vec::new(), push))
     }
 

@@ -69,6 +69,8 @@ impl Accepted {
         telemetry.skipped_not_finite.add(converted.skipped.not_finite);
         telemetry.skipped_bound_nan.add(converted.skipped.bound_nan);
         telemetry.skipped_filtered.add(converted.skipped.filtered);
+        telemetry.labels_overruled.add(converted.doubtful.labels_overruled);
+        telemetry.timestamps_implausible.add(converted.doubtful.timestamps_implausible);
         let tally = status::Tally {
             format: converted.format,
             coding: converted.coding,

@@ -117,6 +117,10 @@ pub struct Telemetry {
     pub(crate) skipped_bound_nan: Counter,
     /// Samples that the filters of their input leave out.
     pub(crate) skipped_filtered: Counter,
+    /// Labels of written samples that the URL overruled with another value (SPEC 2.3).
+    pub(crate) labels_overruled: Counter,
+    /// Timestamps of written samples before 2000 or more than a day after their push.
+    pub(crate) timestamps_implausible: Counter,
     /// Lines handed to the output.
     pub(crate) lines_written: Counter,
     /// Bytes handed to the output, those of a block that was begun anew once.

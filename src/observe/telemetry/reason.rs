@@ -77,6 +77,8 @@ reasons! {
     MalformedProtobuf = "malformed_protobuf",
     /// 413: its lines are more than the queue may hold.
     LinesTooLarge = "lines_too_large",
+    /// 400: one of its lines is longer than any may be.
+    LineTooLong = "line_too_long",
     /// 503: the output has taken nothing for too long.
     Stalled = "stalled",
     /// 503: there was no room in the queue in time.

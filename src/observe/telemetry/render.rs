@@ -58,7 +58,7 @@ impl Telemetry {
         let mut page = Page { text: String::with_capacity(12 * 1024), name: "" };
         self.render_answers(&mut page);
         self.render_pushes(&mut page);
-        self.render_skipped(&mut page);
+        self.render_samples(&mut page);
         for (name, help, counter) in self.counters() {
             page.counter(name, help);
             page.series(&[], counter.get());
@@ -114,7 +114,7 @@ impl Telemetry {
         }
     }
 
-    fn render_skipped(&self, page: &mut Page) {
+    fn render_samples(&self, page: &mut Page) {
         let help = "Samples of accepted pushes that have no line.";
         page.counter("pushline_samples_skipped_total", help);
         for (reason, counter) in [
@@ -124,6 +124,12 @@ impl Telemetry {
         ] {
             page.series(&[("reason", reason)], counter.get());
         }
+        let help = "Labels of samples that the URL overruled with another value.";
+        page.counter("pushline_labels_overruled_total", help);
+        page.series(&[], self.labels_overruled.get());
+        let help = "Timestamps of samples before 2000 or more than a day ahead.";
+        page.counter("pushline_timestamps_implausible_total", help);
+        page.series(&[], self.timestamps_implausible.get());
     }
 
     fn counters(&self) -> [(&'static str, &'static str, &Counter); 14] {

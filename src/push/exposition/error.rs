@@ -13,8 +13,36 @@ pub struct Error(Box<Detail>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Detail {
     kind: ErrorKind,
-    offset: usize,
-    family: Option<String>,
+    place: BodyPlace,
+}
+
+/// A place in a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BodyPlace {
+    /// An offset into the decoded body, in bytes.
+    pub(crate) offset: usize,
+    /// The metric family there, where the format tells.
+    pub(crate) family: Option<String>,
+}
+
+impl BodyPlace {
+    /// One line for the pusher: the place in `body`, and what is wrong there.
+    pub(crate) fn describe(&self, body: &[u8], format: Format, what: &dyn fmt::Display) -> String {
+        let BodyPlace { offset, family } = self;
+        match format {
+            Format::Text | Format::OpenMetrics => {
+                let (line, column) = line_and_column(body, *offset);
+                format!("line {line}, column {column}: {what}")
+            }
+            Format::Protobuf => match family {
+                Some(family) => {
+                    let family = Quoted(family.as_bytes());
+                    format!("byte {offset}, metric family {family}: {what}")
+                }
+                None => format!("byte {offset}: {what}"),
+            },
+        }
+    }
 }
 
 /// What is wrong. Found bytes are a copy of a short piece of the body.
@@ -107,13 +135,13 @@ impl Error {
     /// An error at `offset`.
     #[cold]
     pub fn new(offset: usize, kind: ErrorKind) -> Error {
-        Error(Box::new(Detail { kind, offset, family: None }))
+        Error(Box::new(Detail { kind, place: BodyPlace { offset, family: None } }))
     }
 
     /// The same in a metric family, where the format tells.
     #[must_use]
     pub(crate) fn in_family(mut self, family: &str) -> Error {
-        self.0.family = Some(family.to_owned());
+        self.0.place.family = Some(family.to_owned());
         self
     }
 
@@ -125,25 +153,13 @@ impl Error {
     /// Where, as an offset into the decoded body, in bytes.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn offset(&self) -> usize {
-        self.0.offset
+        self.0.place.offset
     }
 
     /// One line for the pusher: what is wrong, where in `body`, what is allowed.
     pub fn describe(&self, body: &[u8], format: Format) -> String {
-        let Detail { kind, offset, family } = &*self.0;
-        match format {
-            Format::Text | Format::OpenMetrics => {
-                let (line, column) = line_and_column(body, *offset);
-                format!("line {line}, column {column}: {kind}")
-            }
-            Format::Protobuf => match family {
-                Some(family) => {
-                    let family = Quoted(family.as_bytes());
-                    format!("byte {offset}, metric family {family}: {kind}")
-                }
-                None => format!("byte {offset}: {kind}"),
-            },
-        }
+        let Detail { kind, place } = &*self.0;
+        place.describe(body, format, kind)
     }
 }
 

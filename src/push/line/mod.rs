@@ -25,21 +25,45 @@ use buffer::{Full, Line, Lines};
 use series_key::{GroupValues, SeriesKey, TagTexts, push_field};
 use std::fmt;
 
-/// The lines of one push would take more than they may.
+/// What a push would take more of than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong {
-    /// What they may take, in bytes.
-    pub bytes_max: usize,
+pub enum TooLong {
+    /// Its lines, all together.
+    Lines {
+        /// What they may take, in bytes.
+        bytes_max: usize,
+    },
+    /// One of its lines.
+    Line {
+        /// What it takes so far, in bytes, without its LF.
+        bytes: usize,
+        /// What it may take.
+        bytes_max: usize,
+    },
 }
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TooLong { bytes_max } = self;
-        write!(
-            f,
-            "the lines of this push take more than the {bytes_max} bytes of output.queue_bytes"
-        )
+        match self {
+            TooLong::Lines { bytes_max } => {
+                write!(f, "the lines of this push take more than the {bytes_max} bytes of ")?;
+                write!(f, "output.queue_bytes")
+            }
+            TooLong::Line { bytes, bytes_max } => {
+                write!(f, "the line of this sample takes {bytes} bytes, ")?;
+                write!(f, "more than the {bytes_max} of server.max_line_bytes")
+            }
+        }
     }
+}
+
+/// How much room lines may take, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineLimits {
+    /// One line, without its LF.
+    pub line_bytes_max: usize,
+    /// All lines of a push.
+    pub lines_bytes_max: usize,
 }
 
 /// Writes the lines of one push.
@@ -47,7 +71,7 @@ impl fmt::Display for TooLong {
 pub struct Encoder {
     lines: Lines,
     line_count: u32,
-    bytes_max: usize,
+    limits: LineLimits,
     group: GroupValues,
     bounds: BoundTexts,
     /// The last head of each kind of point.
@@ -80,12 +104,12 @@ struct OpenLine {
 }
 
 impl Encoder {
-    /// Begins a push: its lines are written into `room`, which is overwritten, and may take
-    /// `bytes_max` bytes. `group` are the labels of its URL.
-    pub fn begin(&mut self, room: Vec<u8>, bytes_max: usize, group: &[Label<'_>]) {
+    /// Begins a push: its lines are written into `room`, which is overwritten. `group` are the
+    /// labels of its URL.
+    pub fn begin(&mut self, room: Vec<u8>, limits: LineLimits, group: &[Label<'_>]) {
         self.lines = Lines::new(room);
         self.line_count = 0;
-        self.bytes_max = bytes_max;
+        self.limits = limits;
         self.group.set(group.iter().map(|label| &label.value));
         self.heads.iter_mut().for_each(SeriesKey::forget);
         self.open = None;
@@ -94,7 +118,7 @@ impl Encoder {
     /// Writes one point.
     ///
     /// # Errors
-    /// [`TooLong`] when the lines would take more than they may.
+    /// [`TooLong`] when the line, or all lines, would take more than they may.
     #[inline(always)]
     pub(crate) fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
         let Point { series, has_tags_of_last, value, timestamp_ns } = point;
@@ -107,34 +131,52 @@ impl Encoder {
                 written.borrowed()
             }
         };
-        if self.try_push(series, *has_tags_of_last, value) == Err(Full) {
-            let Series { mapping, labels, kept, part } = *series;
-            self.push_into_more_room(mapping, labels, kept, part, *has_tags_of_last, value);
-        }
-        if self.lines.len() > self.bytes_max {
-            return Err(TooLong { bytes_max: self.bytes_max });
+        let line_start = match self.try_push(series, *has_tags_of_last, value) {
+            Ok(line_start) => line_start,
+            Err(Full) => {
+                let Series { mapping, labels, kept, part } = *series;
+                self.push_into_more_room(mapping, labels, kept, part, *has_tags_of_last, value)
+            }
+        };
+        let (end, limits) = (self.lines.len(), &self.limits);
+        if end - line_start > limits.line_bytes_max || end > limits.lines_bytes_max {
+            return self.check(end - line_start);
         }
         Ok(())
     }
 
-    /// Writes a point at the time that is set.
+    /// Whether the lines, and the last one with so many bytes, take more than they may.
+    #[cold]
+    fn check(&self, line_bytes: usize) -> Result<(), TooLong> {
+        let LineLimits { line_bytes_max, lines_bytes_max } = self.limits;
+        let without_lf = line_bytes - 1;
+        if without_lf > line_bytes_max {
+            return Err(TooLong::Line { bytes: without_lf, bytes_max: line_bytes_max });
+        }
+        if self.lines.len() > lines_bytes_max {
+            return Err(TooLong::Lines { bytes_max: lines_bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Writes a point at the time that is set: where its line begins.
     #[inline(always)]
     fn try_push(
         &mut self,
         series: &Series<'_>,
         has_tags_of_last: bool,
         value: ShortRef<'_>,
-    ) -> Result<(), Full> {
+    ) -> Result<usize, Full> {
         let start = self.lines.len();
         let may_share = matches!(series.part, Part::Sum | Part::Count);
-        let (is_joined, head_end) = if may_share {
+        let (line_start, head_end) = if may_share {
             let Series { mapping, labels, kept, part } = *series;
             self.push_shared(mapping, labels, kept, part, has_tags_of_last)?
         } else {
             let mut line = self.lines.line(start);
             let values = TagTexts { group: &self.group, bounds: &mut self.bounds };
             self.heads[series.kind()].push(&mut line, series, values)?;
-            (false, line.end())
+            (start, line.end())
         };
         let mut line = self.lines.line(head_end);
         line.extend_short(value)?;
@@ -142,6 +184,7 @@ impl Encoder {
         line.extend_short(self.time.text.borrowed())?;
         let end = line.end();
         self.lines.end_at(end);
+        let is_joined = line_start != start;
         self.line_count += u32::from(!is_joined);
         // Left alone where it is none already: most lines are none that a point may join.
         if may_share && !is_joined {
@@ -156,7 +199,7 @@ impl Encoder {
         } else if self.open.is_some() {
             self.open = None;
         }
-        Ok(())
+        Ok(line_start)
     }
 
     /// Writes a point that found the room too small. Its head may be written in part: none is
@@ -171,20 +214,20 @@ impl Encoder {
         part: Part,
         has_tags_of_last: bool,
         value: ShortRef<'_>,
-    ) {
+    ) -> usize {
         let series = Series { mapping, labels, kept, part };
         loop {
             self.heads.iter_mut().for_each(SeriesKey::forget);
             self.lines.grow();
-            if self.try_push(&series, has_tags_of_last, value) == Ok(()) {
-                return;
+            if let Ok(line_start) = self.try_push(&series, has_tags_of_last, value) {
+                return line_start;
             }
         }
     }
 
     /// Writes what stands before the value of a sum or a count: a head, or only a comma and the
     /// field where it joins the open line, which is the other one of the same series and time.
-    /// Tells whether it does, and where the value goes.
+    /// Tells where the line begins, and where the value goes.
     #[inline(never)]
     fn push_shared(
         &mut self,
@@ -193,7 +236,7 @@ impl Encoder {
         kept: usize,
         part: Part,
         has_tags_of_last: bool,
-    ) -> Result<(bool, usize), Full> {
+    ) -> Result<(usize, usize), Full> {
         let series = Series { mapping, labels, kept, part };
         let Encoder { lines, heads, group, bounds, open, time, .. } = self;
         let (start, head) = (lines.len(), &mut heads[series.kind()]);
@@ -207,13 +250,13 @@ impl Encoder {
         let joined = open
             .filter(|open| is_same_series || open.series(&line) == line.between(start, series_end));
         let Some(joined) = joined else {
-            return Ok((false, line.end()));
+            return Ok((start, line.end()));
         };
         // The head of this point is not among the lines: none may be copied from it.
         head.forget();
         let mut line = lines.line(joined.field_end);
         push_field(&mut line, &series, b',')?;
-        Ok((true, line.end()))
+        Ok((joined.start, line.end()))
     }
 
     /// Ends a push: its lines and how many they are.

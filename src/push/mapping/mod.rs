@@ -91,6 +91,17 @@ pub struct Skipped {
     pub filtered: u64,
 }
 
+/// What was written, and is perhaps not what its pusher means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubtful {
+    /// Labels of samples that the URL overruled with another value: series that differ in nothing
+    /// else become one.
+    pub labels_overruled: u64,
+    /// Timestamps before 2000 or more than a day after the push: as a rule they are in another
+    /// unit.
+    pub timestamps_implausible: u64,
+}
+
 /// Kinds of samples: a sample of each has other tags, or another field.
 pub(crate) const KINDS: usize = 5;
 
@@ -113,6 +124,8 @@ pub(crate) struct Mapping<'p> {
     run: Option<Run>,
     /// What had no line so far.
     pub skipped: Skipped,
+    /// What is perhaps not as it is meant, so far.
+    pub doubtful: Doubtful,
 }
 
 /// Samples that follow each other, are alike and have the same arrangement of tags.
@@ -125,6 +138,8 @@ struct Run {
     label_count: usize,
     /// Its tags are its labels and those of the URL, under their own names.
     is_plain: bool,
+    /// The URL overrules labels of its samples.
+    is_overruled: bool,
 }
 
 impl MappingOptions {
@@ -141,7 +156,8 @@ impl Mapper {
     pub(crate) fn begin<'p>(&'p mut self, context: Context<'p>) -> Mapping<'p> {
         self.names.clear();
         self.arrangements.iter_mut().for_each(Arrangement::clear);
-        Mapping { context, mapper: self, run: None, skipped: Skipped::default() }
+        let (skipped, doubtful) = Default::default();
+        Mapping { context, mapper: self, run: None, skipped, doubtful }
     }
 
     /// Notes that all but so many of the first labels changed. What the samples of a run changed
@@ -171,6 +187,11 @@ impl Mapping<'_> {
             // No run has empty labels, which are no tags, and none came to it.
             Some(run) if sample.is_alike && sample.has_last_family => {
                 run.kept = run.kept.min(sample.kept);
+                if run.is_overruled {
+                    let arrangement = &self.mapper.arrangements[run.kind];
+                    let count = arrangement.overruled_count(self.context.group, sample.labels);
+                    self.doubtful.labels_overruled += count;
+                }
                 (sample.kept, run.is_plain && sample.kept == run.label_count)
             }
             // By parts, so that a sample that needs none stays in registers.
@@ -188,10 +209,17 @@ impl Mapping<'_> {
         Some(Point { series, has_tags_of_last, value: sample.value, timestamp_ns })
     }
 
-    /// Whether a sample's own time counts.
+    /// Whether a sample's own time counts. One that is not plausible counts too, and is noted.
     #[inline(never)]
-    fn honors(&self, timestamp_ns: i64) -> bool {
-        self.context.options.timestamps == Timestamps::Honor && timestamp_ns > 0
+    fn honors(&mut self, timestamp_ns: i64) -> bool {
+        const YEAR_2000_NS: i64 = 946_684_800_000_000_000;
+        const DAY_NS: i64 = 86_400_000_000_000;
+        let is_honored = self.context.options.timestamps == Timestamps::Honor && timestamp_ns > 0;
+        let latest_ns = self.context.received_ns.saturating_add(DAY_NS);
+        if is_honored && !(YEAR_2000_NS..=latest_ns).contains(&timestamp_ns) {
+            self.doubtful.timestamps_implausible += 1;
+        }
+        is_honored
     }
 
     /// Where samples are counted that have no line as this one.
@@ -227,6 +255,10 @@ impl Mapping<'_> {
         if is_right {
             run.family = names.number;
             run.kept = run.kept.min(kept_of_last);
+            if run.is_overruled {
+                let count = arrangements[run.kind].overruled_count(self.context.group, labels);
+                self.doubtful.labels_overruled += count;
+            }
         }
         is_right
     }
@@ -264,12 +296,18 @@ impl Mapping<'_> {
             *last_number += 1;
             arrangement.arrange(*last_number, names, &self.context, subject);
         }
+        let is_overruled = !arrangement.overruled.is_empty();
+        if is_overruled {
+            let count = arrangement.overruled_count(self.context.group, labels);
+            self.doubtful.labels_overruled += count;
+        }
         let run = Run {
             kind,
             family: names.number,
             kept: usize::MAX,
             label_count: labels.len(),
-            is_plain: bound_key(part).is_none() && arrangement.renamed.is_empty(),
+            is_plain: bound_key(part).is_none() && arrangement.renamed.is_empty() && !is_overruled,
+            is_overruled,
         };
         if arrangement.is_lasting() {
             self.run = Some(run);

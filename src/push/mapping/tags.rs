@@ -54,6 +54,8 @@ pub(super) struct Arrangement {
     /// The tags in order.
     pub(super) order: Vec<TagSlot>,
     pub(super) renamed: Vec<String>,
+    /// The labels of the URL that overrule one of the body, each with the index of that one.
+    pub(super) overruled: Vec<(usize, usize)>,
     /// Never the same for another arrangement.
     pub(super) number: u64,
     /// The body's labels by name: their indexes.
@@ -130,6 +132,16 @@ impl Arrangement {
         is_right
     }
 
+    /// How many labels of a sample the URL overrules with another value.
+    #[cold]
+    pub(super) fn overruled_count(&self, group: &[Label<'_>], labels: &[Label<'_>]) -> u64 {
+        let is_other = |(in_url, in_body): &&(usize, usize)| {
+            let label = labels.get(*in_body).filter(|label| !label.value.is_empty());
+            label.zip(group.get(*in_url)).is_some_and(|(label, by)| label.value != by.value)
+        };
+        self.overruled.iter().filter(is_other).count() as u64
+    }
+
     fn note(&mut self, family: u64, labels: &[Label<'_>]) {
         let has_empty = labels.iter().any(|label| label.value.is_empty());
         self.family = if has_empty { 0 } else { family };
@@ -156,6 +168,7 @@ impl Arrangement {
         self.note(names.number, labels);
         self.order.clear();
         self.renamed.clear();
+        self.overruled.clear();
         self.key_lens = 0;
         if !context.options.tags.is_empty() {
             return self.arrange_by_rules(names, context, subject);
@@ -181,6 +194,7 @@ impl Arrangement {
                 bound_waits = None;
                 Some(TagSource::Bound)
             } else if let Some((index, label)) = from_group {
+                self.overruled.extend(from_body.map(|(in_body, _)| (index, in_body)));
                 (!label.value.is_empty()).then_some(TagSource::Group(index))
             } else {
                 from_body
@@ -207,6 +221,13 @@ impl Arrangement {
     ) {
         // Any.
         self.key_lens = u64::MAX;
+        // By their own names. What else a rule does to them is meant.
+        for (in_body, label) in subject.labels.iter().enumerate() {
+            let in_url = context.group.binary_search_by(|known| known.name.cmp(&label.name));
+            let is_bound = bound_key(subject.part) == Some(&*label.name);
+            let in_url = in_url.ok().filter(|_| !is_bound);
+            self.overruled.extend(in_url.map(|in_url| (in_url, in_body)));
+        }
         for tag in select(context, subject) {
             let renamed = tag.is_renamed.then_some(self.renamed.len());
             if tag.is_renamed {

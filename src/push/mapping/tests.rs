@@ -85,6 +85,10 @@ fn tags_of(point: &Point<'_>, group: &[Label<'_>]) -> Vec<(String, String)> {
 /// What samples that are alike have in common: kind of part, names of labels.
 type Likeness = (Discriminant<Part>, Vec<Cow<'static, str>>);
 
+/// When the pushes are received.
+const NOW_NS: i64 = 1_700_000_000_000_000_000;
+const DAY_NS: i64 = 86_400_000_000_000;
+
 /// Samples that have much in common with the one before, as those of a push have.
 struct Samples {
     random: Random,
@@ -110,6 +114,12 @@ impl Samples {
         let mut group = pick(&mut self.random, 4);
         group.sort_by(|a, b| a.name.cmp(&b.name));
         self.labels = pick(&mut self.random, 8);
+        // Names that nothing clashes with, so that the tags of many samples are those before.
+        if self.random.below(3) == 0 {
+            let is_tame = |label: &Label<'_>| matches!(&*label.name, "a" | "b" | "job" | "le");
+            group.retain(is_tame);
+            self.labels.retain(is_tame);
+        }
         (self.part, self.family) = (Part::Whole, "m_c");
         (self.before, self.alike, self.last_family) = (Vec::new(), None, None);
         group
@@ -150,7 +160,10 @@ impl Samples {
         *alike = now;
         let has_last_family = *last_family == Some(*family) && random.below(16) > 0;
         *last_family = Some(*family);
-        let (family, part, timestamp_ns) = (*family, *part, None);
+        let times = [0, 1, 946_684_799_999_999_999, 946_684_800_000_000_000, NOW_NS + DAY_NS];
+        let times = times.map(Some).into_iter().chain([Some(NOW_NS + DAY_NS + 1), None, None]);
+        let timestamp_ns = times.collect::<Vec<_>>()[random.below(8)];
+        let (family, part) = (*family, *part);
         Sample { family, part, labels, kept, is_alike, has_last_family, value, timestamp_ns }
     }
 }
@@ -218,6 +231,7 @@ struct Seen {
     same_tags: usize,
     filtered: u64,
     time_fields: usize,
+    overruled: u64,
 }
 
 /// Maps one push of samples and holds every point to the plain way.
@@ -228,9 +242,10 @@ fn check_push(
     seen: &mut Seen,
 ) {
     let group = samples.begin();
-    let context = Context { options, job: "j", group: &group, received_ns: 1 };
+    let context = Context { options, job: "j", group: &group, received_ns: NOW_NS };
     let mut mapping = mapper.begin(context);
     let (mut points, mut skipped) = (Points::default(), Skipped::default());
+    let mut doubtful = Doubtful::default();
     for _ in 0..8 {
         let sample = samples.next();
         let matches = |pattern: &Pattern| pattern.matches(sample.family);
@@ -242,6 +257,17 @@ fn check_push(
         let point = mapping.map(&sample);
         assert_eq!(point.is_some(), is_kept && is_finite, "{sample:?}");
         let Some(point) = point else { continue };
+        let own = sample.timestamp_ns.filter(|time| *time > 0);
+        assert_eq!(point.timestamp_ns, own.unwrap_or(NOW_NS));
+        doubtful.timestamps_implausible += u64::from(
+            own.is_some_and(|time| !(946_684_800_000_000_000..=NOW_NS + DAY_NS).contains(&time)),
+        );
+        let overrules = |label: &&Label<'_>| {
+            let is_bound = bound_key(sample.part) == Some(&*label.name);
+            let mut of_url = group.iter().filter(|of_url| of_url.name == label.name);
+            !is_bound && !label.value.is_empty() && of_url.any(|url| url.value != label.value)
+        };
+        doubtful.labels_overruled += sample.labels.iter().filter(overrules).count() as u64;
         let (measurement, field) = plain_names(options, sample.family);
         assert_eq!((point.series.measurement(), point.series.field()), (&*measurement, &*field));
         let suffix = match sample.part {
@@ -263,6 +289,8 @@ fn check_push(
         seen.points += 1;
     }
     assert_eq!(mapping.skipped, skipped);
+    assert_eq!(mapping.doubtful, doubtful);
+    seen.overruled += doubtful.labels_overruled;
     seen.filtered += skipped.filtered;
     seen.in_common += points.in_common;
     seen.same_tags += points.same_tags;
@@ -279,6 +307,7 @@ fn tags_are_merged_cleaned_and_freed_of_clashes_as_the_plain_way_does() {
     let Seen { in_common, same_tags, filtered, time_fields, .. } = seen;
     assert!(in_common > 300 && same_tags > 10, "{in_common} {same_tags}");
     assert!(time_fields > 300, "only {time_fields} fields would be called time");
+    assert!(seen.overruled > 1000, "only {} labels are overruled", seen.overruled);
     assert_eq!(filtered, 0);
 }
 

@@ -10,7 +10,7 @@ mod histogram;
 mod labels;
 mod wire;
 
-use super::error::{Error, ErrorKind};
+use super::error::{BodyPlace, Error, ErrorKind};
 use super::name;
 use super::native::Native;
 use crate::push::sample::{Names, Part, Sample, Value};
@@ -34,7 +34,11 @@ pub(crate) fn read<E: From<Error>>(
 
 /// The memory of a reader, which serves one body after the other.
 #[derive(Debug, Default)]
-pub struct ProtobufReader(MetricLabels<'static>);
+pub struct ProtobufReader {
+    labels: MetricLabels<'static>,
+    /// Where the family is at which the last reading ended.
+    stopped_at: BodyPlace,
+}
 
 impl ProtobufReader {
     /// As [`read`].
@@ -49,17 +53,26 @@ impl ProtobufReader {
         mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut messages = Fields::new(Message { bytes: body, start: 0 });
-        let labels = std::mem::take(&mut self.0).emptied();
+        let labels = std::mem::take(&mut self.labels).emptied();
         let native = Native::default();
         let (kept, last_part, has_last_family) = (0, None, false);
         let mut scratch = Scratch { labels, kept, last_part, has_last_family, native };
         while !messages.is_at_end() {
             let message = messages.length_delimited()?;
             let family = Family::read(message, names)?;
-            family.samples(&mut scratch, &mut each)?;
+            if let Err(stop) = family.samples(&mut scratch, &mut each) {
+                let (offset, family) = (message.start, Some(family.name.to_owned()));
+                self.stopped_at = BodyPlace { offset, family };
+                return Err(stop);
+            }
         }
-        self.0 = scratch.labels.emptied();
+        self.labels = scratch.labels.emptied();
         Ok(())
+    }
+
+    /// Where the family of the sample is at which its receiver stopped the reading.
+    pub(crate) fn place_of_last_sample(&self) -> BodyPlace {
+        self.stopped_at.clone()
     }
 }
 

@@ -23,7 +23,7 @@ mod cursor;
 mod quoted;
 mod series;
 
-use super::error::BYTE_ORDER_MARK;
+use super::error::{BYTE_ORDER_MARK, BodyPlace};
 use super::number::{self, IntegerUnit, NumberError, Read, TimestampError};
 use super::types::{Resolved, Role, Types};
 use super::{Error, ErrorKind};
@@ -72,7 +72,11 @@ pub(crate) fn read<E: From<Error>>(
 
 /// The memory of a reader, which serves one body after the other.
 #[derive(Debug, Default)]
-pub struct TextReader(SeriesRoom);
+pub struct TextReader {
+    series: SeriesRoom,
+    /// Where the last reading ended that its receiver stopped: after the line of a sample.
+    stopped_at: usize,
+}
 
 impl TextReader {
     /// As [`read`].
@@ -88,12 +92,23 @@ impl TextReader {
         mut each: impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut reader = Reading::new(body, dialect, names)?;
-        reader.series.move_in(&mut self.0);
+        reader.series.move_in(&mut self.series);
         while reader.find_sample()? {
-            reader.sample(&mut each)?;
+            if let Err(stop) = reader.sample(&mut each) {
+                self.stopped_at = reader.series.cursor.at();
+                return Err(stop);
+            }
         }
-        self.0 = reader.series.move_out();
+        self.series = reader.series.move_out();
         Ok(())
+    }
+
+    /// Where the line of the sample begins at which its receiver stopped the reading of `body`.
+    pub(crate) fn place_of_last_sample(&self, body: &[u8]) -> BodyPlace {
+        let before = body.get(..self.stopped_at).unwrap_or(body);
+        let line = before.strip_suffix(b"\n").unwrap_or(before);
+        let offset = line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        BodyPlace { offset, family: None }
     }
 }
 
