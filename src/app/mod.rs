@@ -21,7 +21,7 @@ pub mod signals;
 mod surroundings;
 
 use crate::config::Config;
-use crate::current::Live;
+use crate::current::Current;
 use crate::delivery::queue;
 use crate::delivery::sink::{self, SinkOptions};
 use crate::delivery::writer::{self, WriterEnd};
@@ -64,11 +64,11 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     // What a mistake of the operator can spoil comes first: then nothing has begun yet.
-    let auth = Live::new(Auth::open(config.server.auth_file.as_deref()).map_err(Error::Auth)?);
+    let auth = Current::new(Auth::open(config.server.auth_file.as_deref()).map_err(Error::Auth)?);
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
     let (queue, writer) = open_output(&config, log, &telemetry, &events)?;
     let status = status(&config, &listeners, &telemetry, &queue);
-    let settings = Live::new(InputSettings::new(config.inputs(), config.push()));
+    let settings = Current::new(InputSettings::new(config.inputs(), config.push()));
     let records = Records { telemetry: Arc::clone(&telemetry), status: Arc::clone(&status) };
     let service =
         Service { settings: settings.clone(), queue: queue.clone(), records, log: Arc::clone(log) };

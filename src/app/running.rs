@@ -5,7 +5,7 @@ use super::event::Event;
 use super::signals::SignalRequest;
 use super::surroundings::Load;
 use crate::config::Config;
-use crate::current::Live;
+use crate::current::Current;
 use crate::delivery::condition::Condition;
 use crate::delivery::emitter::Emitter;
 use crate::delivery::queue;
@@ -39,8 +39,8 @@ pub(super) struct Running {
     pub(super) queue: queue::QueueSender<Pending>,
     pub(super) writer: JoinHandle<WriterEnd>,
     pub(super) gate: Gate,
-    pub(super) auth: Live<Auth>,
-    pub(super) settings: Live<InputSettings>,
+    pub(super) auth: Current<Auth>,
+    pub(super) settings: Current<InputSettings>,
     /// Where own figures go to the output.
     pub(super) emitter: Option<Emitter>,
     pub(super) events: Sender<Event>,

@@ -9,7 +9,7 @@
 //! values are cut; and one lock is held from the question to the write, so that no other thread
 //! uses up the room in between.
 
-use crate::current::Live;
+use crate::current::Current;
 use crate::json::{self, Markup};
 use crate::limits::LOG_LINE_BYTES_MAX;
 use crate::system;
@@ -50,7 +50,7 @@ pub type Field<'a> = (&'static str, &'a dyn Display);
 /// Where events go.
 #[derive(Debug)]
 pub struct Log {
-    options: Live<LogOptions>,
+    options: Current<LogOptions>,
     /// Events lost since the last one that was written. Whoever writes holds this lock.
     lost: Mutex<u64>,
 }
@@ -64,7 +64,7 @@ struct LogOptions {
 impl Log {
     /// A log on standard error.
     pub fn new(level: Level, format: LogFormat) -> Log {
-        Log { options: Live::new(LogOptions { level, format }), lost: Mutex::new(0) }
+        Log { options: Current::new(LogOptions { level, format }), lost: Mutex::new(0) }
     }
 
     /// Changes how much is written, and how it looks, from here on (SIGHUP).

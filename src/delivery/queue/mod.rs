@@ -22,7 +22,7 @@ mod undelivered;
 mod waiting;
 mod warden;
 
-use crate::current::Live;
+use crate::current::Current;
 use crate::delivery::condition::OutputState;
 use crate::observe::telemetry::Telemetry;
 use shared::Queue;
@@ -45,7 +45,7 @@ pub(crate) fn channel<R: Reply>(
 ) -> (QueueSender<R>, Receiver<R>, Warden<R>) {
     let (sender, receiver) = channel::open();
     let queue = Arc::new(Queue {
-        options: Live::new(options),
+        options: Current::new(options),
         state: Arc::new(OutputState::new(options.ack_timeout, Arc::clone(&telemetry))),
         channel: sender,
         telemetry,

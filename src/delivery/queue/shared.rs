@@ -6,7 +6,7 @@ use super::options::QueueOptions;
 use super::spares::Spares;
 use super::undelivered::Undelivered;
 use super::waiting::{Entered, Waiting, WaitingPush};
-use crate::current::Live;
+use crate::current::Current;
 use crate::delivery::condition::OutputState;
 use crate::observe::telemetry::Telemetry;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// The queue itself.
 #[derive(Debug)]
 pub(super) struct Queue<R> {
-    pub(super) options: Live<QueueOptions>,
+    pub(super) options: Current<QueueOptions>,
     pub(super) state: Arc<OutputState>,
     pub(super) channel: OrderSender,
     pub(super) telemetry: Arc<Telemetry>,

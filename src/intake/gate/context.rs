@@ -2,7 +2,7 @@
 
 use super::auth::Auth;
 use super::options::GateOptions;
-use crate::current::Live;
+use crate::current::Current;
 use crate::intake::bridge::Budget;
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// What all connections of the gate share.
 #[derive(Debug)]
 pub(super) struct GateContext {
-    pub(super) options: Live<GateOptions>,
+    pub(super) options: Current<GateOptions>,
     pub(super) budget: Arc<Budget>,
-    pub(super) auth: Live<Auth>,
+    pub(super) auth: Current<Auth>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) status: Arc<Status>,
     pub(super) log: Arc<Log>,

@@ -28,7 +28,7 @@ mod refusal;
 mod render;
 mod socket;
 
-use crate::current::Live;
+use crate::current::Current;
 use crate::intake::bridge::{Budget, GateEnd, Letter, Mailbox};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
@@ -54,7 +54,7 @@ pub struct GateLinks {
     /// The way to the workers.
     pub bridge: GateEnd,
     /// Who may push.
-    pub auth: Live<Auth>,
+    pub auth: Current<Auth>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// Who is told of what is refused here.
@@ -67,7 +67,7 @@ pub struct GateLinks {
 #[derive(Debug)]
 pub struct Gate {
     mailbox: Arc<Mailbox>,
-    options: Live<GateOptions>,
+    options: Current<GateOptions>,
     thread: JoinHandle<usize>,
     paths: Vec<PathBuf>,
 }
@@ -84,7 +84,7 @@ impl Gate {
         on_lost: impl FnOnce(&'static str) + Send + 'static,
     ) -> io::Result<Gate> {
         let GateLinks { bridge, auth, telemetry, status, log } = links;
-        let options = Live::new(options);
+        let options = Current::new(options);
         let budget = Arc::new(Budget::new(Arc::clone(&telemetry)));
         let context =
             GateContext { budget, options: options.clone(), auth, telemetry, status, log };

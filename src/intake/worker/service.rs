@@ -3,7 +3,7 @@
 use super::pending::Pending;
 use super::records::Records;
 use super::settings::InputSettings;
-use crate::current::Live;
+use crate::current::Current;
 use crate::delivery::queue;
 use crate::observe::log::Log;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Service {
     /// By which settings; each request keeps those that it began with.
-    pub settings: Live<InputSettings>,
+    pub settings: Current<InputSettings>,
     /// Where lines go.
     pub(crate) queue: queue::QueueSender<Pending>,
     /// Who is told of each push.
