@@ -1,5 +1,7 @@
 //! Fixed-size blocks and short texts: the tools of the hot path.
 
+pub(crate) mod base64;
 pub mod chunk;
+pub(crate) mod deflate;
 pub(crate) mod recent;
 pub mod short;

@@ -6,6 +6,7 @@
 //!
 //! An [`Auth`] never changes: SIGHUP puts another one in its place, unless the file is bad.
 
+use crate::bytes::base64::encode;
 use crate::push::sample::Quoted;
 use std::fmt;
 use std::fs;
@@ -156,30 +157,13 @@ fn credential(line: &str) -> Option<Credential> {
     let secret = secret.trim();
     match scheme {
         "basic" if secret.contains(':') => {
-            Some(Credential { scheme: Scheme::Basic, value: base64(secret.as_bytes()) })
+            Some(Credential { scheme: Scheme::Basic, value: encode(secret.as_bytes()) })
         }
         "bearer" if !secret.is_empty() && !secret.contains(char::is_whitespace) => {
             Some(Credential { scheme: Scheme::Bearer, value: secret.to_owned() })
         }
         _ => None,
     }
-}
-
-/// Standard base64 with padding (RFC 4648, section 4), as a client sends `user:password`.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4_usize {
-            let index = usize::try_from(bits >> (18 - 6 * place) & 63).unwrap_or_default();
-            let is_padding = place > group.len();
-            let char = ALPHABET.get(index).filter(|_| !is_padding).copied().unwrap_or(b'=');
-            text.push(char::from(char));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
