@@ -22,6 +22,8 @@ pub mod heartbeat;
 pub mod json;
 pub mod limits;
 pub mod system;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub mod bytes;
 pub mod observe;

@@ -67,6 +67,14 @@ pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// Small batches are joined up to so many bytes before one write.
 pub(crate) const JOINED_BYTES_MAX: usize = 256 * KIB;
 
+/// Requests that a store may be sent for one block that it refuses something of: a bad line among
+/// thousands is found with thirty.
+pub(crate) const REQUESTS_PER_BLOCK_MAX: usize = 64;
+/// Bytes of a store's answer that are read: InfluxDB 3 names every line that it refuses.
+pub(crate) const STORE_ANSWER_BYTES_MAX: usize = 64 * KIB;
+/// Bytes of a store's message that are logged, shown and sent to the pusher.
+pub(crate) const STORE_WORDS_BYTES_MAX: usize = 256;
+
 /// Entries of each list and table of rules that an input may have: every new name that a pusher
 /// sends is held against all of them.
 pub(crate) const RULES_MAX: usize = 256;

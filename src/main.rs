@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run { config }) => run(config),
         Ok(Command::Check { config }) => {
-            with_fit_config(config.as_deref(), |_| print("the configuration is good\n"))
+            with_fit_config(config.as_deref(), |config| check(&config))
         }
         Ok(Command::PrintConfig { config }) => {
             with_config(config.as_deref(), |config| print(&config.to_string()))
@@ -68,8 +68,19 @@ fn load(file: Option<&Path>) -> Result<Config, Error> {
     Config::load(file, environment)
 }
 
+/// Tells what is allowed and most likely a mistake.
+fn check(config: &Config) -> ExitCode {
+    for warning in config.warnings() {
+        tell(&format!("pushline: {warning}\n"));
+    }
+    print("the configuration is good\n")
+}
+
 fn serve(config: Config, file: Option<PathBuf>, signals: SignalHandlers) -> ExitCode {
     let log = Arc::new(Log::new(config.log.level, config.log.format));
+    for warning in config.warnings() {
+        log.warn(&warning, &[]);
+    }
     let surroundings = Surroundings {
         load: Box::new(move || load(file.as_deref())),
         supervisor: Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log)),

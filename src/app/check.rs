@@ -5,7 +5,7 @@
 //! them up. Every new key that names a file or folder is tried here.
 
 use crate::config::Config;
-use crate::delivery::sink::Target;
+use crate::delivery::sink::{self, OpenError, Target};
 use crate::intake::gate::auth::{self, Auth};
 use crate::system;
 use std::fmt;
@@ -22,10 +22,12 @@ pub struct Unfit(Vec<Reason>);
 enum Reason {
     /// `server.auth_file` cannot be used.
     Auth(auth::Error),
-    /// The file of `output.target` cannot be written to.
-    OutputFile { path: PathBuf, error: io::Error },
+    /// The credential or a certificate of the output cannot be used.
+    Output(OpenError),
+    /// The file of this key cannot be written to.
+    File { key: &'static str, path: PathBuf, error: io::Error },
     /// It cannot be made in its folder.
-    OutputFolder { folder: PathBuf, error: io::Error },
+    Folder { key: &'static str, folder: PathBuf, error: io::Error },
 }
 
 impl fmt::Display for Unfit {
@@ -44,11 +46,12 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Auth(error) => write!(f, "server.auth_file: {error}"),
-            Reason::OutputFile { path, error } => {
-                write!(f, "output.target: cannot write to {}: {error}", path.display())
+            Reason::Output(error) => error.fmt(f),
+            Reason::File { key, path, error } => {
+                write!(f, "{key}: cannot write to {}: {error}", path.display())
             }
-            Reason::OutputFolder { folder, error } => {
-                write!(f, "output.target: cannot make a file in {}: {error}", folder.display())
+            Reason::Folder { key, folder, error } => {
+                write!(f, "{key}: cannot make a file in {}: {error}", folder.display())
             }
         }
     }
@@ -63,26 +66,37 @@ pub fn check(config: &Config) -> Result<(), Unfit> {
     if let Err(error) = Auth::open(config.server.auth_file.as_deref()) {
         reasons.push(Reason::Auth(error));
     }
-    if let Target::File(path) = &config.output.target {
-        reasons.extend(check_output_file(path).err());
+    let output = &config.output;
+    if let Target::File(path) = &output.target {
+        reasons.extend(check_file("output.target", path).err());
     }
+    if let Some(path) = &output.rejected.file {
+        reasons.extend(check_file("output.rejected.file", path).err());
+    }
+    reasons.extend(sink::check(&output.target, &output.http).err().map(Reason::Output));
     if reasons.is_empty() { Ok(()) } else { Err(Unfit(reasons)) }
 }
 
 /// Whether lines can be appended to a file that is there, or one can be made in its folder.
-fn check_output_file(path: &Path) -> Result<(), Reason> {
+fn check_file(key: &'static str, path: &Path) -> Result<(), Reason> {
     match fs::metadata(path) {
         // Only a file of the disk is opened: to open a pipe may wait for its reader.
         Ok(found) if found.is_file() || found.is_dir() => {
             let opened = OpenOptions::new().append(true).open(path);
-            opened.map(drop).map_err(|error| Reason::OutputFile { path: path.to_owned(), error })
+            opened.map(drop).map_err(|error| Reason::File { key, path: path.to_owned(), error })
         }
-        Ok(_) => system::may_write(path)
-            .map_err(|error| Reason::OutputFile { path: path.to_owned(), error }),
+        Ok(_) => system::may_write(path).map_err(|error| Reason::File {
+            key,
+            path: path.to_owned(),
+            error,
+        }),
         Err(_) => {
             let folder = path.parent().unwrap_or(path);
-            system::may_make_files_in(folder)
-                .map_err(|error| Reason::OutputFolder { folder: folder.to_owned(), error })
+            system::may_make_files_in(folder).map_err(|error| Reason::Folder {
+                key,
+                folder: folder.to_owned(),
+                error,
+            })
         }
     }
 }

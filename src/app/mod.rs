@@ -125,8 +125,7 @@ fn open_output(
     events: &Sender<Event>,
 ) -> Result<(queue::QueueSender<Pending>, JoinHandle<WriterEnd>), Error> {
     let output = &config.output;
-    let options = SinkOptions { target: output.target.clone(), durability: output.durability };
-    let sink = sink::open(&options, Arc::clone(log));
+    let sink = sink::open(&sink_options(config), telemetry, Arc::clone(log));
     let sink = sink.map_err(Error::Sink)?;
     let (queue, receiver, warden) = queue::channel(output.queue, Arc::clone(telemetry));
     warden.spawn(Arc::clone(log), on_lost(events)).map_err(Error::System)?;
@@ -134,6 +133,16 @@ fn open_output(
     let on_end = move |_: &WriterEnd| tell(&ended, Event::WriterEnded);
     let writer = writer::spawn(receiver, sink, Arc::clone(telemetry), Arc::clone(log), on_end);
     Ok((queue, writer.map_err(Error::System)?))
+}
+
+fn sink_options(config: &Config) -> SinkOptions {
+    let output = &config.output;
+    SinkOptions {
+        target: output.target.clone(),
+        durability: output.durability,
+        http: output.http.clone(),
+        rejected: output.rejected.clone(),
+    }
 }
 
 /// What is shown of all of it.

@@ -1,6 +1,7 @@
 //! What a key allows, in words: for messages, and for the reference of the keys.
 
 use super::units::{duration_text, size_text};
+use crate::delivery::sink::UrlError;
 use crate::limits::{RULE_BYTES_MAX, RULES_MAX};
 use crate::push::sample::Quoted;
 use std::fmt;
@@ -35,6 +36,8 @@ pub(super) enum Allowed {
     Addresses,
     /// `output.target`
     OutputTarget,
+    /// The same, where it begins as a URL, and what is wrong with that.
+    StoreUrl(UrlError),
     /// A list or table of rules, and what is wrong with the one that was found.
     Rules(RuleType, Option<RuleMistake>),
     /// A TOML table, where a table of keys belongs.
@@ -97,9 +100,10 @@ impl fmt::Display for Allowed {
             Allowed::Addresses => f.write_str(
                 "a list of \"host:port\", \":port\" and \"unix:/path\" (at most 107 bytes), at least one",
             ),
-            Allowed::OutputTarget => {
-                f.write_str("stdout, file:/path, tcp://host:port or unix:/path")
-            }
+            Allowed::OutputTarget => f.write_str(
+                "stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…",
+            ),
+            Allowed::StoreUrl(error) => write!(f, "the URL of a store, and this one {error}"),
             Allowed::Rules(rule_type, mistake) => {
                 rule_type.fmt(f)?;
                 mistake.as_ref().map_or(Ok(()), |mistake| mistake.fmt(f))

@@ -1,4 +1,5 @@
-//! What no key alone can tell: values that exclude each other.
+//! What no key alone can tell: values that exclude each other, and such as are most likely a
+//! mistake.
 
 use super::error::Conflict;
 use super::options::Config;
@@ -25,4 +26,19 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         conflicts.push(Conflict::FsyncWithoutFile(output.target.clone()));
     }
     conflicts
+}
+
+impl Config {
+    /// What is allowed and yet most likely a mistake, each a sentence.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Target::Http(url) = &self.output.target
+            && let Some(parameter) = url.wrong_precision()
+        {
+            warnings.push(format!(
+                "output.target has {parameter}, and the timestamps of lines are nanoseconds"
+            ));
+        }
+        warnings
+    }
 }

@@ -4,7 +4,7 @@
 //! included, is said by its entry in `keys`: `Default` here is the blank that the entries fill.
 
 use crate::delivery::queue;
-use crate::delivery::sink::{Durability, Target};
+use crate::delivery::sink::{Durability, HttpOptions, RejectedOptions, Target};
 use crate::intake::gate::GateOptions;
 use crate::observe::log::{Level, LogFormat};
 use crate::push::mapping::{self, Measurement};
@@ -55,6 +55,10 @@ pub struct OutputConfig {
     pub drain_timeout: Duration,
     /// `fsync`
     pub(crate) durability: Durability,
+    /// `[output.http]` and `[output.tls]`
+    pub(crate) http: HttpOptions,
+    /// `[output.rejected]`
+    pub(crate) rejected: RejectedOptions,
 }
 
 /// `[log]`

@@ -86,6 +86,16 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("output.drain_timeout", r#""1s""#, ""),
     ("output.queue_bytes", r#""1MiB""#, ""),
     ("output.fsync", "true", "output.target = \"file:/x\"\n"),
+    ("output.http.auth_file", r#""/x""#, ""),
+    ("output.http.batch_bytes", r#""2MiB""#, ""),
+    ("output.http.linger", r#""1s""#, ""),
+    ("output.http.timeout", r#""1s""#, ""),
+    ("output.http.gzip", "false", ""),
+    ("output.tls.ca", r#""/x""#, ""),
+    ("output.tls.cert", r#""/x""#, ""),
+    ("output.tls.key", r#""/x""#, ""),
+    ("output.rejected.file", r#""/x""#, ""),
+    ("output.rejected.max_bytes", r#""1MiB""#, ""),
     ("log.level", r#""debug""#, ""),
     ("log.format", r#""json""#, ""),
     ("telemetry.emit_interval", r#""1s""#, ""),
@@ -121,6 +131,23 @@ fn each_key_is_either_taken_or_waits_for_a_restart() {
         assert_eq!(taken == old, is_fixed, "{key}: kept as it was");
         assert_eq!(taken == new, !is_fixed, "{key}: taken as it is");
     }
+}
+
+#[test]
+fn a_store_that_expects_another_precision_is_warned_of() {
+    let warnings = |url| load(&format!("output.target = \"{url}\"")).unwrap().warnings();
+    assert_eq!(
+        warnings("http://store/write?db=x&precision=ms"),
+        ["output.target has precision=ms, and the timestamps of lines are nanoseconds"]
+    );
+    assert!(warnings("http://store/write?db=x&precision=ns").is_empty());
+}
+
+#[test]
+fn a_url_is_printed_with_its_secrets_and_shown_without() {
+    let config = load("output.target = \"https://store/write?p=secret\"").unwrap();
+    assert!(config.to_string().contains("target = \"https://store/write?p=secret\""));
+    assert_eq!(config.output.target.to_string(), "https://store/write");
 }
 
 #[test]
@@ -282,8 +309,12 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
             "F:2:7: output.ack is \"maybe\", must be \"written\" or \"queued\"",
         ),
         (
+            "[output]\ntarget = \"http://u:p@store/\"",
+            "F:2:10: output.target is \"http://u:p@store/\", must be the URL of a store, and this one has credentials before its host; put them into output.http.auth_file",
+        ),
+        (
             "[output]\ntarget = \"udp://a:1\"",
-            "F:2:10: output.target is \"udp://a:1\", must be stdout, file:/path, tcp://host:port or unix:/path",
+            "F:2:10: output.target is \"udp://a:1\", must be stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…",
         ),
         ("server = 1", "F:1:10: server is 1, must be a table"),
         (

@@ -4,7 +4,7 @@ use super::allowed::Allowed;
 use super::raw::Raw;
 use super::toml_text::{list, quoted};
 use super::units;
-use crate::delivery::sink::Target;
+use crate::delivery::sink::{StoreUrl, Target};
 use crate::intake::gate::Listen;
 use crate::push::route::normalise_prefix;
 use std::path::PathBuf;
@@ -329,6 +329,8 @@ impl ValueType for OutputTarget {
             is_host_and_port(address).then(|| Target::Tcp(address.to_owned()))
         } else if let Some(path) = text.strip_prefix("unix:") {
             socket_path(path).map(Target::Unix)
+        } else if text.starts_with("http://") || text.starts_with("https://") {
+            return StoreUrl::read(text).map(Target::Http).map_err(Allowed::StoreUrl);
         } else {
             None
         };
@@ -336,6 +338,10 @@ impl ValueType for OutputTarget {
     }
 
     fn print(&self, value: &Target) -> String {
-        quoted(&value.to_string())
+        match value {
+            // As it is displayed, it lacks what may be secret.
+            Target::Http(url) => quoted(url.as_str()),
+            other => quoted(&other.to_string()),
+        }
     }
 }

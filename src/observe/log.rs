@@ -83,7 +83,7 @@ impl Log {
     }
 
     /// Logs at [`Level::Warn`].
-    pub(crate) fn warn(&self, message: &str, fields: &[Field<'_>]) {
+    pub fn warn(&self, message: &str, fields: &[Field<'_>]) {
         self.event(Level::Warn, message, fields);
     }
 
@@ -188,8 +188,7 @@ fn render_cut(
     fields: &[(&'static str, String)],
     value_bytes_max: usize,
 ) -> String {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let time = Rfc3339 { secs: since_epoch.as_secs(), millis: since_epoch.subsec_millis() };
+    let time = Rfc3339::from(time);
     let level = match level {
         Level::Error => "error",
         Level::Warn => "warn",
@@ -245,9 +244,18 @@ fn logfmt_value(line: &mut String, value: &str) {
 }
 
 /// A point in time as RFC 3339 writes it, in UTC, to the millisecond.
-struct Rfc3339 {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rfc3339 {
     secs: u64,
     millis: u32,
+}
+
+impl From<SystemTime> for Rfc3339 {
+    /// A time before 1970 is 1970.
+    fn from(time: SystemTime) -> Rfc3339 {
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Rfc3339 { secs: since_epoch.as_secs(), millis: since_epoch.subsec_millis() }
+    }
 }
 
 impl Display for Rfc3339 {

@@ -8,3 +8,5 @@ mod naive_reader;
 #[cfg(test)]
 pub mod random;
 pub mod reader_claims;
+#[cfg(test)]
+pub(crate) mod store;

@@ -3,8 +3,10 @@
 
 use crate::http::push;
 use crate::process::{Collected, Pushline, command, folder};
+use crate::store::{Act, Store};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -16,36 +18,77 @@ fn examples() -> PathBuf {
 
 #[test]
 fn every_example_configuration_of_pushline_is_good() {
+    let folder = folder();
     let mut count = 0;
     for entry in std::fs::read_dir(examples()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let output = command().arg("--check").arg("--config").arg(&path).output().unwrap();
+            let toml = std::fs::read_to_string(&path).unwrap();
+            let config = folder.join("pushline.toml");
+            std::fs::write(&config, with_paths(&toml, &folder)).unwrap();
+            let output = command().arg("--check").arg("--config").arg(&config).output().unwrap();
             let message = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(0), "{}: {message}", path.display());
+            assert_eq!(message, "", "{}", path.display());
             count += 1;
         }
     }
-    assert!(count >= 3, "only {count}");
+    assert!(count >= 9, "only {count}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// The configuration with paths that are there.
+fn with_paths(toml: &str, folder: &Path) -> String {
+    let path = folder.join("store");
+    std::fs::write(&path, "token s3cret\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let toml = toml.replace("/etc/pushline/store", path.to_str().unwrap());
+    toml.replace("/var/log/pushline", folder.to_str().unwrap())
 }
 
 #[test]
-fn the_tcp_examples_feed_a_socket_with_a_line_a_point() {
-    for name in ["victoriametrics.toml", "questdb.toml"] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+fn each_store_is_sent_lines_as_it_takes_them() {
+    let folder = folder();
+    for (name, path, coding) in [
+        ("influxdb1.toml", "/write?db=metrics&precision=ns", Some("gzip")),
+        ("influxdb2.toml", "/api/v2/write?org=example&bucket=metrics&precision=ns", Some("gzip")),
+        (
+            "influxdb3.toml",
+            "/api/v3/write_lp?db=metrics&precision=nanosecond&accept_partial=true",
+            Some("gzip"),
+        ),
+        ("victoriametrics.toml", "/write", Some("gzip")),
+        ("victoriametrics-cluster.toml", "/insert/0/influx/write", Some("gzip")),
+        ("questdb.toml", "/write?precision=n", None),
+        ("greptimedb.toml", "/v1/influxdb/write?db=public&precision=ns", Some("gzip")),
+        (
+            "datakit.toml",
+            "/v1/write/metric?precision=n&ignore_global_host_tags=true&input=pushline",
+            Some("gzip"),
+        ),
+        ("telegraf-listener.toml", "/write?precision=ns", Some("gzip")),
+    ] {
+        let store = Store::start(|_| Act::status(204));
         let toml = std::fs::read_to_string(examples().join(name)).unwrap();
-        let start = toml.find("tcp://").unwrap() + "tcp://".len();
-        let end = start + toml[start..].find('"').unwrap();
-        let here = listener.local_addr().unwrap().to_string();
-        let toml = format!("{}{here}{}", &toml[..start], &toml[end..]);
-        let pushline = Pushline::spawn(&toml, Stdio::null());
-        let (stream, _) = listener.accept().unwrap();
-        let received = Collected::from(stream);
+        let (before, rest) = toml.split_once("target = \"http://").unwrap();
+        let (_, rest) = rest.split_once('/').unwrap();
+        let toml = format!("{before}target = \"{}{rest}", store.url("/"));
+        let pushline = Pushline::spawn(&with_paths(&toml, &folder), Stdio::null());
         assert_eq!(push(pushline.address, "/metrics/job/x", "a_b 1\nc_d 2\n").status, 200);
-        let bytes =
-            received.take_until(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count() == 2);
-        assert!(bytes.starts_with(b"a,job=x b=1 "), "{name}");
+        let request = store.requests().remove(0);
+        let first = request.head.lines().next().unwrap();
+        assert_eq!(first, format!("POST {path} HTTP/1.1"), "{name}");
+        let head = request.head.to_ascii_lowercase();
+        let sent = head.lines().find_map(|line| line.strip_prefix("content-encoding: "));
+        assert_eq!(sent, coding, "{name}");
+        let has_credential = head.contains("\r\nauthorization: token s3cret\r\n");
+        assert_eq!(has_credential, toml.contains("\nauth_file"), "{name}");
+        let field = if toml.contains("keep_exist_metric_name = true") { "a_b" } else { "b" };
+        let line = &request.lines[0];
+        assert!(line.starts_with(&format!("a,job=x {field}=1 ")), "{name}: {line}");
+        assert_eq!(request.lines.len(), 2, "{name}");
     }
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// A store that answers each request with a status, and tells the bodies.

@@ -16,6 +16,9 @@
     reason = "in a test a panic is the verdict, and a figure that is printed is its result"
 )]
 
+// Where the scripted store looks for the decoder of bodies.
+use pushline::push;
+
 mod alone;
 mod anything;
 mod cli;
@@ -37,6 +40,9 @@ mod reload;
 mod rules;
 mod similar;
 mod status;
+#[path = "../../src/testing/store.rs"]
+mod store;
+mod stores;
 mod supervised;
 mod telemetry;
 mod tidy;

@@ -28,20 +28,23 @@ const INNER_TIERS: [(&str, &[&[&str]]); 3] = [
 ];
 
 /// The one file that may name each crate.
-const CRATES: [(&str, &str); 15] = [
+const CRATES: [(&str, &str); 18] = [
     ("base64", "push/route.rs"),
     ("crossbeam_channel", "delivery/queue/channel.rs"),
-    ("flate2", "push/body.rs"),
+    ("flate2", "bytes/deflate.rs"),
     ("httparse", "intake/gate/head.rs"),
     ("listenfd", "intake/gate/listen.rs"),
     ("quick_protobuf", "push/exposition/protobuf/wire.rs"),
     ("rustix", "system.rs"),
+    ("rustls", "tls.rs"),
+    ("rustls_native_certs", "tls.rs"),
     ("signal_hook", "app/signals.rs"),
     ("simdutf8", "push/exposition/text/mod.rs"),
     ("snap", "push/body.rs"),
     ("subtle", "intake/gate/auth.rs"),
     ("tiny_http", "intake/bridge/lane.rs"),
     ("toml", "config/file.rs"),
+    ("ureq", "delivery/sink/http/client.rs"),
     ("wide", "bytes/chunk.rs"),
     ("zmij", "push/line/number.rs"),
 ];

@@ -26,8 +26,15 @@ use super::options::{Config, InputConfig};
 pub(super) use input::INPUT;
 
 /// The tables that are there once, in the order in which they are printed.
-pub(super) static SECTIONS: [&Section<Config>; 4] =
-    [&server::SERVER, &output::OUTPUT, &rest::LOG, &rest::TELEMETRY];
+pub(super) static SECTIONS: [&Section<Config>; 7] = [
+    &server::SERVER,
+    &output::OUTPUT,
+    &output::HTTP,
+    &output::TLS,
+    &output::REJECTED,
+    &rest::LOG,
+    &rest::TELEMETRY,
+];
 
 impl Default for Config {
     /// Every key has its default, and so has the one input.

@@ -1,11 +1,11 @@
-//! `[output]`: where lines go, and when a push is answered.
+//! `[output]` and its tables: where lines go, how, and when a push is answered.
 
 use crate::config::key::Reload::{NeedsRestart, Taken};
 use crate::config::key::{Key, Section, Stored, field};
 use crate::config::options::Config;
-use crate::config::value_types::{Choice, OutputTarget, Period, Size, Switch};
+use crate::config::value_types::{Choice, OptionalPath, OutputTarget, Period, Size, Switch};
 use crate::delivery::queue::Acknowledge;
-use crate::delivery::sink::{Durability, Target};
+use crate::delivery::sink::{BodyCoding, Durability, Target};
 use crate::limits::{self, KIB, MIB};
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ pub(super) static OUTPUT: Section<Config> = Section {
     keys: &[
         Key {
             name: "target",
-            about: "where lines go: `stdout`, `file:/path`, `tcp://host:port` or `unix:/path`",
+            about: "where lines go: `stdout`, `file:/path`, `tcp://host:port`, `unix:/path`, or the URL \
+                    of a store's write API, `http://…` or `https://…`",
             reload: NeedsRestart,
             value: &Stored {
                 is: OutputTarget,
@@ -73,6 +74,132 @@ pub(super) static OUTPUT: Section<Config> = Section {
                 is: Switch { off: Durability::Written, on: Durability::Synced },
                 default: || Durability::Written,
                 field: field!(Config, output.durability),
+            },
+        },
+    ],
+};
+
+pub(super) static HTTP: Section<Config> = Section {
+    name: "output.http",
+    about: "for a target that is a URL",
+    keys: &[
+        Key {
+            name: "auth_file",
+            about: "the store's credential, one line: `token …`, `bearer …` or \
+                    `basic user:password`; read again on SIGHUP, and others must not be able to \
+                    read it",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, output.http.auth_file),
+            },
+        },
+        Key {
+            name: "batch_bytes",
+            about: "pushes that wait are joined into one request up to this size",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: Size { min: 4 * KIB, max: 16 * MIB },
+                default: || MIB,
+                field: field!(Config, output.http.batch_bytes),
+            },
+        },
+        Key {
+            name: "linger",
+            about: "how long a smaller request waits for more pushes",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: Period { min: Duration::ZERO, max: Duration::from_secs(60) },
+                default: || Duration::ZERO,
+                field: field!(Config, output.http.linger),
+            },
+        },
+        Key {
+            name: "timeout",
+            about: "how long one request may take, from the look-up of the host to the end of the \
+                    answer",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: Period::TIMEOUT,
+                default: || Duration::from_secs(10),
+                field: field!(Config, output.http.timeout),
+            },
+        },
+        Key {
+            name: "gzip",
+            about: "whether bodies are packed; QuestDB refuses such ones",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: Switch { off: BodyCoding::Identity, on: BodyCoding::Gzip },
+                default: || BodyCoding::Gzip,
+                field: field!(Config, output.http.coding),
+            },
+        },
+    ],
+};
+
+pub(super) static TLS: Section<Config> = Section {
+    name: "output.tls",
+    about: "for `https://…`; there is no way to switch verification off",
+    keys: &[
+        Key {
+            name: "ca",
+            about: "certificates that are trusted, PEM; empty: the system's; read again on SIGHUP, \
+                    as are the next two",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, output.http.tls.ca),
+            },
+        },
+        Key {
+            name: "cert",
+            about: "a certificate of our own, where the store asks for one, PEM, its chain included",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, output.http.tls.cert),
+            },
+        },
+        Key {
+            name: "key",
+            about: "the key of that, PEM",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, output.http.tls.key),
+            },
+        },
+    ],
+};
+
+pub(super) static REJECTED: Section<Config> = Section {
+    name: "output.rejected",
+    about: "lines that a store or a reader refuses for good",
+    keys: &[
+        Key {
+            name: "file",
+            about: "where they are kept, each after a comment that says why; empty: they are \
+                    counted and logged only",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, output.rejected.file),
+            },
+        },
+        Key {
+            name: "max_bytes",
+            about: "the bound of that file, which is renamed to `….1` then, and begun anew",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: Size { min: 64 * KIB, max: 4096 * MIB },
+                default: || 16 * MIB,
+                field: field!(Config, output.rejected.bytes_max),
             },
         },
     ],

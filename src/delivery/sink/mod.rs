@@ -4,19 +4,26 @@
 mod block;
 mod contract;
 mod file;
+mod http;
 mod outcome;
 mod progress;
+mod rejected;
 mod stdout;
 mod stream;
 mod target;
 
 use crate::observe::log::Log;
+use crate::observe::telemetry::Telemetry;
+use rejected::Rejected;
+use std::io;
 use std::sync::Arc;
 
 pub(crate) use block::{Block, count_lines};
 pub(crate) use contract::{Gathering, Pauses, Sink};
+pub(crate) use http::{BodyCoding, HttpOptions, StoreUrl, UrlError};
 pub(crate) use outcome::{RefusedLines, Taken, Trouble};
 pub(crate) use progress::Progress;
+pub(crate) use rejected::RejectedOptions;
 pub use target::OpenError;
 pub(crate) use target::{Durability, SinkOptions, Target};
 
@@ -24,8 +31,12 @@ pub(crate) use target::{Durability, SinkOptions, Target};
 ///
 /// # Errors
 /// A file that cannot be opened, or a standard output that is closed.
-pub(crate) fn open(options: &SinkOptions, log: Arc<Log>) -> Result<Box<dyn Sink>, OpenError> {
-    let SinkOptions { target, durability } = options;
+pub(crate) fn open(
+    options: &SinkOptions,
+    telemetry: &Arc<Telemetry>,
+    log: Arc<Log>,
+) -> Result<Box<dyn Sink>, OpenError> {
+    let SinkOptions { target, durability, .. } = options;
     let error = |error| OpenError { target: target.clone(), error };
     Ok(match target {
         Target::Stdout => Box::new(stdout::Stdout::open().map_err(error)?),
@@ -34,5 +45,23 @@ pub(crate) fn open(options: &SinkOptions, log: Arc<Log>) -> Result<Box<dyn Sink>
             Box::new(stream::Socket::new(stream::Peer::Tcp(address.clone()), log))
         }
         Target::Unix(path) => Box::new(stream::Socket::new(stream::Peer::Unix(path.clone()), log)),
+        Target::Http(url) => {
+            let (telemetry, log) = (Arc::clone(telemetry), log);
+            let rejected =
+                Rejected::new(&options.rejected, Arc::clone(&telemetry), Arc::clone(&log));
+            let opened = http::Http::open(url, &options.http, rejected, (telemetry, log));
+            Box::new(opened.map_err(|wrong| error(io::Error::other(wrong)))?)
+        }
     })
+}
+
+/// Tries what an output needs to open, and changes nothing: the credential and the certificates of
+/// a store.
+///
+/// # Errors
+/// One of them cannot be used.
+pub(crate) fn check(target: &Target, http: &HttpOptions) -> Result<(), OpenError> {
+    let Target::Http(url) = target else { return Ok(()) };
+    let error = |error| OpenError { target: target.clone(), error: io::Error::other(error) };
+    http::Client::open(url, http).map(drop).map_err(error)
 }

@@ -13,7 +13,6 @@ use std::time::Duration;
 pub(crate) enum Taken {
     /// Every line of it.
     All,
-    #[allow(dead_code, reason = "the outputs that need it follow")]
     /// Every line but these, which it refuses for good: in ascending order, none twice, at least
     /// one. The sink has counted and logged them, and kept them where that is asked for.
     AllBut(Vec<RefusedLines>),
@@ -46,7 +45,6 @@ pub(crate) enum Trouble {
         /// How long the consumer asked to be left alone (`Retry-After`).
         retry_after: Option<Duration>,
     },
-    #[allow(dead_code, reason = "the outputs that need it follow")]
     /// The operator has to mend something, so nothing is dropped; the block is offered again after
     /// a pause.
     Misconfigured {

@@ -1,5 +1,7 @@
 //! Where lines go, as the configuration says it, and why an output cannot be opened.
 
+use super::http::{HttpOptions, StoreUrl};
+use super::rejected::RejectedOptions;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ pub(crate) enum Target {
     Tcp(String),
     /// `unix:/path`
     Unix(PathBuf),
+    /// `http://…` or `https://…`
+    Http(StoreUrl),
 }
 
 impl fmt::Display for Target {
@@ -25,6 +29,7 @@ impl fmt::Display for Target {
             Target::File(path) => write!(f, "file:{}", path.display()),
             Target::Tcp(address) => write!(f, "tcp://{address}"),
             Target::Unix(path) => write!(f, "unix:{}", path.display()),
+            Target::Http(url) => url.fmt(f),
         }
     }
 }
@@ -46,6 +51,10 @@ pub(crate) struct SinkOptions {
     pub(crate) target: Target,
     /// When lines in a file count as written.
     pub(crate) durability: Durability,
+    /// How a store is reached over HTTP.
+    pub(crate) http: HttpOptions,
+    /// What becomes of lines that the consumer refuses.
+    pub(crate) rejected: RejectedOptions,
 }
 
 /// Why an output cannot be used at all.

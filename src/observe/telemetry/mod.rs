@@ -5,12 +5,14 @@
 //! atomics; the hot path adds to them once a push, not once a sample. What is counted is counted
 //! before the answer that it belongs to, so whoever has an answer finds it in the next figures.
 
+mod output;
 mod process;
 mod reason;
 mod render;
 #[cfg(test)]
 mod tests;
 
+use output::OutputCounters;
 use process::Process;
 pub(crate) use process::resident_bytes;
 pub(crate) use reason::{Reason, RejectReason};
@@ -135,6 +137,8 @@ pub struct Telemetry {
     pub(crate) writer_stalls: Counter,
     /// Times that the output worked again after it had failed.
     pub(crate) reconnects: Counter,
+    /// What the output asked its store, and was answered.
+    pub(crate) output: OutputCounters,
     /// Bytes of bodies in hand, all connections together.
     pub(crate) buffered_bytes: Gauge,
     /// Connections open now.

@@ -39,6 +39,27 @@ impl Page {
         self.part("", labels, value);
     }
 
+    /// Writes a whole histogram; `times` are its sum in microseconds and its count.
+    fn histogram(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        buckets: &[Counter],
+        (time_us, count): (u64, u64),
+    ) {
+        self.family(name, "histogram", help);
+        let mut cumulated = 0;
+        for ((_, bound), counter) in ANSWER_BOUNDS.iter().zip(buckets) {
+            cumulated += counter.get();
+            self.part("_bucket", &[("le", bound)], cumulated);
+        }
+        // What is counted meanwhile must not make a bucket larger than the whole.
+        let count = count.max(cumulated);
+        self.part("_bucket", &[("le", "+Inf")], count);
+        self.part("_sum", &[], format_args!("{}.{:06}", time_us / 1_000_000, time_us % 1_000_000));
+        self.part("_count", &[], count);
+    }
+
     fn part(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
         self.text.push_str(self.name);
         self.text.push_str(suffix);
@@ -59,7 +80,8 @@ impl Telemetry {
         self.render_answers(&mut page);
         self.render_pushes(&mut page);
         self.render_samples(&mut page);
-        for (name, help, counter) in self.counters() {
+        self.render_output(&mut page);
+        for (name, help, counter) in self.counters().into_iter().chain(self.output_counters()) {
             page.counter(name, help);
             page.series(&[], counter.get());
         }
@@ -83,18 +105,19 @@ impl Telemetry {
             }
         }
         let help = "Time from the first byte of a request to its answer.";
-        page.family("pushline_http_answer_seconds", "histogram", help);
-        let mut cumulated = 0;
-        for ((_, bound), counter) in ANSWER_BOUNDS.iter().zip(&self.answer_buckets) {
-            cumulated += counter.get();
-            page.part("_bucket", &[("le", bound)], cumulated);
+        let times = (self.answer_time_us.get(), self.answer_count.get());
+        page.histogram("pushline_http_answer_seconds", help, &self.answer_buckets, times);
+    }
+
+    fn render_output(&self, page: &mut Page) {
+        let help = "Requests to the store, by the status of the answer; none is without one.";
+        page.counter("pushline_output_requests_total", help);
+        for (code, count) in self.output.codes() {
+            page.series(&[("code", &code)], count);
         }
-        // An answer that is counted meanwhile must not make a bucket larger than the whole.
-        let count = self.answer_count.get().max(cumulated);
-        let time_us = self.answer_time_us.get();
-        page.part("_bucket", &[("le", "+Inf")], count);
-        page.part("_sum", &[], format_args!("{}.{:06}", time_us / 1_000_000, time_us % 1_000_000));
-        page.part("_count", &[], count);
+        let help = "Time from a request to the store to the end of its answer.";
+        let (buckets, times) = self.output.times();
+        page.histogram("pushline_output_request_seconds", help, buckets, times);
     }
 
     fn render_pushes(&self, page: &mut Page) {
@@ -187,6 +210,21 @@ impl Telemetry {
                 "pushline_telemetry_skipped_total",
                 "Times that these figures were due and the output was not ready.",
                 &self.emissions_skipped,
+            ),
+        ]
+    }
+
+    fn output_counters(&self) -> [(&'static str, &'static str, &Counter); 2] {
+        [
+            (
+                "pushline_output_retries_total",
+                "Requests that sent lines again after one that failed.",
+                &self.output.retries,
+            ),
+            (
+                "pushline_blocks_split_total",
+                "Blocks of which the store refused something, so that they were taken apart.",
+                &self.output.blocks_split,
             ),
         ]
     }

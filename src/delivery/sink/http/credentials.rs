@@ -1,0 +1,155 @@
+//! `output.http.auth_file` → the value of the `Authorization` header (SPEC 3.2).
+//!
+//! The file has one credential: `token …` (InfluxDB 2), `bearer …` or `basic user:password`; blank
+//! lines and lines that begin with `#` are skipped. It must not be readable by others.
+
+use crate::bytes::base64::encode;
+use crate::push::sample::Quoted;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Why a credential cannot be used.
+#[derive(Debug)]
+pub(crate) struct CredentialError {
+    path: PathBuf,
+    fault: Fault,
+}
+
+#[derive(Debug)]
+enum Fault {
+    Read(io::Error),
+    ReadableByOthers { mode: u32 },
+    Line { number: usize, found: String },
+    Several { number: usize },
+    Empty,
+}
+
+impl fmt::Display for CredentialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.fault {
+            Fault::Read(error) => write!(f, "{path}: cannot read the credential: {error}"),
+            Fault::ReadableByOthers { mode } => write!(
+                f,
+                "{path}: its mode is {:04o}, others can read the credential; chmod o-rwx it",
+                mode & 0o7777
+            ),
+            Fault::Line { number, found } => write!(
+                f,
+                "{path}:{number}: begins with {}, must be \"token …\", \"bearer …\" or \
+                 \"basic user:password\"",
+                Quoted(found.as_bytes())
+            ),
+            Fault::Several { number } => {
+                write!(f, "{path}:{number}: a second credential, only one can be sent")
+            }
+            Fault::Empty => write!(f, "{path}: has no credential"),
+        }
+    }
+}
+
+impl std::error::Error for CredentialError {}
+
+/// Reads the file; returns the value of the header, which must be kept out of logs.
+///
+/// # Errors
+/// The file cannot be read, others can read it, or it is not one credential.
+pub(crate) fn read(path: &Path) -> Result<String, CredentialError> {
+    const OTHERS: u32 = 0o007;
+    let error = |fault| CredentialError { path: path.to_owned(), fault };
+    let metadata = fs::metadata(path).map_err(|io| error(Fault::Read(io)))?;
+    let mode = metadata.permissions().mode();
+    if mode & OTHERS != 0 {
+        return Err(error(Fault::ReadableByOthers { mode }));
+    }
+    let text = fs::read_to_string(path).map_err(|io| error(Fault::Read(io)))?;
+    let is_entry = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
+    let mut entries = (1..).zip(text.lines().map(str::trim)).filter(is_entry);
+    let (number, line) = entries.next().ok_or_else(|| error(Fault::Empty))?;
+    if let Some((number, _)) = entries.next() {
+        return Err(error(Fault::Several { number }));
+    }
+    header(line).ok_or_else(|| {
+        // The secret itself stays out of the message.
+        let found = line.split_whitespace().next().unwrap_or_default().to_owned();
+        error(Fault::Line { number, found })
+    })
+}
+
+fn header(line: &str) -> Option<String> {
+    let (scheme, secret) = line.split_once(char::is_whitespace)?;
+    let secret = secret.trim();
+    let is_one_word = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    match scheme.to_ascii_lowercase().as_str() {
+        "basic" if secret.contains(':') => Some(format!("Basic {}", encode(secret.as_bytes()))),
+        "bearer" if is_one_word => Some(format!("Bearer {secret}")),
+        "token" if is_one_word => Some(format!("Token {secret}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str, mode: u32) -> PathBuf {
+        let path =
+            std::env::temp_dir().join(format!("pushline-credential-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn one_line_becomes_the_header() {
+        for (text, want) in [
+            ("token abc==\n", "Token abc=="),
+            ("# of the store\n\n  Bearer a.b-c \n", "Bearer a.b-c"),
+            ("basic Aladdin:open sesame\n", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("basic u:", "Basic dTo="),
+        ] {
+            let path = file("good", text, 0o640);
+            assert_eq!(read(&path).unwrap(), want);
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_without_telling_its_secret() {
+        for (text, mode, want) in [
+            (
+                "token s3cret\n",
+                0o644,
+                ": its mode is 0644, others can read the credential; chmod o-rwx it",
+            ),
+            ("", 0o600, ": has no credential"),
+            ("# none\n", 0o600, ": has no credential"),
+            (
+                "\ns3cret\n",
+                0o600,
+                ":2: begins with \"s3cret\", must be \"token …\", \"bearer …\" or \"basic user:password\"",
+            ),
+            (
+                "basic s3cret\n",
+                0o600,
+                ":1: begins with \"basic\", must be \"token …\", \"bearer …\" or \"basic user:password\"",
+            ),
+            (
+                "bearer two s3crets\n",
+                0o600,
+                ":1: begins with \"bearer\", must be \"token …\", \"bearer …\" or \"basic user:password\"",
+            ),
+            ("token a\ntoken s3cret\n", 0o600, ":2: a second credential, only one can be sent"),
+        ] {
+            let path = file("bad", text, mode);
+            let message = read(&path).unwrap_err().to_string();
+            assert_eq!(message, format!("{}{want}", path.display()));
+            fs::remove_file(path).unwrap();
+        }
+        let missing = read(Path::new("/nowhere/credential")).unwrap_err().to_string();
+        assert!(missing.starts_with("/nowhere/credential: cannot read the credential: "));
+    }
+}
