@@ -5,3 +5,4 @@ pub mod chunk;
 pub(crate) mod deflate;
 pub(crate) mod recent;
 pub mod short;
+pub mod text;

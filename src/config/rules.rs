@@ -16,7 +16,7 @@ use super::toml_text::{list, quoted, table};
 use super::value_types::ValueType;
 use crate::limits::{RULE_BYTES_MAX, RULES_MAX};
 use crate::push::mapping::{MeasurementRule, Pattern};
-use crate::push::sample::{self, Label};
+use crate::push::sample::Label;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ impl ValueType for LabelTable {
 
     fn read(&self, raw: &Raw) -> Result<Vec<Label<'static>>, Allowed> {
         let label =
-            |(name, value)| Label { name: Cow::Owned(name), value: sample::Text::Owned(value) };
+            |(name, value): (String, String)| Label { name: Cow::Owned(name), value: value.into() };
         Ok(Texts.read(raw)?.into_iter().map(label).collect())
     }
 

@@ -12,6 +12,7 @@ pub mod sample;
 
 use crate::observe::telemetry::Reason;
 use body::{Coding, Decoder};
+use exposition::delta::Delta;
 use exposition::text::Dialect;
 use exposition::{protobuf, text};
 use line::{Encoder, LineLimits, TooLong};
@@ -165,9 +166,9 @@ struct SampleWriter<'p> {
 impl SampleWriter<'_> {
     /// Writes what line protocol can say of a sample.
     #[inline(always)]
-    fn write(&mut self, sample: &Sample<'_>) -> Result<(), PushStop> {
+    fn write(&mut self, sample: &Sample<'_>, delta: Delta) -> Result<(), PushStop> {
         self.sample_count += 1;
-        match self.mapping.map(sample) {
+        match self.mapping.map(sample, delta) {
             Some(point) => self.encoder.push(&point).map_err(PushStop::TooLong),
             None => Ok(()),
         }
@@ -226,8 +227,10 @@ impl Pusher {
         // Two closures, so that each has one caller and is made one piece with it.
         let names = input.endpoint.names;
         let outcome = match Dialect::of(format) {
-            Some(dialect) => self.text.read(body, dialect, names, |sample| writer.write(sample)),
-            None => self.protobuf.read(body, names, |sample| writer.write(sample)),
+            Some(dialect) => {
+                self.text.read(body, dialect, names, |sample, delta| writer.write(sample, delta))
+            }
+            None => self.protobuf.read(body, names, |sample, delta| writer.write(sample, delta)),
         };
         let SampleWriter { mapping, encoder, sample_count } = writer;
         // Taken out in either case: the lines of a refused push must not stay.

@@ -1,14 +1,14 @@
 //! The types that cross from a reader of exposition formats to the mapping.
 //!
-//! A [`Sample`] borrows from the body of the push and from its reader's scratch: nothing is owned
-//! but what had to be unescaped. All text in it is UTF-8 and has been checked against the rules of
-//! the exposition formats (SPEC 1.3), so the rooms behind the reader refuse nothing.
+//! A [`Sample`] borrows from the body of the push and from its reader: it owns only what had to be
+//! unescaped. All text in it is UTF-8 and obeys the rules of the exposition formats (SPEC 1.3), so
+//! no later stage refuses it.
 
-use crate::bytes::short::{SHORT_BYTES_MAX, ShortRef};
+use crate::bytes::short::ShortRef;
+use crate::bytes::text::Text;
 use crate::limits::QUOTED_BYTES_MAX;
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
 
 /// One label of a sample. Both parts are unescaped; the value may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,96 +17,6 @@ pub struct Label<'a> {
     pub name: Cow<'a, str>,
     /// Any text, the empty one included.
     pub value: Text<'a>,
-}
-
-/// The text of a label's value.
-#[derive(Clone)]
-pub enum Text<'a> {
-    /// It stands in another text.
-    Within {
-        /// That text from its beginning on: so it can be copied in blocks that reach beyond it.
-        rest: &'a str,
-        /// Its bytes.
-        len: usize,
-    },
-    /// It had to be unescaped or decoded.
-    Owned(String),
-}
-
-impl Text<'_> {
-    /// Its bytes.
-    #[inline(always)]
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Text::Within { len, .. } => *len,
-            Text::Owned(text) => text.len(),
-        }
-    }
-
-    /// Whether there is none.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The block that begins with it, where it is not longer than that.
-    #[inline(always)]
-    #[must_use]
-    pub(crate) fn block(&self) -> Option<ShortRef<'_>> {
-        match self {
-            Text::Within { rest, len } if *len <= SHORT_BYTES_MAX => {
-                let block = rest.as_bytes().first_chunk()?;
-                Some(ShortRef::of_block(block, *len))
-            }
-            Text::Within { .. } | Text::Owned(_) => None,
-        }
-    }
-}
-
-impl Deref for Text<'_> {
-    type Target = str;
-
-    #[inline]
-    fn deref(&self) -> &str {
-        match self {
-            Text::Within { rest, len } => rest.get(..*len).unwrap_or_default(),
-            Text::Owned(text) => text,
-        }
-    }
-}
-
-impl<'a> From<&'a str> for Text<'a> {
-    fn from(text: &'a str) -> Text<'a> {
-        Text::Within { rest: text, len: text.len() }
-    }
-}
-
-impl From<String> for Text<'_> {
-    fn from(text: String) -> Self {
-        Text::Owned(text)
-    }
-}
-
-impl PartialEq for Text<'_> {
-    fn eq(&self, other: &Text<'_>) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Text<'_> {}
-
-impl fmt::Debug for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
-    }
-}
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&**self, f)
-    }
 }
 
 /// What a sample is within its metric family (SPEC 2.2).
@@ -145,14 +55,6 @@ pub struct Sample<'a> {
     /// The labels in the order of the body. An `le` or `quantile` among those of a part that has
     /// it is the text of what [`Part`] holds.
     pub labels: &'a [Label<'a>],
-    /// So many of the first labels are, name and value, those of the sample before, whatever else
-    /// changed: what was worked out for them holds. 0 where its reader does not know.
-    pub kept: usize,
-    /// The kind of its part and the names of its labels are those of the sample before, and no
-    /// label that changed is empty. False where its reader does not know.
-    pub(crate) is_alike: bool,
-    /// Its family is that of the sample before. False where its reader does not know.
-    pub(crate) has_last_family: bool,
     /// The value.
     pub value: Value<'a>,
     /// Nanoseconds since the Unix epoch, where the sample names a time, of either sign.

@@ -7,8 +7,9 @@
 
 use super::naive_reader::{self, Plain};
 use crate::limits::QUOTED_BYTES_MAX;
+use crate::push::exposition::delta::Likeness;
 use crate::push::exposition::text::Dialect;
-use crate::push::exposition::{Error, read};
+use crate::push::exposition::{Error, read_deltas};
 use crate::push::sample::{Format, Names};
 
 /// A message quotes two pieces of a body at most, and each of their bytes takes six once escaped.
@@ -37,25 +38,28 @@ pub fn twins(body: &[u8], format: Format, names: Names) -> bool {
     found.is_ok()
 }
 
-/// All samples of a body; what each says of the one before it must be true.
+/// All samples of a body; what each has in common with the one before it must be true.
 pub(crate) fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<Plain>, Error> {
     let mut samples = Vec::new();
-    let (mut before, mut alike, mut family) = (Vec::new(), None, None);
-    read(body, format, names, |sample| {
+    let (mut last_labels, mut last_shape, mut last_family) = (Vec::new(), None, None);
+    read_deltas(body, format, names, |sample, delta| {
         samples.push(Plain::of(sample));
         let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
-        assert!(labels.len() >= sample.kept, "{labels:?}");
-        assert_eq!(labels.get(..sample.kept), before.get(..sample.kept));
-        let now_and_before = labels.iter().zip(&before).zip(sample.labels);
+        let kept = delta.kept.of(usize::MAX);
+        assert!(labels.len() >= kept, "{labels:?}");
+        assert_eq!(labels.get(..kept), last_labels.get(..kept));
+        let now_and_before = labels.iter().zip(&last_labels).zip(sample.labels);
         let mut changed = now_and_before.filter(|((now, before), _)| now != before);
-        assert!(!sample.is_alike || changed.all(|(_, label)| !label.value.is_empty()));
-        before = labels;
+        let is_alike = delta.likeness >= Likeness::Shape;
+        assert!(!is_alike || changed.all(|(_, label)| !label.value.is_empty()));
+        last_labels = labels;
         let names: Vec<_> = sample.labels.iter().map(|label| label.name.to_string()).collect();
-        let now = Some((std::mem::discriminant(&sample.part), names));
-        assert!(!sample.is_alike || now == alike);
-        let last_family = family.replace(sample.family.to_owned());
-        assert!(!sample.has_last_family || last_family == family);
-        alike = now;
+        let shape = Some((std::mem::discriminant(&sample.part), names));
+        assert!(!is_alike || shape == last_shape);
+        last_shape = shape;
+        let family = Some(sample.family.to_owned());
+        assert!(delta.likeness < Likeness::Family || family == last_family);
+        last_family = family;
         Ok::<_, Error>(())
     })?;
     Ok(samples)

@@ -1,6 +1,6 @@
 //! Which bytes and names the formats allow (SPEC 1.3), for text and protobuf alike.
 
-use super::ErrorKind;
+use super::error::ErrorKind;
 use crate::push::sample::{Label, Names};
 use std::collections::HashSet;
 

@@ -1,5 +1,6 @@
 //! The text reader against its naive twin, and every reader against cut and damaged bodies.
 
+use super::delta::Likeness;
 use super::*;
 use crate::testing::random::{self, Random};
 use crate::testing::reader_claims::{self, read_all};
@@ -147,17 +148,33 @@ fn the_text_reader_agrees_with_its_twin_on_lines_of_random_words() {
     assert!(accepted > 1_000, "only {accepted} were accepted");
 }
 
+/// How many labels each sample keeps, and its likeness.
+fn deltas(body: &[u8], format: Format) -> Vec<(usize, Likeness)> {
+    let mut deltas = Vec::new();
+    read_deltas(body, format, Names::Legacy, |sample, delta| {
+        deltas.push((delta.kept.of(sample.labels.len()), delta.likeness));
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    deltas
+}
+
 #[test]
-fn what_a_sample_keeps_is_that_of_the_sample_before() {
-    let kept = |body: &[u8], format| {
-        let mut kept = Vec::new();
-        read(body, format, Names::Legacy, |sample| {
-            kept.push((sample.kept, sample.is_alike));
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-        kept
-    };
+fn the_example_of_a_delta_is_true() {
+    use Likeness::{Family, Shape, Unknown};
+    let example = r#"node_cpu_seconds_total{cpu="0",mode="idle"} 71
+node_cpu_seconds_total{cpu="0",mode="user"} 9
+node_cpu_seconds_total{cpu="1",mode="user"} 8
+node_cpu_guest_seconds_total{cpu="1",mode="user"} 0
+# The last bytes of a body are not compared.
+"#;
+    let want = [(0, Unknown), (1, Family), (0, Family), (2, Shape)];
+    assert_eq!(deltas(example.as_bytes(), Format::Text), want);
+}
+
+#[test]
+fn a_delta_says_what_is_that_of_the_sample_before() {
+    use Likeness::{Family, Shape, Unknown};
     let text = r#"# TYPE h histogram
 h_bucket{a="1",b="2",le="1"} 1
 h_bucket{a="1",b="2",le="2"} 1
@@ -166,23 +183,27 @@ h_count{a="1",b="2"} 1
 other{a="1",b="3"} 1
 other{a="1",b="\\"} 1
 other{a="2",b="1"} 1
-other 1
+another{a="2",b="1"} 1
+another{a="2",b=""} 1
+another 1
 other{a="1"} 1
 {"other",a="1"} 1
 "#;
-    let text_kept = [
-        (0, false),
-        (2, true),
-        (2, false),
-        (2, false),
-        (1, false),
-        (1, true),
-        (0, true),
-        (0, false),
-        (0, false),
-        (0, false),
+    let text_deltas = [
+        (0, Unknown),
+        (2, Family),
+        (2, Unknown),
+        (2, Unknown),
+        (1, Unknown),
+        (1, Family),
+        (0, Family),
+        (2, Shape),
+        (1, Unknown),
+        (0, Unknown),
+        (0, Unknown),
+        (0, Unknown),
     ];
-    assert_eq!(kept(text.as_bytes(), Format::Text), text_kept);
+    assert_eq!(deltas(text.as_bytes(), Format::Text), text_deltas);
     // Families of one gauge each, and a summary that has neither sum nor count nor quantile.
     let message = |number: u8, fields: &[u8]| {
         [&[number << 3 | 2, u8::try_from(fields.len()).unwrap()][..], fields].concat()
@@ -199,7 +220,7 @@ other{a="1"} 1
         family(1, &label(b"2"), 2),
         family(1, &label(b"2"), 2),
     ];
-    assert_eq!(kept(&body.concat(), Format::Protobuf), [(0, false), (0, true), (1, true)]);
+    assert_eq!(deltas(&body.concat(), Format::Protobuf), [(0, Unknown), (0, Shape), (1, Shape)]);
 }
 
 #[test]
@@ -278,10 +299,7 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
             "{\"a\"=\"b\"} 1\n",
             "line 1, column 1: expected a metric name, before the braces or quoted in them, found \"{\\\"a\\\"=\\\"b\\\"}\"",
         ),
-        (
-            "ab-c 1\n",
-            "line 1, column 3: expected a blank or { behind the metric name, found \"-c\"",
-        ),
+        ("ab-c 1\n", "line 1, column 3: expected a blank or { after the metric name, found \"-c\""),
         ("ab_c\n", "line 1, column 5: expected a value, found the end of the line"),
         (
             "ab_c 1 2 3\n",
@@ -291,11 +309,11 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
             "ab_c{1=\"x\"} 1\n",
             "line 1, column 6: expected a label name or }, found \"1=\\\"x\\\"}\"",
         ),
-        ("ab_c{x 1\n", "line 1, column 8: expected = behind the label name, found \"1\""),
+        ("ab_c{x 1\n", "line 1, column 8: expected = after the label name, found \"1\""),
         ("ab_c{x=1} 1\n", "line 1, column 8: expected a quoted label value, found \"1}\""),
         (
             "ab_c{x=\"1\" y=\"2\"} 1\n",
-            "line 1, column 12: expected a comma or } behind the label, found \"y=\\\"2\\\"}\"",
+            "line 1, column 12: expected a comma or } after the label, found \"y=\\\"2\\\"}\"",
         ),
         (
             "ab_c{x=\"1\",x=\"2\"} 1\n",

@@ -2,7 +2,7 @@
 
 use super::buffer::{Full, Line};
 use crate::bytes::chunk::{self, Chunk, Places};
-use crate::push::sample::Text;
+use crate::bytes::text::Text;
 
 /// A key of a tag or a field: `,`, `=` and space are escaped.
 pub(super) fn push_key(line: &mut Line<'_>, key: &str) -> Result<(), Full> {

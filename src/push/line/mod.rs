@@ -18,7 +18,8 @@ mod number;
 mod series_key;
 
 use crate::bytes::short::{ShortRef, ShortText};
-use crate::push::mapping::{KINDS, Mapping, Point, Series};
+use crate::push::exposition::delta::Kept;
+use crate::push::mapping::{KINDS, Known, Point, Series};
 use crate::push::sample::{Label, Part, Value};
 use bound_texts::BoundTexts;
 use buffer::{Full, Line, Lines};
@@ -121,7 +122,7 @@ impl Encoder {
     /// [`TooLong`] when the line, or all lines, would take more than they may.
     #[inline(always)]
     pub(crate) fn push(&mut self, point: &Point<'_>) -> Result<(), TooLong> {
-        let Point { series, has_tags_of_last, value, timestamp_ns } = point;
+        let Point { series, is_of_last_series, value, timestamp_ns } = point;
         self.time.set(*timestamp_ns);
         let written;
         let value = match value {
@@ -131,11 +132,11 @@ impl Encoder {
                 written.borrowed()
             }
         };
-        let line_start = match self.try_push(series, *has_tags_of_last, value) {
+        let line_start = match self.try_push(series, *is_of_last_series, value) {
             Ok(line_start) => line_start,
             Err(Full) => {
-                let Series { mapping, labels, kept, part } = *series;
-                self.push_into_more_room(mapping, labels, kept, part, *has_tags_of_last, value)
+                let Series { known, labels, kept, part } = *series;
+                self.push_into_more_room(known, labels, kept, part, *is_of_last_series, value)
             }
         };
         let (end, limits) = (self.lines.len(), &self.limits);
@@ -164,14 +165,14 @@ impl Encoder {
     fn try_push(
         &mut self,
         series: &Series<'_>,
-        has_tags_of_last: bool,
+        is_of_last_series: bool,
         value: ShortRef<'_>,
     ) -> Result<usize, Full> {
         let start = self.lines.len();
         let may_share = matches!(series.part, Part::Sum | Part::Count);
         let (line_start, head_end) = if may_share {
-            let Series { mapping, labels, kept, part } = *series;
-            self.push_shared(mapping, labels, kept, part, has_tags_of_last)?
+            let Series { known, labels, kept, part } = *series;
+            self.push_shared(known, labels, kept, part, is_of_last_series)?
         } else {
             let mut line = self.lines.line(start);
             let values = TagTexts { group: &self.group, bounds: &mut self.bounds };
@@ -208,18 +209,18 @@ impl Encoder {
     #[inline(never)]
     fn push_into_more_room(
         &mut self,
-        mapping: &Mapping<'_>,
+        known: &Known<'_>,
         labels: &[Label<'_>],
-        kept: usize,
+        kept: Kept,
         part: Part,
-        has_tags_of_last: bool,
+        is_of_last_series: bool,
         value: ShortRef<'_>,
     ) -> usize {
-        let series = Series { mapping, labels, kept, part };
+        let series = Series { known, labels, kept, part };
         loop {
             self.heads.iter_mut().for_each(SeriesKey::forget);
             self.lines.grow();
-            if let Ok(line_start) = self.try_push(&series, has_tags_of_last, value) {
+            if let Ok(line_start) = self.try_push(&series, is_of_last_series, value) {
                 return line_start;
             }
         }
@@ -231,18 +232,18 @@ impl Encoder {
     #[inline(never)]
     fn push_shared(
         &mut self,
-        mapping: &Mapping<'_>,
+        known: &Known<'_>,
         labels: &[Label<'_>],
-        kept: usize,
+        kept: Kept,
         part: Part,
-        has_tags_of_last: bool,
+        is_of_last_series: bool,
     ) -> Result<(usize, usize), Full> {
-        let series = Series { mapping, labels, kept, part };
+        let series = Series { known, labels, kept, part };
         let Encoder { lines, heads, group, bounds, open, time, .. } = self;
         let (start, head) = (lines.len(), &mut heads[series.kind()]);
         let mut line = lines.line(start);
         let open = open.filter(|open| open.may_take(&series, time.ns));
-        let is_same_series = open.is_some() && has_tags_of_last;
+        let is_same_series = open.is_some() && is_of_last_series;
         if !is_same_series {
             head.push(&mut line, &series, TagTexts { group, bounds })?;
         }

@@ -10,8 +10,10 @@
 use super::bound_texts::BoundTexts;
 use super::buffer::{Full, Line, Lines};
 use super::escape::{push_key, push_measurement, push_tag_value};
-use crate::push::mapping::{Mapping, Series, TagSource, TagValue};
-use crate::push::sample::{Label, Part, Text};
+use crate::bytes::text::Text;
+use crate::push::exposition::delta::Kept;
+use crate::push::mapping::{Known, Series, TagValue};
+use crate::push::sample::{Label, Part};
 
 /// The values of the URL labels, escaped once a push.
 #[derive(Debug, Default)]
@@ -65,9 +67,8 @@ struct TagSpan {
     gap: usize,
     /// Bytes of its value.
     value: usize,
-    /// It has that value as long as so many labels are kept.
-    unchanged_from: usize,
-    source: TagSource,
+    /// The label whose value it is; none for a bound, which is written each time.
+    label: Option<usize>,
 }
 
 /// What it takes to write a value.
@@ -107,8 +108,8 @@ impl SeriesKey {
             line.repeat(copied, self.start + self.series_len + self.field_len - copied)?;
             self.series_len = line.end() - start - self.field_len;
         } else {
-            let Series { mapping, labels, kept, part } = *series;
-            let end = self.push_other(line.handed_on(), mapping, labels, kept, part, values)?;
+            let Series { known, labels, kept, part } = *series;
+            let end = self.push_other(line.handed_on(), known, labels, kept, part, values)?;
             line.end_at(end);
         }
         self.start = start;
@@ -128,11 +129,11 @@ impl SeriesKey {
         for tag in &mut self.tags {
             at += tag.gap;
             let end = at + tag.value;
-            if series.kept < tag.unchanged_from {
+            if !tag.label.is_some_and(|label| series.kept.has(label)) {
                 line.repeat(copied, at - copied)?;
                 copied = end;
                 let value_start = line.end();
-                if let Some(label) = series.label(tag.source) {
+                if let Some(label) = tag.label.and_then(|label| series.labels.get(label)) {
                     push_tag_value(line, &label.value)?;
                 } else if let Some(bound) = series.bound() {
                     values.bounds.push(line, bound)?;
@@ -149,13 +150,13 @@ impl SeriesKey {
     fn push_other(
         &mut self,
         mut line: Line<'_>,
-        mapping: &Mapping<'_>,
+        known: &Known<'_>,
         labels: &[Label<'_>],
-        kept: usize,
+        kept: Kept,
         part: Part,
         values: TagTexts<'_>,
     ) -> Result<usize, Full> {
-        let series = Series { mapping, labels, kept, part };
+        let series = Series { known, labels, kept, part };
         let (start, line) = (line.end(), &mut line);
         let (old_tags, old_end) = (self.start + self.measurement_len, self.start + self.series_len);
         push_measurement(line, series.measurement())?;
@@ -189,16 +190,11 @@ impl SeriesKey {
             line.push(b'=')?;
             let (gap, value_start) = (line.end() - gap_start, line.end());
             values.push(line, tag.value)?;
-            let (value, source) = (line.end() - value_start, tag.source);
-            // A tag of the URL never changes, and so is part of the next gap.
-            if source.unchanged_from() > 0 {
+            // A tag that never changes is part of the next gap.
+            if !tag.source.is_constant() {
+                let value = line.end() - value_start;
                 gap_start = line.end();
-                self.tags.push(TagSpan {
-                    gap,
-                    value,
-                    unchanged_from: source.unchanged_from(),
-                    source,
-                });
+                self.tags.push(TagSpan { gap, value, label: tag.source.label() });
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The names of a family: where they are cut, and what makes them clean (SPEC 2.1, 2.4).
 
-use super::{Context, Measurement};
+use super::context::Context;
+use super::options::Measurement;
 use crate::bytes::chunk::{self, Chunk, Places, is_same};
 use crate::push::sample::Part;
 use std::borrow::Cow;

@@ -1,17 +1,20 @@
 //! What the mapping makes of a sample: a field of a series at a time.
 
+use super::context::Context;
+use super::known::{Known, kind};
 use super::names::FamilyNames;
 use super::tags::{Arrangement, TagSource, bound_key};
-use super::{Context, Mapping};
-use crate::push::sample::{Label, Part, Text, Value};
+use crate::bytes::text::Text;
+use crate::push::exposition::delta::Kept;
+use crate::push::sample::{Label, Part, Value};
 
 /// One field of one series at one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Point<'m> {
     /// What it belongs to.
     pub series: Series<'m>,
-    /// All its tags are those of the point before it, and so is the family.
-    pub(crate) has_tags_of_last: bool,
+    /// Measurement and tags are those of the point before.
+    pub(crate) is_of_last_series: bool,
     /// The value, finite.
     pub value: Value<'m>,
     /// Nanoseconds since the Unix epoch.
@@ -24,12 +27,12 @@ pub(crate) struct Point<'m> {
 /// on the common one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series<'m> {
-    /// What made it of a sample.
-    pub mapping: &'m Mapping<'m>,
+    /// What its names and tags are taken from.
+    pub known: &'m Known<'m>,
     /// The labels of the sample.
     pub labels: &'m [Label<'m>],
-    /// So many of the first labels are those of the last series of the same kind and number.
-    pub kept: usize,
+    /// What is kept of the labels of the last series of the same kind and number.
+    pub kept: Kept,
     /// What the sample was.
     pub part: Part,
 }
@@ -56,17 +59,6 @@ pub(crate) enum TagValue<'m> {
     Bound(f64),
 }
 
-#[inline(always)]
-pub(super) fn kind(part: Part) -> usize {
-    match part {
-        Part::Whole => 0,
-        Part::Bucket(_) => 1,
-        Part::Quantile(_) => 2,
-        Part::Sum => 3,
-        Part::Count => 4,
-    }
-}
-
 fn bound(part: Part) -> Option<f64> {
     match part {
         Part::Bucket(bound) | Part::Quantile(bound) => Some(bound),
@@ -77,16 +69,16 @@ fn bound(part: Part) -> Option<f64> {
 impl<'m> Series<'m> {
     #[inline(always)]
     fn names(&self) -> &'m FamilyNames {
-        &self.mapping.mapper.names
+        &self.known.memory.names
     }
 
     #[inline(always)]
     fn arrangement(&self) -> &'m Arrangement {
-        &self.mapping.mapper.arrangements[self.kind()]
+        &self.known.memory.arrangements[self.kind()]
     }
 
     fn context(&self) -> &'m Context<'m> {
-        &self.mapping.context
+        &self.known.context
     }
 
     /// Clean, and never empty.
@@ -157,17 +149,6 @@ impl<'m> Series<'m> {
             };
             Some(Tag { key, value, source })
         })
-    }
-
-    /// The label that a tag from that source has its value of: unchanged where it is among the
-    /// first [`kept`](Series::kept).
-    #[inline(always)]
-    #[must_use]
-    pub(crate) fn label(&self, source: TagSource) -> Option<&'m Label<'m>> {
-        match source {
-            TagSource::Label(index) => self.labels.get(index),
-            TagSource::Bound | TagSource::Group(_) | TagSource::Added(_) => None,
-        }
     }
 
     /// The value of the tag from [`TagSource::Bound`].

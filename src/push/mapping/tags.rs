@@ -1,9 +1,9 @@
 //! Which tags a line has, in which order, and what their keys are (SPEC 2.3).
 
-use super::Context;
+use super::context::Context;
 use super::names::{FamilyNames, clean};
-use super::selection::select;
 use crate::bytes::chunk::is_same;
+use crate::push::exposition::delta::Kept;
 use crate::push::sample::{Label, Part};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -30,13 +30,18 @@ pub(crate) enum TagSource {
 }
 
 impl TagSource {
-    /// A tag from there is unchanged where at least so many of the first labels are.
-    pub(crate) fn unchanged_from(self) -> usize {
+    /// The index of the label that it is. A tag of the URL, or an added one, never changes within a
+    /// push; the bound may change with every sample.
+    pub(crate) fn label(self) -> Option<usize> {
         match self {
-            TagSource::Group(_) | TagSource::Added(_) => 0,
-            TagSource::Label(index) => index + 1,
-            TagSource::Bound => usize::MAX,
+            TagSource::Label(index) => Some(index),
+            TagSource::Group(_) | TagSource::Bound | TagSource::Added(_) => None,
         }
+    }
+
+    /// Whether all samples of a push have it with one value.
+    pub(crate) fn is_constant(self) -> bool {
+        matches!(self, TagSource::Group(_) | TagSource::Added(_))
     }
 }
 
@@ -83,7 +88,8 @@ impl Arrangement {
     /// Whether it has the labels of a sample of this kind, of which `kept` are those of the last
     /// one. A label without a value is no tag: with one, nothing has them.
     #[inline(always)]
-    pub(super) fn holds(&self, labels: &[Label<'_>], kept: usize) -> bool {
+    pub(super) fn holds(&self, labels: &[Label<'_>], kept: Kept) -> bool {
+        let kept = kept.of(labels.len());
         let mut start = match kept {
             0 => 0,
             count => self.ends.get(count - 1).copied().unwrap_or_default(),
@@ -297,4 +303,73 @@ pub(super) fn bound_key(part: Part) -> Option<&'static str> {
         Part::Quantile(_) => Some("quantile"),
         Part::Whole | Part::Sum | Part::Count => None,
     }
+}
+
+/// A tag that a line has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Selected<'a> {
+    pub(super) key: &'a str,
+    pub(super) source: TagSource,
+    /// The key is not what its source calls it.
+    pub(super) is_renamed: bool,
+}
+
+/// Who wins, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Bound,
+    Group,
+    Label,
+    Added,
+}
+
+/// A tag that a line may have.
+#[derive(Clone, Copy, Debug)]
+struct Candidate<'a> {
+    tag: Selected<'a>,
+    rank: Rank,
+    is_empty: bool,
+    old_name: &'a str,
+}
+
+/// The tags of a line, sorted by key, no key twice.
+pub(super) fn select<'a>(context: &Context<'a>, subject: Subject<'a>) -> Vec<Selected<'a>> {
+    let mut candidates = candidates(context, subject);
+    candidates.sort_unstable_by_key(|candidate| {
+        let Candidate { tag, rank, is_empty, old_name } = *candidate;
+        (tag.key, rank, is_empty, tag.is_renamed, old_name)
+    });
+    let of_one_key = candidates.chunk_by(|one, next| one.tag.key == next.tag.key);
+    of_one_key.filter_map(winner).map(|winner| winner.tag).collect()
+}
+
+fn candidates<'a>(context: &Context<'a>, subject: Subject<'a>) -> Vec<Candidate<'a>> {
+    let rules = &context.options.tags;
+    let of = |label: &'a Label<'_>, rank, source| {
+        let key = rules.name(&label.name)?;
+        let tag = Selected { key, source, is_renamed: key != label.name };
+        Some(Candidate { tag, rank, is_empty: label.value.is_empty(), old_name: &label.name })
+    };
+    let unchanged = |key, rank, source| {
+        let tag = Selected { key, source, is_renamed: false };
+        Candidate { tag, rank, is_empty: false, old_name: key }
+    };
+    let bound = bound_key(subject.part);
+    let group = context.group.iter().enumerate();
+    let group = group.filter_map(|(at, label)| of(label, Rank::Group, TagSource::Group(at)));
+    // The body's label of that name is the text of the bound.
+    let labels = subject.labels.iter().enumerate();
+    let labels = labels
+        .filter(|(_, label)| bound != Some(&*label.name))
+        .filter_map(|(at, label)| of(label, Rank::Label, TagSource::Label(at)));
+    let added = rules.add.iter().enumerate();
+    let added = added.map(|(at, label)| unchanged(&*label.name, Rank::Added, TagSource::Added(at)));
+    let bound = bound.map(|key| unchanged(key, Rank::Bound, TagSource::Bound));
+    bound.into_iter().chain(group).chain(labels).chain(added).collect()
+}
+
+/// The first one of a key, or the last, which may be an added one, where that has no value.
+fn winner<'c, 'a>(of_one_key: &'c [Candidate<'a>]) -> Option<&'c Candidate<'a>> {
+    let (first, last) = (of_one_key.first(), of_one_key.last());
+    first.filter(|first| !first.is_empty).or_else(|| last.filter(|last| last.rank == Rank::Added))
 }

@@ -1,5 +1,8 @@
 use super::names::{RESERVED_KEYS, clean};
+use super::tags::{TagSource, bound_key};
 use super::*;
+use crate::push::exposition::delta::{Delta, Kept, Likeness};
+use crate::push::sample::{Label, Part, Sample, Value};
 use crate::testing::random::Random;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -82,8 +85,8 @@ fn tags_of(point: &Point<'_>, group: &[Label<'_>]) -> Vec<(String, String)> {
     point.series.tags().map(|tag| (tag.key.to_owned(), text(tag.value))).collect()
 }
 
-/// What samples that are alike have in common: kind of part, names of labels.
-type Likeness = (Discriminant<Part>, Vec<Cow<'static, str>>);
+/// What samples of one shape have in common: kind of part, names of labels.
+type Shape = (Discriminant<Part>, Vec<Cow<'static, str>>);
 
 /// When the pushes are received.
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
@@ -97,8 +100,7 @@ struct Samples {
     family: &'static str,
     /// The labels of the sample before.
     before: Vec<Label<'static>>,
-    /// What the sample before has to have in common with one that is like it.
-    alike: Option<Likeness>,
+    last_shape: Option<Shape>,
     last_family: Option<&'static str>,
 }
 
@@ -106,7 +108,7 @@ impl Samples {
     fn new(random: Random) -> Samples {
         let (labels, before) = (Vec::new(), Vec::new());
         let (part, family) = (Part::Whole, "m_c");
-        Samples { random, labels, part, family, before, alike: None, last_family: None }
+        Samples { random, labels, part, family, before, last_shape: None, last_family: None }
     }
 
     /// Begins a push; its URL has these labels.
@@ -121,7 +123,7 @@ impl Samples {
             self.labels.retain(is_tame);
         }
         (self.part, self.family) = (Part::Whole, "m_c");
-        (self.before, self.alike, self.last_family) = (Vec::new(), None, None);
+        (self.before, self.last_shape, self.last_family) = (Vec::new(), None, None);
         group
     }
 
@@ -144,10 +146,10 @@ impl Samples {
         }
     }
 
-    /// The next sample. What it says of the one before is true, but not always all of it.
-    fn next(&mut self) -> Sample<'_> {
+    /// The next sample. What its delta says of the one before is true, but not always all of it.
+    fn next(&mut self) -> (Sample<'_>, Delta) {
         self.change();
-        let Samples { random, labels, part, family, before, alike, last_family } = self;
+        let Samples { random, labels, part, family, before, last_shape, last_family } = self;
         let value = Value::Number([1.0, f64::NAN][random.below(8) / 7]);
         let kept = labels.iter().zip(&*before).take_while(|(now, before)| now == before).count();
         let kept = if random.below(4) == 0 { random.below(kept + 1) } else { kept };
@@ -155,16 +157,22 @@ impl Samples {
             labels.iter().zip(&*before).all(|(now, before)| now == before || !now.value.is_empty());
         before.clone_from(labels);
         let names = labels.iter().map(|label| label.name.clone()).collect();
-        let now = Some((std::mem::discriminant(part), names));
-        let is_alike = now == *alike && has_values && random.below(4) > 0;
-        *alike = now;
+        let shape = Some((std::mem::discriminant(part), names));
+        let is_alike = shape == *last_shape && has_values && random.below(4) > 0;
+        *last_shape = shape;
         let has_last_family = *last_family == Some(*family) && random.below(16) > 0;
         *last_family = Some(*family);
         let times = [0, 1, 946_684_799_999_999_999, 946_684_800_000_000_000, NOW_NS + DAY_NS];
         let times = times.map(Some).into_iter().chain([Some(NOW_NS + DAY_NS + 1), None, None]);
         let timestamp_ns = times.collect::<Vec<_>>()[random.below(8)];
+        let likeness = match (is_alike, has_last_family) {
+            (true, true) => Likeness::Family,
+            (true, false) => Likeness::Shape,
+            (false, _) => Likeness::Unknown,
+        };
         let (family, part) = (*family, *part);
-        Sample { family, part, labels, kept, is_alike, has_last_family, value, timestamp_ns }
+        let sample = Sample { family, part, labels, value, timestamp_ns };
+        (sample, Delta { kept: Kept::first(kept), likeness })
     }
 }
 
@@ -183,7 +191,7 @@ struct Points {
 impl Points {
     fn check(&mut self, family: &str, point: &Point<'_>, tags: Vec<(String, String)>) {
         let now = (family.to_owned(), tags);
-        if point.has_tags_of_last {
+        if point.is_of_last_series {
             self.same_tags += 1;
             assert_eq!(Some(&now), self.last.as_ref());
         }
@@ -206,8 +214,10 @@ impl Points {
 fn changed<'m>(series: &Series<'m>, source: TagSource) -> Option<TagValue<'m>> {
     match source {
         TagSource::Bound => series.bound().map(TagValue::Bound),
-        _ if source.unchanged_from() <= series.kept => None,
-        _ => series.label(source).map(|label| TagValue::Text(&label.value)),
+        _ => source
+            .label()
+            .filter(|index| !series.kept.has(*index))
+            .map(|index| TagValue::Text(&series.labels[index].value)),
     }
 }
 
@@ -247,14 +257,14 @@ fn check_push(
     let (mut points, mut skipped) = (Points::default(), Skipped::default());
     let mut doubtful = Doubtful::default();
     for _ in 0..8 {
-        let sample = samples.next();
+        let (sample, delta) = samples.next();
         let matches = |pattern: &Pattern| pattern.matches(sample.family);
         let Filter { allow, deny } = &options.filter;
         let is_kept = (allow.is_empty() || allow.iter().any(matches)) && !deny.iter().any(matches);
         let is_finite = matches!(sample.value, Value::Number(number) if number.is_finite());
         skipped.filtered += u64::from(!is_kept);
         skipped.not_finite += u64::from(is_kept && !is_finite);
-        let point = mapping.map(&sample);
+        let point = mapping.map(&sample, delta);
         assert_eq!(point.is_some(), is_kept && is_finite, "{sample:?}");
         let Some(point) = point else { continue };
         let own = sample.timestamp_ns.filter(|time| *time > 0);
@@ -379,13 +389,10 @@ fn tags_under(rules: TagRules, part: Part, url: &str, body: &str) -> String {
         family: "m_f",
         part,
         labels: &labels,
-        kept: 0,
-        is_alike: false,
-        has_last_family: false,
         value: Value::Number(1.0),
         timestamp_ns: None,
     };
-    let tags = tags_of(&mapping.map(&sample).unwrap(), &group);
+    let tags = tags_of(&mapping.map(&sample, Delta::UNKNOWN).unwrap(), &group);
     let tags: Vec<_> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     tags.join(" ")
 }
@@ -458,17 +465,17 @@ fn what_line_protocol_cannot_say_is_skipped_and_counted() {
         family: "a_b",
         part,
         labels: &[],
-        kept: 0,
-        is_alike: false,
-        has_last_family: false,
         value: Value::Number(value),
         timestamp_ns,
     };
-    assert!(mapping.map(&sample(Part::Whole, f64::NAN, None)).is_none());
-    assert!(mapping.map(&sample(Part::Sum, f64::INFINITY, None)).is_none());
-    assert!(mapping.map(&sample(Part::Quantile(f64::NAN), 1.0, None)).is_none());
+    assert!(mapping.map(&sample(Part::Whole, f64::NAN, None), Delta::UNKNOWN).is_none());
+    assert!(mapping.map(&sample(Part::Sum, f64::INFINITY, None), Delta::UNKNOWN).is_none());
+    assert!(mapping.map(&sample(Part::Quantile(f64::NAN), 1.0, None), Delta::UNKNOWN).is_none());
     assert_eq!(mapping.skipped, Skipped { not_finite: 2, bound_nan: 1, filtered: 0 });
     for (own, want) in [(None, 7), (Some(0), 7), (Some(-1), 7), (Some(5), 5)] {
-        assert_eq!(mapping.map(&sample(Part::Whole, 1.0, own)).unwrap().timestamp_ns, want);
+        assert_eq!(
+            mapping.map(&sample(Part::Whole, 1.0, own), Delta::UNKNOWN).unwrap().timestamp_ns,
+            want
+        );
     }
 }

@@ -3,7 +3,6 @@
 
 use super::super::error::Error;
 use super::super::native::{Counts, Native, Span};
-use super::as_double;
 use super::wire::{Field, Fields};
 
 /// What a histogram says of itself besides its buckets.
@@ -93,4 +92,10 @@ fn span(field: Field<'_>) -> Result<Span, Error> {
         }
     }
     Ok(span)
+}
+
+/// A count as every value is written.
+#[expect(clippy::cast_precision_loss, reason = "every value is a double in the end")]
+pub(super) fn as_double(count: u64) -> f64 {
+    count as f64
 }

@@ -4,6 +4,7 @@
 //! pair whose bytes are those of the pair at its place in the metric before is that label; a name
 //! that was there before has been checked.
 
+use super::super::delta::{Delta, Kept, Likeness};
 use super::super::error::Error;
 use super::super::name;
 use super::super::reuse::emptied;
@@ -12,7 +13,7 @@ use crate::bytes::chunk::is_same_bytes;
 use crate::push::sample::{Label, Names};
 use std::borrow::Cow;
 
-/// The labels of the metric in hand; behind them, while it is read, those of the one before.
+/// The labels of the metric in hand; while it is read, followed by those of the one before.
 #[derive(Debug, Default)]
 pub(super) struct MetricLabels<'b> {
     labels: Vec<Label<'b>>,
@@ -20,24 +21,9 @@ pub(super) struct MetricLabels<'b> {
     bytes: Vec<&'b [u8]>,
 }
 
-/// What a label has in common with the one at its place in the metric before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Likeness {
-    Same,
-    /// And another value, which is not empty.
-    SameName,
-    None,
-}
-
 impl<'b> MetricLabels<'b> {
     pub(super) fn as_slice(&self) -> &[Label<'b>] {
         &self.labels
-    }
-
-    /// Keeps the first ones.
-    pub(super) fn truncate(&mut self, count: usize) {
-        self.labels.truncate(count);
-        self.bytes.truncate(count);
     }
 
     /// None, in the memory of these.
@@ -45,22 +31,24 @@ impl<'b> MetricLabels<'b> {
         MetricLabels { labels: emptied(self.labels), bytes: emptied(self.bytes) }
     }
 
-    /// Puts a label in its place; what it has in common with the one that was there.
+    /// Puts a label in its place: what the metric has in common with the one before, as far as this
+    /// label shows it.
     #[inline(always)]
     pub(super) fn take(
         &mut self,
         message: Message<'b>,
         index: usize,
         names: Names,
-    ) -> Result<Likeness, Error> {
+    ) -> Result<Delta, Error> {
+        let differs = |likeness| Delta { kept: Kept::first(index), likeness };
         let places = (self.labels.get_mut(index), self.bytes.get_mut(index));
         let (Some(before), Some(bytes)) = places else {
             self.labels.push(read(message, "", names)?.0);
             self.bytes.push(message.bytes);
-            return Ok(Likeness::None);
+            return Ok(differs(Likeness::Unknown));
         };
         if is_same_bytes(bytes, message.bytes) {
-            return Ok(Likeness::Same);
+            return Ok(Delta::SAME);
         }
         let known_name = match before.name {
             Cow::Borrowed(name) => name,
@@ -70,10 +58,20 @@ impl<'b> MetricLabels<'b> {
         *bytes = message.bytes;
         let last = std::mem::replace(before, label);
         Ok(match has_known_name {
-            true if before.value == last.value => Likeness::Same,
-            true if !before.value.is_empty() => Likeness::SameName,
-            _ => Likeness::None,
+            true if before.value == last.value => Delta::SAME,
+            true if !before.value.is_empty() => differs(Likeness::Family),
+            _ => differs(Likeness::Unknown),
         })
+    }
+
+    /// Ends a metric with so many labels: what it has in common with the one before, as far as the
+    /// number of labels shows it.
+    pub(super) fn end(&mut self, count: usize) -> Delta {
+        let likeness =
+            if self.labels.len() == count { Likeness::Family } else { Likeness::Unknown };
+        self.labels.truncate(count);
+        self.bytes.truncate(count);
+        Delta { kept: Kept::first(count), likeness }
     }
 }
 

@@ -3,79 +3,83 @@
 //! The name may come at any place, once. As a rule it comes first, and then the pairs after it are
 //! those of any other series.
 
-use super::super::{Error, ErrorKind, name};
+use super::super::delta::Delta;
+use super::super::error::{Error, ErrorKind};
+use super::super::name;
 use super::cursor::Cursor;
-use super::series::{Pairs, Separator, SeriesDelta, SeriesReader};
+use super::pairs::{Separator, separator};
+use super::quoted::quoted_name;
+use super::series::{SeriesRead, SeriesReader};
 use std::borrow::Cow;
 
 impl<'a> SeriesReader<'a> {
     /// `"{" blanks quoted blanks ( "}" | "," pairs "}" )`, or the name after a label.
-    pub(super) fn series_in_braces(&mut self) -> Result<SeriesDelta<'a>, Error> {
+    pub(super) fn read_braces(&mut self, cursor: &mut Cursor<'a>) -> Result<SeriesRead<'a>, Error> {
         self.forget();
         self.was_bare = false;
-        let brace = self.cursor;
-        self.cursor.advance();
-        let Some(name) = self.quoted_metric_name()? else {
-            return self.series_with_name_among_pairs(brace);
+        let brace = *cursor;
+        cursor.advance();
+        let Some(name) = self.quoted_metric_name(cursor)? else {
+            return self.read_name_among_pairs(cursor, brace);
         };
-        if self.separator()? == Separator::Comma {
-            self.last.name = self.cursor.at();
-            self.pairs_after(0)?;
+        if separator(cursor)? == Separator::Comma {
+            self.name_start = cursor.at();
+            self.pairs.read(cursor, 0)?;
         }
-        Ok(SeriesDelta { name: Some(name), pairs: Pairs::UNLIKE })
+        Ok(SeriesRead { name: Some(name), delta: Delta::UNKNOWN })
     }
 
     /// `"{" *( pair "," ) quoted *( "," pair ) [ "," ] "}"`: rare, so nothing of it serves the next
     /// series.
     #[cold]
-    fn series_with_name_among_pairs(
+    fn read_name_among_pairs(
         &mut self,
+        cursor: &mut Cursor<'a>,
         brace: Cursor<'a>,
-    ) -> Result<SeriesDelta<'a>, Error> {
-        let start = brace.at() + 1;
-        (self.last.name, self.last.pairs) = (start, start);
+    ) -> Result<SeriesRead<'a>, Error> {
+        (self.name_start, self.pairs.start) = (brace.at() + 1, brace.at() + 1);
         self.had_name_among_pairs = true;
         let mut name = None;
         loop {
-            self.cursor.skip_blanks();
-            if self.cursor.peek() == b'}' {
-                self.cursor.advance();
+            cursor.skip_blanks();
+            if cursor.peek() == b'}' {
+                cursor.advance();
                 break;
             }
-            let item = self.cursor;
-            match self.quoted_metric_name()? {
+            let item = *cursor;
+            match self.quoted_metric_name(cursor)? {
                 Some(_) if name.is_some() => return Err(item.error(ErrorKind::MisplacedName)),
                 Some(found) => name = Some(found),
-                None => self.pair(start)?,
+                None => self.pairs.pair(cursor)?,
             }
-            if self.separator()? == Separator::Brace {
+            if separator(cursor)? == Separator::Brace {
                 break;
             }
         }
-        self.last.end = self.cursor.at();
-        if let Some((index, kind)) = name::duplicate(&self.labels) {
-            return Err(self.pair_at(index).error(kind));
+        self.pairs.end = cursor.at();
+        if let Some((index, kind)) = name::duplicate(&self.pairs.labels) {
+            return Err(self.pairs.pair_at(*cursor, index).error(kind));
         }
         match name {
-            Some(name) => Ok(SeriesDelta { name: Some(name), pairs: Pairs::UNLIKE }),
+            Some(name) => Ok(SeriesRead { name: Some(name), delta: Delta::UNKNOWN }),
             None => Err(brace.unexpected("a metric name, before the braces or quoted in them")),
         }
     }
 
-    /// `blanks quoted blanks` where no `=` follows; else nothing but the blanks is read.
-    fn quoted_metric_name(&mut self) -> Result<Option<Cow<'a, str>>, Error> {
-        self.cursor.skip_blanks();
-        let start = self.cursor;
+    /// `blanks quoted blanks` where no `=` follows; else only the blanks are read.
+    fn quoted_metric_name(&self, cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, str>>, Error> {
+        cursor.skip_blanks();
+        let start = *cursor;
         if start.peek() != b'"' {
             return Ok(None);
         }
-        let name = self.quoted()?;
-        self.cursor.skip_blanks();
-        if self.cursor.peek() == b'=' {
-            self.cursor = start;
+        let name = quoted_name(cursor, self.pairs.unknown_escape)?;
+        cursor.skip_blanks();
+        if cursor.peek() == b'=' {
+            *cursor = start;
             return Ok(None);
         }
-        name::check_metric(&name, self.names).map_err(|kind| start.error(kind))?;
+        name::check_metric(&name, self.pairs.names).map_err(|kind| start.error(kind))?;
         Ok(Some(name))
     }
 }

@@ -1,9 +1,12 @@
-//! Comments: what TYPE lines say of the samples behind them, and `# EOF` (SPEC 1.3, 5).
+//! Comments: what TYPE lines say of the samples after them, and `# EOF` (SPEC 1.3, 5).
 
+use super::super::error::{Error, ErrorKind};
+use super::super::name;
 use super::super::types::FamilyKind;
-use super::super::{Error, ErrorKind, name};
 use super::cursor::excerpt;
-use super::{Dialect, Reading};
+use super::dialect::Dialect;
+use super::quoted::quoted_name;
+use super::reader::Reading;
 use std::borrow::Cow;
 
 impl Reading<'_> {
@@ -11,7 +14,7 @@ impl Reading<'_> {
     /// where it is another line.
     #[inline(always)]
     pub(super) fn usual_type_line(&mut self) -> bool {
-        let mut cursor = self.series.cursor;
+        let mut cursor = self.cursor;
         if cursor.ahead() != Some(*b"# TYPE ") {
             return false;
         }
@@ -31,7 +34,7 @@ impl Reading<'_> {
             return false;
         }
         cursor.skip(rest_len);
-        self.series.cursor = cursor;
+        self.cursor = cursor;
         self.types.declare(Cow::Borrowed(family), kind);
         self.series.expect_name(start, family.len());
         true
@@ -39,13 +42,13 @@ impl Reading<'_> {
 
     /// `"#" blanks "TYPE" blank type`, `"#" blanks "EOF"` or any other comment.
     pub(super) fn comment(&mut self) -> Result<(), Error> {
-        self.series.cursor.advance();
-        self.series.cursor.skip_blanks();
-        match self.series.cursor.peek() {
-            b'T' if self.series.cursor.token() == "TYPE" => self.type_line(),
-            b'E' if self.series.cursor.token() == "EOF" => {
-                self.series.cursor.skip_blanks();
-                let is_alone = self.series.cursor.is_at_line_end();
+        self.cursor.advance();
+        self.cursor.skip_blanks();
+        match self.cursor.peek() {
+            b'T' if self.cursor.token() == "TYPE" => self.type_line(),
+            b'E' if self.cursor.token() == "EOF" => {
+                self.cursor.skip_blanks();
+                let is_alone = self.cursor.is_at_line_end();
                 self.is_ended = is_alone && self.dialect == Dialect::OpenMetrics;
                 Ok(())
             }
@@ -55,28 +58,29 @@ impl Reading<'_> {
 
     /// `( name | quoted ) blanks word`; without a name or a word it is a comment.
     fn type_line(&mut self) -> Result<(), Error> {
-        self.series.cursor.skip_blanks();
-        let start = self.series.cursor;
+        self.cursor.skip_blanks();
+        let start = self.cursor;
         let mut is_name = true;
         let family = match start.peek() {
-            b'"' => self.series.quoted()?,
+            b'"' => quoted_name(&mut self.cursor, self.series.pairs.unknown_escape)?,
             _ => {
-                let name = self.series.cursor.metric_name();
-                is_name = matches!(self.series.cursor.peek(), b' ' | b'\t');
+                let name = self.cursor.metric_name();
+                is_name = matches!(self.cursor.peek(), b' ' | b'\t');
                 if !is_name {
-                    self.series.cursor.token();
+                    self.cursor.token();
                 }
                 Cow::Borrowed(name)
             }
         };
-        self.series.cursor.skip_blanks();
-        let word_start = self.series.cursor;
-        let word = self.series.cursor.token();
+        self.cursor.skip_blanks();
+        let word_start = self.cursor;
+        let word = self.cursor.token();
         if word.is_empty() {
             return Ok(());
         }
         if start.peek() == b'"' {
-            name::check_metric(&family, self.series.names()).map_err(|kind| start.error(kind))?;
+            name::check_metric(&family, self.series.pairs.names)
+                .map_err(|kind| start.error(kind))?;
         } else if !is_name {
             return Err(start.unexpected("a metric name"));
         }

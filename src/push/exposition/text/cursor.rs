@@ -4,7 +4,7 @@
 //! no walk needs a bound of its own. Every walk stops before an ASCII byte or at the end, so what
 //! it went over is whole characters.
 
-use super::super::{Error, ErrorKind};
+use super::super::error::{Error, ErrorKind};
 use crate::bytes::chunk::{CHUNK_BYTES, Chunk, Places};
 use crate::limits::QUOTED_BYTES_MAX;
 

@@ -1,8 +1,13 @@
 //! Quoted texts: the values of labels, and names that are quoted (SPEC 1.3, 5).
+//!
+//! ```text
+//! quoted = DQUOTE *( plain | "\\" | "\" DQUOTE | "\n" ) DQUOTE
+//! ```
 
-use super::super::Error;
+use super::super::error::Error;
 use super::cursor::Cursor;
-use crate::push::sample::Text;
+use crate::bytes::text::Text;
+use std::borrow::Cow;
 
 /// What becomes of a backslash before anything but `\`, `"` and `n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +27,33 @@ pub(super) fn quoted_value<'a>(
 ) -> Result<(Text<'a>, usize), Error> {
     let start = opening.at() + 1;
     match opening.plain_quoted_len() {
-        Some(len) => {
-            let rest = opening.moved_to(start).rest();
-            Ok((Text::Within { rest, len }, start + len + 1))
-        }
-        None => escaped_quoted(opening, unknown).map(|(text, behind)| (Text::Owned(text), behind)),
+        Some(len) => Ok((Text::within(opening.moved_to(start).rest(), len), start + len + 1)),
+        None => escaped_quoted(opening, unknown).map(|(text, after)| (text.into(), after)),
     }
 }
 
-/// A quoted text with escapes, and the place behind it.
+/// A quoted name whose opening quote is here, and steps over it; owned only if it has escapes.
+pub(super) fn quoted_name<'a>(
+    cursor: &mut Cursor<'a>,
+    unknown: UnknownEscape,
+) -> Result<Cow<'a, str>, Error> {
+    let opening = *cursor;
+    match opening.plain_quoted_len() {
+        Some(len) => {
+            cursor.move_to(opening.at() + 1 + len);
+            let name = cursor.since(opening.at() + 1);
+            cursor.advance();
+            Ok(Cow::Borrowed(name))
+        }
+        None => {
+            let (name, after) = escaped_quoted(opening, unknown)?;
+            cursor.move_to(after);
+            Ok(Cow::Owned(name))
+        }
+    }
+}
+
+/// A quoted text with escapes, and the place after it.
 #[cold]
 fn escaped_quoted(opening: Cursor<'_>, unknown: UnknownEscape) -> Result<(String, usize), Error> {
     let mut cursor = opening;
