@@ -4,41 +4,35 @@
 use pushline::app::cli::{self, Command};
 use pushline::app::convert::{self, Conversion};
 use pushline::app::signals::SignalHandlers;
-use pushline::app::{self, Surroundings};
-use pushline::config::{Config, Error};
+use pushline::app::{self, Greeting, Surroundings};
+use pushline::config::{Config, Error, Sources};
 use pushline::observe::log::Log;
 use pushline::supervise::notify::Supervisor;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run { config }) => run(config),
-        Ok(Command::Check { config }) => {
-            with_fit_config(config.as_deref(), |config| check(&config))
+        Ok(Command::Run(sources)) => run(sources),
+        Ok(Command::Check(sources)) => with_fit_config(&sources, |config| check(&config)),
+        Ok(Command::PrintConfig(sources)) => {
+            with_config(&sources, |config| print(&config.to_string()))
         }
-        Ok(Command::PrintConfig { config }) => {
-            with_config(config.as_deref(), |config| print(&config.to_string()))
+        Ok(Command::Convert { sources, conversion }) => {
+            with_config(&sources, |config| convert(&config, &conversion))
         }
-        Ok(Command::Convert { config, conversion }) => {
-            with_config(config.as_deref(), |config| convert(&config, &conversion))
-        }
-        Ok(Command::ConvertHelp) => print(cli::CONVERT_HELP),
+        Ok(Command::ConvertHelp) => print(&cli::convert_help()),
         Ok(Command::Version) => print(concat!("pushline ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Help) => print(cli::HELP),
+        Ok(Command::Help) => print(&cli::help()),
         Err(error) => refuse(&error.to_string()),
     }
 }
 
-fn run(file: Option<PathBuf>) -> ExitCode {
+fn run(sources: Sources) -> ExitCode {
     // First of all: without a handler, SIGHUP kills.
     match SignalHandlers::install() {
-        Ok(signals) => {
-            let config = file.clone();
-            with_fit_config(config.as_deref(), |config| serve(config, file, signals))
-        }
+        Ok(signals) => with_fit_config(&sources, |config| serve(config, sources.clone(), signals)),
         Err(error) => {
             tell(&format!("pushline: cannot handle signals: {error}\n"));
             ExitCode::FAILURE
@@ -46,26 +40,26 @@ fn run(file: Option<PathBuf>) -> ExitCode {
     }
 }
 
-fn with_config(file: Option<&Path>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match load(file) {
+fn with_config(sources: &Sources, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match load(sources) {
         Ok(config) => then(config),
         Err(error) => refuse(&error.to_string()),
     }
 }
 
 /// The same, where what the start needs is there too.
-fn with_fit_config(file: Option<&Path>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    with_config(file, |config| match app::check(&config) {
+fn with_fit_config(sources: &Sources, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    with_config(sources, |config| match app::check(&config) {
         Ok(()) => then(config),
         Err(unfit) => refuse(&unfit.to_string()),
     })
 }
 
-fn load(file: Option<&Path>) -> Result<Config, Error> {
-    // A variable that is not UTF-8 is none of ours: all our names and values are ASCII.
+fn load(sources: &Sources) -> Result<Config, Error> {
+    // A variable that is not UTF-8 is not ours: all our names and values are UTF-8.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    Config::load(file, environment)
+    Config::load(sources, environment)
 }
 
 /// Tells what is allowed and most likely a mistake.
@@ -76,16 +70,18 @@ fn check(config: &Config) -> ExitCode {
     print("the configuration is good\n")
 }
 
-fn serve(config: Config, file: Option<PathBuf>, signals: SignalHandlers) -> ExitCode {
+fn serve(config: Config, sources: Sources, signals: SignalHandlers) -> ExitCode {
     let log = Arc::new(Log::new(config.log.level, config.log.format));
     for warning in config.warnings() {
         log.warn(&warning, &[]);
     }
+    let supervisor = Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log));
     let surroundings = Surroundings {
-        load: Box::new(move || load(file.as_deref())),
-        supervisor: Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log)),
+        load: Box::new(move || load(&sources)),
+        supervisor,
         log: Arc::clone(&log),
         signals,
+        greeting: Greeting::choose(io::stderr().is_terminal(), std::env::var_os),
     };
     match app::run(config, surroundings) {
         Ok(()) => ExitCode::SUCCESS,

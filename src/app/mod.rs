@@ -14,6 +14,7 @@ pub mod cli;
 pub mod convert;
 mod error;
 mod event;
+mod greeting;
 mod reload;
 mod running;
 mod shutdown;
@@ -33,6 +34,7 @@ use crate::intake::worker::{self, InputSettings, Pending, Records, Service};
 use crate::observe::log::{self, Log};
 use crate::observe::telemetry::Telemetry;
 use crate::status::{Setup, Status};
+use crate::supervise::notify::Supervisor;
 use crate::supervise::watchdog::{self, Health};
 use crate::system;
 use event::{Event, on_lost, tell};
@@ -44,6 +46,7 @@ use std::thread::JoinHandle;
 
 pub use check::{Unfit, check};
 pub use error::Error;
+pub use greeting::Greeting;
 pub use surroundings::{Load, Surroundings};
 
 /// Serves until a signal or a failure ends it.
@@ -56,46 +59,39 @@ pub fn run(config: Config, surroundings: Surroundings) -> Result<(), Error> {
 
 /// Wires everything; it serves from the moment in which the gate opens.
 fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
-    let log = &surroundings.log;
-    log::take_panics(log);
-    if let Err(error) = system::raise_descriptor_limit() {
-        log.warn("the limit of descriptors stays as it is", &[("error", &error)]);
-    }
+    let Surroundings { load, supervisor, log, signals, greeting } = surroundings;
+    prepare(&log);
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     // What a mistake of the operator can spoil comes first: then nothing has begun yet.
     let auth = Current::new(Auth::open(config.server.auth_file.as_deref()).map_err(Error::Auth)?);
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
-    let (queue, writer) = open_output(&config, log, &telemetry, &events)?;
+    let (queue, writer) = open_output(&config, &log, &telemetry, &events)?;
     let status = status(&config, &listeners, &telemetry, &queue);
     let settings = Current::new(InputSettings::new(config.inputs(), config.push()));
     let records = Records { telemetry: Arc::clone(&telemetry), status: Arc::clone(&status) };
-    let service =
-        Service { settings: settings.clone(), queue: queue.clone(), records, log: Arc::clone(log) };
+    let (workers, worker_log) = (settings.clone(), Arc::clone(&log));
+    let service = Service { settings: workers, queue: queue.clone(), records, log: worker_log };
     let (gate_end, worker_end) = bridge::open().map_err(Error::System)?;
     let heartbeats = Arc::new(Heartbeats::new(config.workers()));
     let started = worker::start(worker_end, Arc::clone(&heartbeats), service, on_lost(&events));
     started.map_err(Error::System)?;
-    let probe = gate_end.probe();
-    watch(&surroundings, probe, heartbeats, events.clone()).map_err(Error::System)?;
+    let watching = watch(&supervisor, gate_end.probe(), heartbeats, (&log, &events));
+    watching.map_err(Error::System)?;
+    let requests = events.clone();
+    let listening = signals.listen(move |request| tell(&requests, Event::Signal(request)));
+    listening.map_err(Error::System)?;
     let links = GateLinks {
         bridge: gate_end,
         auth: auth.clone(),
         telemetry: Arc::clone(&telemetry),
         status: Arc::clone(&status),
-        log: Arc::clone(log),
+        log: Arc::clone(&log),
     };
     let addresses: Vec<String> = listeners.addresses().map(str::to_owned).collect();
     let gate = Gate::open(listeners, config.server.gate.clone(), links, on_lost(&events));
     let gate = gate.map_err(Error::System)?;
-    for address in &addresses {
-        log.info("listening", &[("address", address)]);
-    }
-    log.info("writing", &[("output", &config.output.target)]);
-    let Surroundings { load, supervisor, log, signals } = surroundings;
-    let requests = events.clone();
-    let listening = signals.listen(move |request| tell(&requests, Event::Signal(request)));
-    listening.map_err(Error::System)?;
+    announce(&config, &addresses, greeting, &log);
     let mut running = Running {
         config,
         load,
@@ -117,7 +113,26 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
     Ok(running)
 }
 
-/// The queue, and the writer behind it.
+/// What holds for the whole process.
+fn prepare(log: &Arc<Log>) {
+    log::take_panics(log);
+    if let Err(error) = system::raise_descriptor_limit() {
+        log.warn("the limit of descriptors stays as it is", &[("error", &error)]);
+    }
+}
+
+/// Says that it serves.
+fn announce(config: &Config, addresses: &[String], greeting: Greeting, log: &Log) {
+    for address in addresses {
+        log.info("listening", &[("address", address)]);
+    }
+    log.info("writing", &[("output", &config.output.target)]);
+    if greeting == Greeting::Given {
+        greeting::greet(config, addresses);
+    }
+}
+
+/// The queue, and the writer that empties it into the output.
 fn open_output(
     config: &Config,
     log: &Arc<Log>,
@@ -165,13 +180,14 @@ fn status(
 
 /// Watches over the workers where a supervisor wants that.
 fn watch(
-    surroundings: &Surroundings,
+    supervisor: &Supervisor,
     probe: Probe,
     heartbeats: Arc<Heartbeats>,
-    events: Sender<Event>,
+    (log, events): (&Arc<Log>, &Sender<Event>),
 ) -> io::Result<()> {
-    let Some(period) = surroundings.supervisor.watchdog() else { return Ok(()) };
-    watchdog::spawn(probe, heartbeats, period, Arc::clone(&surroundings.log), move |health| {
+    let Some(period) = supervisor.watchdog() else { return Ok(()) };
+    let events = events.clone();
+    watchdog::spawn(probe, heartbeats, period, Arc::clone(log), move |health| {
         tell(&events, Event::Watched(health));
     })
 }
@@ -179,8 +195,7 @@ fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
-    use crate::supervise::notify::Supervisor;
+    use crate::config::{self, Sources};
     use crate::testing::child_process;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -192,7 +207,8 @@ mod tests {
     ) -> Surroundings {
         let supervisor = Supervisor::read(|_| None, 1, Arc::clone(&log));
         let signals = signals::SignalHandlers::install().unwrap();
-        Surroundings { load: Box::new(load), supervisor, log, signals }
+        let greeting = Greeting::Omitted;
+        Surroundings { load: Box::new(load), supervisor, log, signals, greeting }
     }
 
     /// Sends a request on a connection of its own; the status line of its answer.
@@ -238,7 +254,7 @@ mod tests {
             ("PUSHLINE_OUTPUT_ACK", "queued".to_owned()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        let load = move || Config::load(None, environment.clone().into_iter());
+        let load = move || Config::load(&Sources::default(), environment.clone().into_iter());
         let config = load().unwrap();
         let log = Arc::new(Log::new(log::Level::Info, log::LogFormat::Logfmt));
         let (events, begun) = mpsc::channel();

@@ -1,5 +1,6 @@
 //! What the process gets from outside besides its configuration.
 
+use super::greeting::Greeting;
 use super::signals::SignalHandlers;
 use crate::config::{self, Config};
 use crate::observe::log::Log;
@@ -20,6 +21,8 @@ pub struct Surroundings {
     pub log: Arc<Log>,
     /// What catches signals since the process began.
     pub signals: SignalHandlers,
+    /// Whether a person looks on.
+    pub greeting: Greeting,
 }
 
 impl fmt::Debug for Surroundings {

@@ -114,6 +114,7 @@ fn plain(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Sources;
     use super::*;
 
     fn load(toml: &str) -> Config {
@@ -123,7 +124,10 @@ mod tests {
             std::thread::current().id()
         ));
         std::fs::write(&path, toml).unwrap();
-        let loaded = Config::load(Some(&path), std::iter::empty());
+        let loaded = Config::load(
+            &Sources { file: Some(path.clone()), shortcuts: vec![] },
+            std::iter::empty(),
+        );
         std::fs::remove_file(&path).unwrap();
         loaded.unwrap()
     }

@@ -15,6 +15,8 @@ pub(super) enum Location {
     File { path: String, line: usize, column: usize },
     /// In the environment.
     Environment,
+    /// On the command line.
+    CommandLine,
     /// Not in one place: values that are right by themselves do not fit together.
     Whole,
 }
@@ -73,6 +75,7 @@ impl fmt::Display for Mistake {
         match &self.location {
             Location::File { path, line, column } => write!(f, "{path}:{line}:{column}: ")?,
             Location::Environment => f.write_str("environment: ")?,
+            Location::CommandLine => f.write_str("command line: ")?,
             Location::Whole => {}
         }
         match &self.what {

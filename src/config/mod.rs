@@ -15,6 +15,7 @@ mod key;
 mod keys;
 mod load;
 mod meant;
+mod named;
 mod nearest;
 mod options;
 mod print;
@@ -23,13 +24,17 @@ mod raw;
 mod reference;
 mod rules;
 mod setting;
+mod sources;
 mod toml_text;
 mod units;
 mod value_types;
 
 pub(crate) use change::KeyChange;
 pub use error::Error;
+pub(crate) use named::{NamedKey, key_named};
+pub(crate) use nearest::nearest;
 pub use options::Config;
+pub use sources::{Shortcut, Sources};
 
 #[cfg(test)]
 mod tests;

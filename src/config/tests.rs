@@ -1,7 +1,7 @@
 use super::environment::variables;
 use super::keys::{INPUT, SECTIONS, default_input};
 use super::options::Config;
-use super::{KeyChange, reference};
+use super::{KeyChange, Shortcut, Sources, reference};
 use crate::delivery::sink::Target;
 use crate::intake::gate::Listen;
 use crate::push::mapping::Measurement;
@@ -14,12 +14,21 @@ fn load(toml: &str) -> Result<Config, String> {
 }
 
 fn load_with(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    load_all(toml, environment, vec![])
+}
+
+fn load_all(
+    toml: &str,
+    environment: &[(&str, &str)],
+    shortcuts: Vec<(Shortcut, String)>,
+) -> Result<Config, String> {
     let number = std::thread::current().id();
     let path =
         std::env::temp_dir().join(format!("pushline-{}-{number:?}.toml", std::process::id()));
     std::fs::write(&path, toml).unwrap();
     let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let loaded = Config::load(Some(&path), environment);
+    let sources = Sources { file: Some(path.clone()), shortcuts };
+    let loaded = Config::load(&sources, environment);
     std::fs::remove_file(&path).unwrap();
     loaded.map_err(|error| error.to_string().replace(&path.display().to_string(), "F"))
 }
@@ -271,6 +280,26 @@ fn the_environment_wins_over_the_file() {
     let prefixes: Vec<_> = config.inputs.iter().map(|input| &*input.route_prefix).collect();
     assert_eq!(prefixes, ["/v1", "/b"]);
     assert_eq!(config.inputs()[0].mapping.measurement, Measurement::Job);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() {
+    let flag = |shortcut, text: &str| (shortcut, text.to_owned());
+    let flags = vec![
+        flag(Shortcut::Listen, "127.0.0.1:1"),
+        flag(Shortcut::Output, "stdout"),
+        flag(Shortcut::Listen, ":2"),
+        flag(Shortcut::Output, "file:/x"),
+    ];
+    let environment =
+        [("PUSHLINE_SERVER_LISTEN", "127.0.0.1:3"), ("PUSHLINE_OUTPUT_TARGET", "unix:/y")];
+    let config = load_all("", &environment, flags).unwrap();
+    let listen: Vec<_> = config.server.gate.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:1", ":2"]);
+    assert_eq!(config.output.target, Target::File("/x".into()));
+    let mistake = load_all("", &[], vec![flag(Shortcut::Output, "x")]).unwrap_err();
+    let want = "command line: --output is \"x\", must be stdout, file:/path, ";
+    assert!(mistake.starts_with(want), "{mistake}");
 }
 
 #[test]
@@ -591,7 +620,8 @@ fn all_mistakes_are_told_at_once_in_the_order_of_their_lines() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let error = Config::load(Some(Path::new("/nowhere/x.toml")), std::iter::empty()).unwrap_err();
+    let sources = Sources { file: Some("/nowhere/x.toml".into()), shortcuts: vec![] };
+    let error = Config::load(&sources, std::iter::empty()).unwrap_err();
     assert!(
         error.to_string().starts_with("/nowhere/x.toml: cannot be read: No such file"),
         "{error}"

@@ -3,6 +3,7 @@
 use crate::http::{Client, push};
 use crate::process::{Pushline, command, folder};
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
@@ -22,14 +23,14 @@ fn the_exit_status_tells_what_happened() {
     );
     let (status, stdout, _) = run(&["--help"]);
     assert_eq!(status, Some(0));
-    for flag in ["--config", "--check", "--print-config", "--version", "--help"] {
+    for flag in ["--config FILE", "--listen ADDRESS", "--output TARGET", "--check", "--version"] {
         assert!(stdout.contains(flag), "{flag} is missing in the help");
     }
     let (status, _, stderr) = run(&["--chekc"]);
     assert_eq!(status, Some(2));
     assert_eq!(
         stderr,
-        "pushline: \"--chekc\" is not an argument of pushline; see pushline --help\n"
+        "pushline: \"--chekc\" is not an argument of pushline; did you mean --check?\n"
     );
 }
 
@@ -193,6 +194,53 @@ fn an_address_in_use_is_named() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     let want = format!("cannot listen on {address} (server.listen): Address already in use");
     assert!(stderr.contains(&want), "{stderr}");
+}
+
+#[test]
+fn two_flags_are_enough_and_a_terminal_is_told_what_to_do() {
+    let folder = folder();
+    let lines = folder.join("lines");
+    // The process has a terminal as its standard error; what it writes there is printed.
+    let script = "import os,pty,subprocess,sys\n\
+                  ours,theirs=pty.openpty()\n\
+                  p=subprocess.Popen(sys.argv[1:],stderr=theirs)\n\
+                  os.close(theirs)\n\
+                  text=b''\n\
+                  while b'Lines: ' not in text: text+=os.read(ours,4096)\n\
+                  print(text.decode(),flush=True)\n\
+                  sys.stdin.read()\n\
+                  p.terminate()\n\
+                  sys.exit(p.wait())";
+    let mut child = std::process::Command::new("python3")
+        .args(["-c", script])
+        .arg(command().get_program())
+        .args(["--listen", "127.0.0.1:0", "--output"])
+        .arg(format!("file:{}", lines.display()))
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("INVOCATION_ID")
+        .env_remove("JOURNAL_STREAM")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let page = told.find_map(|line| Some(line.strip_prefix("Status page:  http://")?.to_owned()));
+    let address: SocketAddr = page.unwrap().trim().trim_end_matches('/').parse().unwrap();
+    let curl = told.next().unwrap();
+    let curl = curl.strip_prefix("Push:         ").unwrap().trim();
+    assert_eq!(
+        told.next().unwrap().trim(),
+        format!("Lines:        are appended to {}; end with Ctrl-C", lines.display())
+    );
+    let status =
+        std::process::Command::new("sh").args(["-c", &format!("{curl} -sS")]).status().unwrap();
+    assert!(status.success(), "{curl}");
+    assert_eq!(push(address, "/metrics/job/j", "a_b 1\n").status, 200);
+    let written = std::fs::read_to_string(&lines).unwrap();
+    assert!(written.starts_with("room,job=demo temp=21.5 "), "{written}");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -10,8 +10,8 @@ use bench::conversion::Path;
 use bench::figures::tell;
 use bench::request;
 use pushline::app::signals::SignalHandlers;
-use pushline::app::{self, Surroundings};
-use pushline::config::Config;
+use pushline::app::{self, Greeting, Surroundings};
+use pushline::config::{Config, Sources};
 use pushline::observe::log::{Level, Log, LogFormat};
 use pushline::supervise::notify::Supervisor;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -104,7 +104,7 @@ fn serve_pushline() -> io::Result<SocketAddr> {
         ("PUSHLINE_SERVER_LISTEN".to_owned(), address.to_string()),
         ("PUSHLINE_OUTPUT_TARGET".to_owned(), "file:/dev/null".to_owned()),
     ];
-    let config = Config::load(None, environment.into_iter()).map_err(io::Error::other)?;
+    let config = Config::load(&Sources::default(), environment.into_iter()).map_err(io::Error::other)?;
     let log = Arc::new(Log::new(Level::Error, LogFormat::default()));
     thread::spawn(move || {
         let supervisor = Supervisor::read(|_| None, std::process::id(), Arc::clone(&log));
@@ -112,7 +112,7 @@ fn serve_pushline() -> io::Result<SocketAddr> {
         let load = Box::new(|| Ok(Config::default()));
         let signals = SignalHandlers::install();
         let signals = signals.map_err(app::Error::System)?;
-        app::run(config, Surroundings { load, supervisor, log, signals })
+        app::run(config, Surroundings { load, supervisor, log, signals, greeting: Greeting::Omitted })
     });
     Ok(address)
 }
