@@ -33,6 +33,7 @@ mod hostile;
 mod http;
 mod lines;
 mod load;
+mod pages;
 mod process;
 #[path = "../../src/testing/random.rs"]
 mod random;

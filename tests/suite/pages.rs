@@ -1,0 +1,142 @@
+//! The pages for readers: each TOML block is a good configuration, each command does what the page
+//! says, and each link leads somewhere.
+
+use crate::http::Client;
+use crate::process::{Pushline, command, folder};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Markdown page of the tree.
+fn pages() -> Vec<PathBuf> {
+    let (mut pages, mut folders) = (Vec::new(), vec![root().to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() && name != "target" && name != ".git" && name != "node_modules" {
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages
+}
+
+/// The fenced blocks of a page in that language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(bool, String)> = None;
+    for line in page.lines() {
+        match (&mut open, line.trim_start().strip_prefix("```")) {
+            (None, Some(found)) => open = Some((found == language, String::new())),
+            (Some((is_wanted, text)), Some(_)) => {
+                if *is_wanted {
+                    blocks.push(std::mem::take(text));
+                }
+                open = None;
+            }
+            (Some((_, text)), None) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_toml_block_of_every_page_is_a_good_configuration() {
+    let (folder, mut count) = (folder(), 0);
+    let path = folder.join("page.toml");
+    for page in pages() {
+        for toml in blocks(&std::fs::read_to_string(&page).unwrap(), "toml") {
+            std::fs::write(&path, &toml).unwrap();
+            let output = command().arg("--check").arg("--config").arg(&path).output().unwrap();
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{}: {message}\n{toml}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "only {count}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn every_link_of_every_page_leads_somewhere() {
+    let mut count = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap();
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            assert!(path.exists(), "{}: {target}", page.display());
+            if !anchor.is_empty() && path.extension().is_some_and(|it| it == "md") {
+                let found = std::fs::read_to_string(&path).unwrap();
+                let headings = found.lines().filter(|line| line.starts_with('#'));
+                let anchors: Vec<_> = headings.map(anchor_of).collect();
+                assert!(anchors.iter().any(|it| it == anchor), "{}: {target}", page.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 20, "only {count}");
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+    kept.collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn the_page_for_users_of_datakit_says_what_happens() {
+    let page =
+        std::fs::read_to_string(root().join("scripts/examples/datakit/README.zh.md")).unwrap();
+    let toml = "[[inputs.pushgateway]]\nroute_prefix = \"/v1/pushgateway\"\n";
+    let (pushline, output) = Pushline::start(toml);
+    let run = |script: &str| {
+        let here = script.replace("127.0.0.1:9091", &pushline.address.to_string());
+        let told = Command::new("sh").arg("-c").arg(here).stderr(Stdio::null()).output().unwrap();
+        String::from_utf8(told.stdout).unwrap()
+    };
+    let pushes: Vec<_> = blocks(&page, "sh")
+        .into_iter()
+        .filter(|block| block.contains("| curl") || block.contains("|\n  curl"))
+        .collect();
+    assert_eq!(pushes.len(), 2);
+    assert_eq!(run(&pushes[0]), "");
+    let want = page.lines().find(|line| line.ends_with(" 1700000000000000000")).unwrap();
+    let (want, _) = want.rsplit_once(' ').unwrap();
+    let written = output.take_until(|bytes| bytes.ends_with(b"\n"));
+    let written = String::from_utf8(written).unwrap();
+    assert_eq!(written.rsplit_once(' ').unwrap().0, want);
+    let refused = run(&pushes[1]);
+    assert!(page.contains(&format!("`{}`", refused.trim_end())), "{refused}");
+    // The variables that the page names are the ones that pushline knows.
+    for line in page.lines().filter(|line| line.starts_with("| `ENV_")) {
+        let name = line.split('`').nth(1).unwrap();
+        let value = if name.contains("ROUTE") || name.contains("NAME") && !name.contains("METRIC") {
+            "/a"
+        } else {
+            "True"
+        };
+        let output = command().arg("--check").env(name, value).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut client = Client::connect(pushline.address);
+    assert_eq!(client.ask("GET", "/", &[("Accept", "text/html")], b"").status, 200);
+}
