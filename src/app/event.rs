@@ -1,7 +1,7 @@
 //! What the main thread waits for, and how the other threads tell it.
 
 use super::signals::SignalRequest;
-use crate::supervise::watchdog::Health;
+use crate::supervise::watchdog::Liveness;
 use std::sync::mpsc::Sender;
 
 /// What the main thread waits for.
@@ -14,7 +14,7 @@ pub(super) enum Event {
     /// The writer has ended, which it does when the queue is closed or the output has ended.
     WriterEnded,
     /// The watchdog has looked.
-    Watched(Health),
+    Watched(Liveness),
     /// Nothing new comes any more: the gate and the queue are closed.
     Closed,
 }

@@ -27,7 +27,7 @@ use crate::delivery::queue;
 use crate::delivery::sink::{self, SinkOptions};
 use crate::delivery::writer::{self, WriterEnd};
 use crate::heartbeat::Heartbeats;
-use crate::intake::bridge::{self, Probe};
+use crate::intake::bridge::{self, GateEnd, Probe};
 use crate::intake::gate::auth::Auth;
 use crate::intake::gate::{Gate, GateLinks, Listeners};
 use crate::intake::worker::{self, InputSettings, Pending, Records, Service};
@@ -35,7 +35,7 @@ use crate::observe::log::{self, Log};
 use crate::observe::telemetry::Telemetry;
 use crate::status::{Setup, Status};
 use crate::supervise::notify::Supervisor;
-use crate::supervise::watchdog::{self, Health};
+use crate::supervise::watchdog::{Liveness, Watchdog};
 use crate::system;
 use event::{Event, on_lost, tell};
 use running::Running;
@@ -73,7 +73,7 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
     let (workers, worker_log) = (settings.clone(), Arc::clone(&log));
     let service = Service { settings: workers, queue: queue.clone(), records, log: worker_log };
     let (gate_end, worker_end) = bridge::open().map_err(Error::System)?;
-    let heartbeats = Arc::new(Heartbeats::new(config.workers()));
+    let heartbeats = heartbeats(&config, &queue, &gate_end);
     let started = worker::start(worker_end, Arc::clone(&heartbeats), service, on_lost(&events));
     started.map_err(Error::System)?;
     let watching = watch(&supervisor, gate_end.probe(), heartbeats, (&log, &events));
@@ -107,7 +107,7 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
         events,
         inbox,
         supervisor,
-        health: Health::Good,
+        liveness: Liveness::Good,
     };
     running.emit().map_err(Error::System)?;
     Ok(running)
@@ -130,6 +130,19 @@ fn announce(config: &Config, addresses: &[String], greeting: Greeting, log: &Log
     if greeting == Greeting::Given {
         greeting::greet(config, addresses);
     }
+}
+
+/// The beats of all essential threads.
+fn heartbeats(
+    config: &Config,
+    queue: &queue::QueueSender<Pending>,
+    gate: &GateEnd,
+) -> Arc<Heartbeats> {
+    let mut heartbeats = Heartbeats::new(config.workers());
+    for (name, beat) in queue.beats().into_iter().chain([("gate", gate.beat())]) {
+        heartbeats.add(name, beat);
+    }
+    Arc::new(heartbeats)
 }
 
 /// The queue, and the writer that empties it into the output.
@@ -178,7 +191,7 @@ fn status(
     Arc::new(Status::new(setup, config.facts()))
 }
 
-/// Watches over the workers where a supervisor wants that.
+/// Looks after the essential threads where a supervisor wants that.
 fn watch(
     supervisor: &Supervisor,
     probe: Probe,
@@ -187,9 +200,8 @@ fn watch(
 ) -> io::Result<()> {
     let Some(period) = supervisor.watchdog() else { return Ok(()) };
     let events = events.clone();
-    watchdog::spawn(probe, heartbeats, period, Arc::clone(log), move |health| {
-        tell(&events, Event::Watched(health));
-    })
+    let watchdog = Watchdog::new(probe, heartbeats, period, Arc::clone(log));
+    watchdog.start(move |liveness| tell(&events, Event::Watched(liveness)))
 }
 
 #[cfg(test)]

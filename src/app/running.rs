@@ -17,7 +17,7 @@ use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
 use crate::status::Status;
 use crate::supervise::notify::Supervisor;
-use crate::supervise::watchdog::Health;
+use crate::supervise::watchdog::Liveness;
 use crate::system;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -46,7 +46,7 @@ pub(super) struct Running {
     pub(super) events: Sender<Event>,
     pub(super) inbox: Receiver<Event>,
     pub(super) supervisor: Supervisor,
-    pub(super) health: Health,
+    pub(super) liveness: Liveness,
 }
 
 impl Running {
@@ -67,7 +67,7 @@ impl Running {
                     self.log.error("an essential thread is lost, ending", &[("thread", &what)]);
                     return self.drain().and(Err(Error::ThreadLost(what)));
                 }
-                Ok(Event::Watched(health)) => self.watched(health),
+                Ok(Event::Watched(liveness)) => self.watched(liveness),
                 Err(RecvTimeoutError::Timeout) => self.supervisor.status(&self.status()),
                 // Neither comes before the end has begun.
                 Ok(Event::Closed) | Err(RecvTimeoutError::Disconnected) => return self.drain(),
@@ -76,10 +76,10 @@ impl Running {
     }
 
     /// The supervisor hears of the workers only while they are well, through this loop.
-    fn watched(&mut self, health: Health) {
-        self.health = health;
+    fn watched(&mut self, liveness: Liveness) {
+        self.liveness = liveness;
         self.supervisor.status(&self.status());
-        if health == Health::Good {
+        if liveness == Liveness::Good {
             self.supervisor.alive();
         }
     }
@@ -87,8 +87,8 @@ impl Running {
     /// How the process is, in one sentence that does not change while nothing does.
     fn status(&self) -> String {
         let output = &self.config.output.target;
-        if self.health != Health::Good {
-            return format!("{}, a restart is due", self.health);
+        if self.liveness != Liveness::Good {
+            return format!("{}, a restart is due", self.liveness);
         }
         match self.queue.state().look() {
             Condition::Flowing { .. } => format!("serving, lines go to {output}"),

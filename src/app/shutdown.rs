@@ -11,7 +11,7 @@ use crate::intake::gate::Gate;
 use crate::intake::worker::Pending;
 use crate::observe::telemetry::Telemetry;
 use crate::supervise::notify::Supervisor;
-use crate::supervise::watchdog::Health;
+use crate::supervise::watchdog::Liveness;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::thread;
 use std::time::Instant;
@@ -87,7 +87,7 @@ fn wait_for_writer(
             Ok(Event::Closed) if telemetry.queue_batches.get() == 0 => {
                 end = end.min(Instant::now() + DRAIN_PATIENCE);
             }
-            Ok(Event::Watched(Health::Good)) => supervisor.alive(),
+            Ok(Event::Watched(Liveness::Good)) => supervisor.alive(),
             Ok(_) => {}
             Err(_) => return Left::Hanging,
         }

@@ -1,7 +1,7 @@
 //! What a supervisor wants to know → datagrams as `sd_notify(3)` of systemd defines them.
 //!
 //! A datagram is lines of `NAME=value`, sent to the socket that `NOTIFY_SOCKET` names: a path, or
-//! an abstract name behind `@`. Without that variable nothing is sent. A supervisor that does not
+//! an abstract name after `@`. Without that variable nothing is sent. A supervisor that does not
 //! listen harms nobody: what cannot be sent is logged at debug. A sign of life does not wait for
 //! it; what is rare and must not be missed does, but no longer than a second.
 
@@ -119,7 +119,7 @@ fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         [b'/', ..] => SocketAddr::from_pathname(name)?,
         _ => {
-            let allowed = "it must be an absolute path, or an abstract name behind \"@\"";
+            let allowed = "it must be an absolute path, or an abstract name after \"@\"";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, allowed));
         }
     };

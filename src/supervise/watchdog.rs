@@ -1,15 +1,16 @@
-//! Asks the workers, again and again, whether they answer → tells the main loop, which tells the
-//! supervisor.
+//! Looks, again and again, whether the essential threads get on → tells the main loop, which tells
+//! the supervisor.
 //!
 //! The watchdog must tell the truth, so a sign of life is given only when all of this holds:
 //! - a request was answered that takes the way of every other one: the gate sends it, tiny_http
 //!   hands it on, and a worker takes it;
 //! - not all workers are stuck: one is, when it has been at a single request for longer than the
 //!   supervisor's time; a push that waits for the output is in no worker's hand;
+//! - the gate, the writer and the warden beat. What holds the writer is mostly its consumer, which
+//!   no restart of this process mends: it says so, and then nothing is asked of it;
 //! - the main loop is alive, as the sign is its to pass on.
 //!
-//! The writer is not asked: what holds it is its consumer, and no restart of this process mends
-//! that. An essential thread that ends is told elsewhere, at once.
+//! An essential thread that ends is told elsewhere, at once.
 
 use crate::heartbeat::{Examiner, Heartbeats};
 use crate::intake::bridge::Probe;
@@ -20,10 +21,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How the workers are.
+/// Whether the essential threads get on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    /// They answer.
+pub(crate) enum Liveness {
+    /// They do.
     Good,
     /// The question was not answered in time.
     NoAnswer,
@@ -32,71 +33,88 @@ pub(crate) enum Health {
         /// How many.
         workers: usize,
     },
+    /// Another thread does not get on.
+    Hangs {
+        /// Which.
+        thread: &'static str,
+    },
 }
 
-impl fmt::Display for Health {
+impl fmt::Display for Liveness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Health::Good => f.write_str("the workers answer"),
-            Health::NoAnswer => f.write_str("no worker answers"),
-            Health::Stuck { workers } => write!(f, "{workers} workers are stuck"),
+            Liveness::Good => f.write_str("all threads get on"),
+            Liveness::NoAnswer => f.write_str("no worker answers"),
+            Liveness::Hangs { thread } => write!(f, "the {thread} hangs"),
+            Liveness::Stuck { workers } => write!(f, "{workers} workers are stuck"),
         }
     }
 }
 
-/// Asks twice within each `period`, from a thread of its own, and tells what it found.
-///
-/// # Errors
-/// The system has no thread for it.
-pub(crate) fn spawn(
-    probe: Probe,
-    heartbeats: Arc<Heartbeats>,
-    period: Duration,
-    log: Arc<Log>,
-    tell: impl Fn(Health) + Send + 'static,
-) -> io::Result<()> {
-    let examiner = Examiner::new(&heartbeats, period, Instant::now());
-    let mut watchdog = Watchdog { probe, heartbeats, examiner, health: Health::Good, log };
-    // A time of zero is none to wait for.
-    let interval = (period / 2).max(Duration::from_millis(1));
-    thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-        loop {
-            thread::sleep(interval);
-            let health = watchdog.ask(interval);
-            // Told first: the log may be what hangs.
-            tell(health);
-            watchdog.note(health);
-        }
-    })?;
-    Ok(())
-}
-
-struct Watchdog {
+/// Who looks.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
     probe: Probe,
     heartbeats: Arc<Heartbeats>,
     examiner: Examiner,
+    /// What the supervisor asked for.
+    period: Duration,
     /// As it was last time.
-    health: Health,
+    liveness: Liveness,
     log: Arc<Log>,
 }
 
 impl Watchdog {
-    fn ask(&mut self, patience: Duration) -> Health {
-        let stuck = self.examiner.stuck(&self.heartbeats, Instant::now());
-        if stuck > 0 && stuck >= self.heartbeats.beats().len() {
-            return Health::Stuck { workers: stuck };
-        }
-        if self.probe.ask(patience) { Health::Good } else { Health::NoAnswer }
+    /// One that begins to look now.
+    pub(crate) fn new(
+        probe: Probe,
+        heartbeats: Arc<Heartbeats>,
+        period: Duration,
+        log: Arc<Log>,
+    ) -> Watchdog {
+        let examiner = Examiner::new(&heartbeats, period, Instant::now());
+        Watchdog { probe, heartbeats, examiner, period, liveness: Liveness::Good, log }
     }
 
-    fn note(&mut self, health: Health) {
-        match (self.health == Health::Good, health == Health::Good) {
-            (true, false) => {
-                self.log.error("the watchdog is not told any more", &[("why", &health)]);
+    /// Looks twice within each period, from a thread of its own, and tells what it found.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) fn start(mut self, tell: impl Fn(Liveness) + Send + 'static) -> io::Result<()> {
+        // A time of zero is none to wait for.
+        let interval = (self.period / 2).max(Duration::from_millis(1));
+        thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+            loop {
+                thread::sleep(interval);
+                let liveness = self.ask(interval);
+                // Told first: the log may be what hangs.
+                tell(liveness);
+                self.note(liveness);
             }
-            (false, true) => self.log.info("the watchdog is told again", &[("why", &health)]),
+        })?;
+        Ok(())
+    }
+
+    fn ask(&mut self, patience: Duration) -> Liveness {
+        let now = Instant::now();
+        let workers = self.examiner.stuck_workers(&self.heartbeats, now);
+        if let Some(thread) = self.examiner.stuck_thread(&self.heartbeats, now) {
+            return Liveness::Hangs { thread };
+        }
+        if workers > 0 && workers >= self.heartbeats.workers().len() {
+            return Liveness::Stuck { workers };
+        }
+        if self.probe.ask(patience) { Liveness::Good } else { Liveness::NoAnswer }
+    }
+
+    fn note(&mut self, liveness: Liveness) {
+        match (self.liveness == Liveness::Good, liveness == Liveness::Good) {
+            (true, false) => {
+                self.log.error("the watchdog is not told any more", &[("why", &liveness)]);
+            }
+            (false, true) => self.log.info("the watchdog is told again", &[("why", &liveness)]),
             _ => {}
         }
-        self.health = health;
+        self.liveness = liveness;
     }
 }

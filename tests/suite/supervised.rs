@@ -200,3 +200,39 @@ for _ in range(2):
     let log = String::from_utf8(supervisor.log.snapshot()).unwrap();
     assert_eq!(log.matches("msg=stopped").count(), 2, "{log}");
 }
+
+/// Stops one thread of a process as a debugger does, until standard input ends.
+const STOPPER: &str = "\
+import ctypes, os, sys
+pid, name = int(sys.argv[1]), sys.argv[2]
+tasks = [int(t) for t in os.listdir(f'/proc/{pid}/task')]
+tid = next(t for t in tasks if open(f'/proc/{pid}/task/{t}/comm').read().strip() == name)
+libc = ctypes.CDLL(None, use_errno=True)
+SEIZE, INTERRUPT = 0x4206, 0x4207
+if libc.ptrace(SEIZE, tid, 0, 0) or libc.ptrace(INTERRUPT, tid, 0, 0):
+    sys.exit('ptrace: ' + os.strerror(ctypes.get_errno()))
+print('stopped', flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn the_watchdog_is_not_told_while_an_essential_thread_stands_still() {
+    for thread in ["gate", "writer", "warden"] {
+        let supervisor = Notified::at_path();
+        let mut command = supervisor.command();
+        command.env("WATCHDOG_USEC", "1000000");
+        let pushline = Pushline::spawn_with(command, "", Stdio::null());
+        let mut stopper = Command::new("python3");
+        stopper.args(["-c", STOPPER, &pushline.child.id().to_string(), thread]);
+        stopper.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut stopper = stopper.spawn().unwrap();
+        let mut told = [0; 8];
+        let stdout = stopper.stdout.as_mut().unwrap();
+        std::io::Read::read_exact(stdout, &mut told).expect("the thread cannot be stopped");
+        pushline.log.wait_for_text("the watchdog is not told any more");
+        // The tracer ends, and the thread goes on.
+        drop(stopper.stdin.take());
+        stopper.wait().unwrap();
+        pushline.log.wait_for_text("the watchdog is told again");
+    }
+}

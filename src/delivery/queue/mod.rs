@@ -53,6 +53,8 @@ pub(crate) fn channel<R: Reply>(
         look_again: Condvar::new(),
         spares: spares::Spares::default(),
         has_own: AtomicBool::new(false),
+        writer_beat: Arc::default(),
+        warden_beat: Arc::default(),
     });
     let sender = QueueSender { queue: Arc::clone(&queue) };
     let warden = Warden { queue: Arc::clone(&queue) };

@@ -5,8 +5,9 @@ use super::channel::OrderReceiver;
 use super::shared::Queue;
 use super::undelivered::Undelivered;
 use crate::delivery::condition::OutputState;
+use crate::heartbeat::{Beat, IDLE_MAX};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The writer's end.
 #[derive(Debug)]
@@ -20,8 +21,22 @@ pub struct Receiver<R> {
 impl<R: Reply> Receiver<R> {
     /// The next order; none after `timeout`.
     pub(crate) fn receive(&self, timeout: Duration) -> Option<WriterOrder> {
-        // OK because the other end never goes away: this one holds it too.
-        self.channel.recv_timeout(timeout).ok()
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.queue.writer_beat.idle();
+            // OK because the other end never goes away: this one holds it too.
+            let order = self.channel.recv_timeout(left.min(IDLE_MAX)).ok();
+            if order.is_some() || left <= IDLE_MAX {
+                self.queue.writer_beat.work();
+                return order;
+            }
+        }
+    }
+
+    /// The beat of the thread that receives.
+    pub(crate) fn beat(&self) -> &Beat {
+        &self.queue.writer_beat
     }
 
     /// The next order, if one is waiting.

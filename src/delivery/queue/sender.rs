@@ -7,6 +7,7 @@ use super::spares::Backlog;
 use super::undelivered::Undelivered;
 use super::waiting::WaitingPush;
 use crate::delivery::condition::{NotReady, OutputState};
+use crate::heartbeat::Beat;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -30,6 +31,12 @@ impl<R: Reply> QueueSender<R> {
     /// Why it would not.
     pub(crate) fn ready(&self) -> Result<(), NotReady> {
         self.queue.state.ready()
+    }
+
+    /// The beats of the writer and the warden, for a watchdog.
+    pub(crate) fn beats(&self) -> [(&'static str, Arc<Beat>); 2] {
+        let Queue { writer_beat, warden_beat, .. } = &*self.queue;
+        [("writer", Arc::clone(writer_beat)), ("warden", Arc::clone(warden_beat))]
     }
 
     /// What the output is doing, for who only looks.

@@ -8,6 +8,7 @@ use super::undelivered::Undelivered;
 use super::waiting::{Entered, Waiting, WaitingPush};
 use crate::current::Current;
 use crate::delivery::condition::OutputState;
+use crate::heartbeat::Beat;
 use crate::observe::telemetry::Telemetry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,8 @@ pub(super) struct Queue<R> {
     pub(super) spares: Spares,
     /// Lines of our own wait for the writer.
     pub(super) has_own: AtomicBool,
+    pub(super) writer_beat: Arc<Beat>,
+    pub(super) warden_beat: Arc<Beat>,
 }
 
 impl<R> Queue<R> {

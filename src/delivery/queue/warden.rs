@@ -6,6 +6,7 @@ use super::batch::Reply;
 use super::shared::Queue;
 use super::undelivered::Undelivered;
 use crate::delivery::condition::{Condition, NotReady, OutputState};
+use crate::heartbeat::IDLE_MAX;
 use crate::observe::log::Log;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often it looks at the output, however long pushes may wait.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = IDLE_MAX;
 
 /// Answers the replies that have waited too long.
 #[derive(Debug)]
@@ -69,8 +70,10 @@ impl<R: Reply> Warden<R> {
             waiting = self.queue.lock();
             let next = waiting.first_deadline().unwrap_or(now + after);
             let patience = next.saturating_duration_since(now).min(after).min(LOOK_EVERY);
+            self.queue.warden_beat.idle();
             let waited = self.queue.look_again.wait_timeout(waiting, patience);
             waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.queue.warden_beat.work();
         }
     }
 }

@@ -94,6 +94,8 @@ impl<R: Reply> Writer<R> {
                 // Once the queue is closed, nothing new comes: what waited was all there is.
                 None if is_closed => return Ok(()),
                 None => {
+                    // What it waits for there is the consumer's.
+                    self.receiver.beat().rest();
                     let patience = self.offering.look_after()?;
                     if let Some(order) = self.receiver.receive(patience) {
                         self.take(order);
@@ -146,7 +148,9 @@ impl<R: Reply> Writer<R> {
                 batches.iter().for_each(|batch| block.append(&batch.lines, batch.line_count));
             }
         }
+        self.receiver.beat().rest();
         let taken = self.offering.deliver(block);
+        self.receiver.beat().work();
         let mut bytes = block.bytes().len() as u64;
         let mut lines = block.line_count();
         let mut undelivered: Vec<Option<Undelivered>> = Vec::new();

@@ -11,6 +11,7 @@ use super::mailbox::{Letter, Mailbox};
 use super::probe::Probe;
 use super::request::Request;
 use super::transit::InTransit;
+use crate::heartbeat::Beat;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) fn open() -> io::Result<(GateEnd, WorkerEnd)> {
         in_transit: Arc::clone(&in_transit),
         mailbox: Arc::clone(&mailbox),
         probe,
+        beat: Arc::default(),
     };
     Ok((gate, WorkerEnd { lane: exit, in_transit, mailbox }))
 }
@@ -42,6 +44,7 @@ pub struct GateEnd {
     in_transit: Arc<InTransit>,
     mailbox: Arc<Mailbox>,
     probe: Probe,
+    beat: Arc<Beat>,
 }
 
 impl GateEnd {
@@ -92,6 +95,11 @@ impl GateEnd {
     /// Where answers and orders come.
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
+    }
+
+    /// The beat of the gate.
+    pub(crate) fn beat(&self) -> Arc<Beat> {
+        Arc::clone(&self.beat)
     }
 
     /// What a watchdog asks by.

@@ -47,8 +47,8 @@ impl Pool {
         mut serve: impl FnMut() -> S,
         on_lost: impl Fn(&'static str) + Clone + Send + 'static,
     ) -> io::Result<()> {
-        self.telemetry.workers.set(self.heartbeats.beats().len() as u64);
-        for (number, beat) in self.heartbeats.beats().iter().enumerate() {
+        self.telemetry.workers.set(self.heartbeats.workers().len() as u64);
+        for (number, beat) in self.heartbeats.workers().iter().enumerate() {
             let (end, beat) = (self.end.clone(), Arc::clone(beat));
             let telemetry = Arc::clone(&self.telemetry);
             let (mut serve, on_lost) = (serve(), on_lost.clone());
@@ -220,7 +220,7 @@ mod tests {
         let mut examiner = Examiner::new(&pool.heartbeats, Duration::ZERO, Instant::now());
         for hanging in 0..3 {
             let deadline = Instant::now() + Duration::from_secs(30);
-            while examiner.stuck(&pool.heartbeats, Instant::now()) < hanging {
+            while examiner.stuck_workers(&pool.heartbeats, Instant::now()) < hanging {
                 assert!(Instant::now() < deadline, "{hanging} hang, and are not seen");
                 thread::yield_now();
             }
@@ -236,7 +236,7 @@ mod tests {
         let mut pool = started(1);
         pool.send(1, "/hang");
         let mut examiner = Examiner::new(&pool.heartbeats, Duration::ZERO, Instant::now());
-        while examiner.stuck(&pool.heartbeats, Instant::now()) < 1 {
+        while examiner.stuck_workers(&pool.heartbeats, Instant::now()) < 1 {
             thread::yield_now();
         }
         pool.send(2, "/fine");
