@@ -264,6 +264,17 @@ fn unix_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(family, stream, flags, None)?)
 }
 
+/// Holds what is at a path, of whatever kind, without opening it: as long as that is held, nothing
+/// else gets its inode.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn hold_path(path: &Path) -> io::Result<OwnedFd> {
+    use rustix::fs::OFlags;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?)
+}
+
 /// 128 bits of the system's random source.
 ///
 /// # Errors

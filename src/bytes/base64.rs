@@ -1,22 +1,32 @@
-//! Bytes → standard base64 with padding (RFC 4648, section 4), as `Authorization: Basic` has it.
-//!
-//! What is decoded is another matter: the labels of a URL, in several alphabets (`push/route.rs`).
+//! Base64 (RFC 4648): as `Authorization: Basic` is written, and as leniently as clients write it.
 
-/// The text of some bytes.
-pub(crate) fn encode(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4_usize {
-            let index = usize::try_from(bits >> (18 - 6 * place) & 63).unwrap_or_default();
-            let is_padding = place > group.len();
-            let char = ALPHABET.get(index).filter(|_| !is_padding).copied().unwrap_or(b'=');
-            text.push(char::from(char));
-        }
-    }
-    text
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// The text of some bytes: the standard alphabet, with padding.
+pub(crate) fn encode_base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Either alphabet. Trailing `=` are ignored, however many, as the Pushgateway does; so `=` alone
+/// is the empty value. Bits after the last byte are not looked at, as Go's decoder does not.
+pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true);
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
+    let url_safe: String = text
+        .trim_end_matches('=')
+        .chars()
+        .map(|char| match char {
+            '+' => '-',
+            '/' => '_',
+            other => other,
+        })
+        .collect();
+    ENGINE.decode(url_safe).ok()
 }
 
 #[cfg(test)]
@@ -24,8 +34,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_vectors_of_the_specification_are_encoded() {
-        for (bytes, want) in [
+    fn the_vectors_of_the_specification_are_encoded_and_decoded() {
+        for (bytes, text) in [
             ("", ""),
             ("f", "Zg=="),
             ("fo", "Zm8="),
@@ -34,7 +44,8 @@ mod tests {
             ("fooba", "Zm9vYmE="),
             ("foobar", "Zm9vYmFy"),
         ] {
-            assert_eq!(encode(bytes.as_bytes()), want);
+            assert_eq!(encode_base64(bytes.as_bytes()), text);
+            assert_eq!(decode_base64(text).as_deref(), Some(bytes.as_bytes()));
         }
     }
 }

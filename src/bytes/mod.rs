@@ -1,4 +1,4 @@
-//! Fixed-size blocks and short texts: the tools of the hot path.
+//! Fixed-size blocks and short texts, the tools of the hot path; gzip and base64.
 
 pub(crate) mod base64;
 pub mod chunk;

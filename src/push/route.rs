@@ -8,11 +8,9 @@
 //! The raw path is split on `/` first and each part is decoded then, so an encoded slash is a slash
 //! in its part. Nothing is ever redirected.
 
+use crate::bytes::base64::decode_base64;
 use crate::observe::telemetry::Reason;
 use crate::push::sample::{Label, Names, Quoted};
-use base64::Engine;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
@@ -50,10 +48,6 @@ pub enum Route {
     Page,
     /// What the status page shows.
     Status,
-    /// Whether the process serves.
-    Healthy,
-    /// Whether it can take pushes.
-    Ready,
     /// Anything else.
     NotFound,
 }
@@ -180,7 +174,28 @@ pub fn normalise_prefix(prefix: &str) -> String {
     }
 }
 
-/// Finds the route of a request. `target` is the raw request target.
+/// What a probe asks. The gate answers it: no push may hold it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HealthCheck {
+    /// Whether the process serves.
+    Healthy,
+    /// Whether it can take pushes.
+    Ready,
+}
+
+/// The health check that a request is.
+pub(crate) fn health_check(method: &str, target: &[u8]) -> Option<HealthCheck> {
+    if !matches!(method, "GET" | "HEAD") {
+        return None;
+    }
+    match path_of(target) {
+        b"/-/healthy" => Some(HealthCheck::Healthy),
+        b"/-/ready" => Some(HealthCheck::Ready),
+        _ => None,
+    }
+}
+
+/// Finds the route of a request that is no [`health_check`]. `target` is the raw request target.
 ///
 /// # Errors
 /// The path of a push whose URL labels are wrong, whatever the method.
@@ -284,8 +299,6 @@ fn own_route(method: &str, path: &[u8]) -> Option<Route> {
         b"/" => Route::Page,
         b"/api/v1/status" => Route::Status,
         b"/metrics" => Route::OwnMetrics,
-        b"/-/healthy" => Route::Healthy,
-        b"/-/ready" => Route::Ready,
         _ => return None,
     };
     Some(if matches!(method, "GET" | "HEAD") { route } else { not_found(method) })
@@ -398,25 +411,6 @@ fn hex_pair(text: &[u8]) -> Option<(u8, &[u8])> {
     Some((digit(*high)? << 4 | digit(*low)?, rest))
 }
 
-/// Either alphabet. Trailing `=` are ignored, however many, as the Pushgateway does; so `=` alone
-/// is the empty value. Bits after the last byte are not looked at, as Go's decoder does not.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
-        .with_decode_allow_trailing_bits(true);
-    const ENGINE: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
-    let url_safe: String = text
-        .trim_end_matches('=')
-        .chars()
-        .map(|char| match char {
-            '+' => '-',
-            '/' => '_',
-            other => other,
-        })
-        .collect();
-    ENGINE.decode(url_safe).ok()
-}
-
 /// Prometheus' `U__` escaping undone (prometheus/common, `model.UnescapeName`, scheme `values`):
 /// `__` is `_`, `_<hex>_` the character of that number. None where the name is not escaped, or not
 /// well.
@@ -483,9 +477,6 @@ mod tests {
             ("GET", "/metrics", Route::OwnMetrics),
             ("HEAD", "/metrics?x", Route::OwnMetrics),
             ("POST", "/metrics", Route::PushNotFound),
-            ("GET", "/-/healthy", Route::Healthy),
-            ("GET", "/-/ready", Route::Ready),
-            ("PUT", "/-/ready", Route::PushNotFound),
             ("DELETE", "/metrics/job/a", Route::Delete),
             ("DELETE", "/v1/x/metrics/job/a/b/c", Route::Delete),
             ("OPTIONS", "/metrics/job@base64/YQ", Route::Options),
@@ -554,6 +545,20 @@ mod tests {
             "URL label \"my-zone\": a label name must be [a-zA-Z_][a-zA-Z0-9_]* (or any name with \
              utf8_names = true)"
         );
+    }
+
+    #[test]
+    fn a_probe_asks_by_its_path_and_does_not_push() {
+        for (method, target, want) in [
+            ("GET", "/-/healthy", Some(HealthCheck::Healthy)),
+            ("HEAD", "/-/ready?verbose", Some(HealthCheck::Ready)),
+            ("GET", "http://host/-/healthy", Some(HealthCheck::Healthy)),
+            ("GET", "/-/healthy/", None),
+            ("POST", "/-/healthy", None),
+            ("DELETE", "/-/ready", None),
+        ] {
+            assert_eq!(health_check(method, target.as_bytes()), want, "{method} {target}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod pace;
 mod page;
 mod report;
 
-use crate::delivery::condition::OutputState;
+use crate::delivery::condition::{NotReady, OutputState};
 use crate::observe::telemetry::Telemetry;
 use board::Board;
 use history::{Figures, History};
@@ -97,6 +97,17 @@ impl Status {
     /// From here on the process is shutting down.
     pub(crate) fn drains(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether pushes can be delivered now (`/-/ready`).
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub(crate) fn ready(&self) -> Result<(), NotReady> {
+        if self.is_draining.load(Ordering::Relaxed) {
+            return Err(NotReady::ShuttingDown);
+        }
+        self.setup.output.ready()
     }
 
     /// Notes the figures of this moment, which is to be done every second.

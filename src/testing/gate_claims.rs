@@ -134,16 +134,16 @@ pub(crate) fn decode(sent: &[u8], step: usize) -> Result<Option<Whole>, &'static
 fn plain_body(mut sent: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let end = sent.iter().position(|byte| *byte == b'\n')?;
+        let end = sent.windows(2).position(|pair| pair == b"\r\n")?;
         let line =
             std::str::from_utf8(sent.get(..end)?.split(|byte| *byte == b';').next()?).ok()?;
         let size = usize::from_str_radix(line.trim(), 16).ok()?;
-        sent = sent.get(end + 1..)?;
+        sent = sent.get(end + 2..)?;
         if size == 0 {
             return Some(body);
         }
         body.extend_from_slice(sent.get(..size)?);
         sent = sent.get(size..)?;
-        sent = sent.strip_prefix(b"\r\n").or(sent.strip_prefix(b"\n"))?;
+        sent = sent.strip_prefix(b"\r\n")?;
     }
 }

@@ -44,6 +44,7 @@ mod status;
 #[path = "../../src/testing/store.rs"]
 mod store;
 mod stores;
+mod strangers;
 mod supervised;
 mod telemetry;
 mod tidy;

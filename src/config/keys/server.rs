@@ -75,8 +75,8 @@ pub(super) static SERVER: Section<Config> = Section {
         },
         Key {
             name: "max_connections",
-            about: "connections at once; beyond, the longest-idle one is closed, else accepting \
-                    waits",
+            about: "connections at once; beyond, the longest-idle one makes room, or the oldest \
+                    request that is not whole",
             reload: Taken,
             value: &Stored {
                 is: Count { min: 1, max: 100_000 },

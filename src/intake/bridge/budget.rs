@@ -80,7 +80,7 @@ impl Drop for BodyLease {
 }
 
 impl Body {
-    /// Begins a body in an empty buffer.
+    /// Has what it holds counted from here on.
     pub(crate) fn begin(&mut self, budget: Arc<Budget>, bytes_max: usize) {
         self.lease = Some(BodyLease { budget, bytes_max, covered: 0 });
     }
@@ -88,6 +88,11 @@ impl Body {
     /// Whether there is memory for `bytes` bytes in all; it is covered from here on.
     pub(crate) fn cover(&mut self, bytes: usize) -> bool {
         bytes == 0 || self.lease.as_mut().is_some_and(|lease| lease.cover(bytes))
+    }
+
+    /// Takes nothing of the budget any more.
+    pub(crate) fn release(&mut self) {
+        self.lease = None;
     }
 
     /// Drops what it has, and keeps a buffer of at most `kept_bytes_max` bytes.

@@ -1,13 +1,14 @@
 //! Credentials of a request → allowed or not (SPEC 1, 401).
 //!
 //! The file has one credential a line, `basic user:password` or `bearer token`; blank lines and
-//! lines that begin with `#` are skipped. It must not be readable by others. A credential is kept
-//! as the value that the `Authorization` header would have, and compared in constant time.
+//! lines that begin with `#` are skipped. It must not be readable by others. Credentials are
+//! compared in constant time.
 //!
 //! An [`Auth`] never changes: SIGHUP puts another one in its place, unless the file is bad.
 
-use crate::bytes::base64::encode;
+use crate::bytes::base64::decode_base64;
 use crate::push::sample::Quoted;
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -26,8 +27,8 @@ pub struct Auth {
 #[derive(Clone, PartialEq, Eq)]
 struct Credential {
     scheme: Scheme,
-    /// What stands behind the scheme in the header.
-    value: String,
+    /// `user:password`, or the token.
+    secret: String,
 }
 
 impl fmt::Debug for Credential {
@@ -94,13 +95,13 @@ impl Auth {
     /// Whether the value of an `Authorization` header is one of the credentials.
     pub(crate) fn admits(&self, authorization: Option<&[u8]>) -> bool {
         let Some(allowed) = &self.allowed else { return true };
-        let Some((scheme, value)) = authorization.and_then(split) else { return false };
+        let Some((scheme, secret)) = authorization.and_then(split) else { return false };
         // Every credential is compared, so that the time does not tell which of them came close.
         allowed
             .iter()
             .filter(|credential| credential.scheme == scheme)
             .fold(false, |found, credential| {
-                found | bool::from(credential.value.as_bytes().ct_eq(value))
+                found | bool::from(credential.secret.as_bytes().ct_eq(&secret))
             })
     }
 
@@ -118,16 +119,19 @@ impl Auth {
     }
 }
 
-/// `scheme 1*SP value` (RFC 9110, section 11.4).
-fn split(authorization: &[u8]) -> Option<(Scheme, &[u8])> {
+/// `scheme 1*SP value` (RFC 9110, section 11.4): the scheme, and the secret that the value holds.
+fn split(authorization: &[u8]) -> Option<(Scheme, Cow<'_, [u8]>)> {
     let blank = authorization.iter().position(|byte| *byte == b' ')?;
     let (scheme, value) = authorization.split_at(blank);
-    let scheme = match scheme {
-        basic if basic.eq_ignore_ascii_case(b"basic") => Scheme::Basic,
-        bearer if bearer.eq_ignore_ascii_case(b"bearer") => Scheme::Bearer,
-        _ => return None,
-    };
-    Some((scheme, value.trim_ascii()))
+    let value = value.trim_ascii();
+    if scheme.eq_ignore_ascii_case(b"basic") {
+        let secret = decode_base64(std::str::from_utf8(value).ok()?)?;
+        Some((Scheme::Basic, Cow::Owned(secret)))
+    } else if scheme.eq_ignore_ascii_case(b"bearer") {
+        Some((Scheme::Bearer, Cow::Borrowed(value)))
+    } else {
+        None
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<Credential>, Error> {
@@ -157,10 +161,10 @@ fn credential(line: &str) -> Option<Credential> {
     let secret = secret.trim();
     match scheme {
         "basic" if secret.contains(':') => {
-            Some(Credential { scheme: Scheme::Basic, value: encode(secret.as_bytes()) })
+            Some(Credential { scheme: Scheme::Basic, secret: secret.to_owned() })
         }
         "bearer" if !secret.is_empty() && !secret.contains(char::is_whitespace) => {
-            Some(Credential { scheme: Scheme::Bearer, value: secret.to_owned() })
+            Some(Credential { scheme: Scheme::Bearer, secret: secret.to_owned() })
         }
         _ => None,
     }

@@ -1,12 +1,12 @@
 //! Chunked bytes → the body they carry (RFC 9112, section 7.1).
 //!
 //! ```text
-//! chunked-body = *( chunk-size [ chunk-ext ] CRLF chunk-data CRLF ) "0" [ chunk-ext ] CRLF
-//!                *( trailer-line CRLF ) CRLF
+//! chunked-body = *( chunk-size [ chunk-ext ] CRLF chunk-data CRLF ) 1*"0" [ chunk-ext ] CRLF
+//!                *( field-line CRLF ) CRLF
 //! ```
 //!
-//! Fed with whatever has come; extensions and trailers are dropped, and bounded. A bare LF ends a
-//! line as well.
+//! Fed with whatever has come; extensions and trailers are checked, bounded, and dropped. A line
+//! ends in CRLF: where one side takes a bare LF and the other does not, a body hides a request.
 
 /// The longest line of a chunk size with its extension, in bytes.
 const SIZE_LINE_MAX: usize = 256;
@@ -22,7 +22,7 @@ pub(crate) enum Chunked {
     Size,
     /// Within chunk data: so many bytes are left of it.
     Data(usize),
-    /// Behind chunk data: its line end comes.
+    /// After chunk data: its line end comes.
     DataEnd,
     /// Within the trailers, of which so many bytes came.
     Trailers(usize),
@@ -68,10 +68,14 @@ impl Chunked {
             Chunked::DataEnd => {
                 *self = match received {
                     [] | [b'\r'] => return Ok(Piece::Incomplete),
-                    [b'\n', ..] | [b'\r', b'\n', ..] => Chunked::Size,
-                    _ => return Err("a chunk is longer than its size"),
+                    [b'\r', b'\n', ..] => Chunked::Size,
+                    _ => {
+                        return Err(
+                            "a chunk must end in CRLF after as many bytes as its size says",
+                        );
+                    }
                 };
-                Ok(Piece::Framing(if received.first() == Some(&b'\n') { 1 } else { 2 }))
+                Ok(Piece::Framing(2))
             }
             Chunked::Trailers(came) => {
                 let room = TRAILERS_MAX - came;
@@ -79,8 +83,11 @@ impl Chunked {
                     return Ok(Piece::Incomplete);
                 };
                 *self = match line {
-                    b"\n" | b"\r\n" => Chunked::Done,
-                    _ => Chunked::Trailers(came + line.len()),
+                    b"\r\n" => Chunked::Done,
+                    _ => {
+                        check_trailer(line)?;
+                        Chunked::Trailers(came + line.len())
+                    }
                 };
                 Ok(Piece::Framing(line.len()))
             }
@@ -89,7 +96,7 @@ impl Chunked {
     }
 }
 
-/// The first line with its end; none where that has not come.
+/// The first line with its end, which is CRLF; none where that has not come.
 fn line<'r>(
     received: &'r [u8],
     len_max: usize,
@@ -97,7 +104,8 @@ fn line<'r>(
 ) -> Result<Option<&'r [u8]>, &'static str> {
     let end = received.iter().take(len_max).position(|byte| *byte == b'\n');
     match end {
-        Some(end) => Ok(received.get(..=end)),
+        Some(end) if end > 0 && received.get(end - 1) == Some(&b'\r') => Ok(received.get(..=end)),
+        Some(_) => Err("a line of the chunked framing must end in CRLF"),
         None if received.len() >= len_max => Err(too_long),
         None => Ok(None),
     }
@@ -105,8 +113,7 @@ fn line<'r>(
 
 /// `1*HEXDIG [ BWS ";" any ]`
 fn size(line: &[u8]) -> Result<usize, &'static str> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.strip_suffix(b"\r\n").unwrap_or(line);
     if line.iter().any(|byte| matches!(byte, 0..=0x08 | 0x0a..=0x1f | 0x7f)) {
         return Err("a chunk size line has a control character");
     }
@@ -121,6 +128,26 @@ fn size(line: &[u8]) -> Result<usize, &'static str> {
     usize::from_str_radix(text, 16).map_err(|_| "a chunk size must be hexadecimal digits")
 }
 
+/// `field-line = field-name ":" OWS field-value OWS` (RFC 9112, section 5). What frames a message
+/// has no place in it (RFC 9110, section 6.5.1).
+fn check_trailer(line: &[u8]) -> Result<(), &'static str> {
+    let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+    let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
+    let (name, value) = line.split_at(colon);
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    if name.is_empty() || !name.iter().all(is_token) {
+        return Err("a trailer must be a field: its name, a colon, its value");
+    }
+    if value.iter().any(|byte| matches!(byte, 0..=0x08 | 0x0a..=0x1f | 0x7f)) {
+        return Err("a trailer has a control character");
+    }
+    let frames = [&b"Content-Length"[..], b"Transfer-Encoding", b"Host"];
+    if frames.iter().any(|framing| framing.eq_ignore_ascii_case(name)) {
+        return Err("a trailer must not frame the message");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::gate_claims::{self, decode};
@@ -129,7 +156,7 @@ mod tests {
     #[test]
     fn a_chunked_body_is_put_together_however_it_arrives() {
         let sent =
-            b"5;name=\"x\"\r\nhello\r\n0001 ;x\n \nB\r\n12345678901\r\n000\r\nA: b\r\n\r\nGET";
+            b"5;name=\"x\"\r\nhello\r\n0001 ;x\r\n \r\nB\r\n12345678901\r\n000\r\nA: b\r\n\r\nGET";
         for step in [1, 2, 7, 100] {
             let (body, end) = decode(sent, step).unwrap().unwrap();
             assert_eq!(body, b"hello 12345678901");
@@ -155,6 +182,19 @@ mod tests {
             b"5\x00\r\nhello\r\n",
             b"ffffffffffffffff\r\n",
             b"10000000000000000000005\r\nhello\r\n",
+            b"5\nhello\r\n0\r\n\r\n",
+            b"5\r\nhello\n0\r\n\r\n",
+            b"5\r\nhello\r\n0\n\r\n",
+            b"0\r\n\n",
+            b"0\r\nA: b\n\r\n",
+            b"0\r\nGET / HTTP/1.1\r\n\r\n",
+            b"0\r\n: b\r\n\r\n",
+            b"0\r\nA b: c\r\n\r\n",
+            b"0\r\n A: b\r\n\r\n",
+            b"0\r\nA: b\x01\r\n\r\n",
+            b"0\r\nA: b\rc\r\n\r\n",
+            b"0\r\ncontent-length: 5\r\n\r\n",
+            b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
         ] {
             assert!(decode(sent, 100).is_err(), "{}", sent.escape_ascii());
         }

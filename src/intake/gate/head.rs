@@ -8,6 +8,7 @@
 use super::refusal::Refusal;
 use crate::intake::bridge::{Method, Request};
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::push::route::{self, HealthCheck};
 use httparse::{Header, Status};
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// What becomes of the connection behind the answer.
+/// What becomes of the connection after the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
     /// The client may send another request.
@@ -44,10 +45,10 @@ pub(crate) struct Head {
     pub(crate) persistence: Persistence,
     /// `Expect: 100-continue`
     pub(crate) expects_continue: bool,
-    /// Where the value of `Authorization` stands in the head.
+    /// Where in the head the value of `Authorization` is.
     pub(crate) authorization: Option<Range<usize>>,
-    /// The path is one that a probe asks, open to all.
-    pub(crate) is_probe: bool,
+    /// What a probe asks: the gate answers that itself, and to all.
+    pub(crate) probe: Option<HealthCheck>,
 }
 
 impl Default for Head {
@@ -60,7 +61,7 @@ impl Default for Head {
             persistence: Persistence::Close,
             expects_continue: false,
             authorization: None,
-            is_probe: false,
+            probe: None,
         }
     }
 }
@@ -87,6 +88,9 @@ pub(crate) fn read(received: &[u8], request: &mut Request) -> Result<Option<Head
         Ok(Status::Partial) if received.len() < HEAD_BYTES_MAX => return Ok(None),
         Ok(Status::Partial) => return Err(Refusal::HeadTooLarge),
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
+        Err(httparse::Error::Version) if has_blank_in_target(received) => {
+            return Err(Refusal::Malformed("the request target has a blank"));
+        }
         Err(httparse::Error::Version) => return Err(Refusal::Version),
         Err(error) => return Err(Refusal::Malformed(what(error))),
     };
@@ -103,11 +107,31 @@ pub(crate) fn read(received: &[u8], request: &mut Request) -> Result<Option<Head
         persistence: persistence(headers, is_1_0),
         expects_continue: !is_1_0 && has_token(headers, "Expect", "100-continue"),
         authorization: authorization(headers, received)?,
-        is_probe: matches!(target, "/-/healthy" | "/-/ready"),
+        probe: route::health_check(method.name(), target.as_bytes()),
     };
+    if values(headers, "Host").nth(1).is_some() {
+        return Err(Refusal::Malformed("Host was sent twice"));
+    }
+    if head.probe.is_none() && is_cross_site(headers) {
+        return Err(Refusal::CrossSite);
+    }
     request.begin(method, target);
     take_fields(request, headers);
     Ok(Some(head))
+}
+
+/// Whether more than two blanks are in the request line (RFC 9112, section 3: method SP target SP
+/// version).
+fn has_blank_in_target(received: &[u8]) -> bool {
+    let line = received.trim_ascii_start();
+    let end = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
+    let line = line.get(..end).unwrap_or_default().trim_ascii_end();
+    line.iter().filter(|byte| **byte == b' ').count() > 2
+}
+
+/// Whether a browser says that a page of another site asks (Fetch Metadata, section 2.3).
+fn is_cross_site(headers: &[Header<'_>]) -> bool {
+    ["cross-site", "same-site"].iter().any(|site| has_token(headers, "Sec-Fetch-Site", site))
 }
 
 fn what(error: httparse::Error) -> &'static str {
@@ -142,7 +166,7 @@ fn framing(headers: &[Header<'_>], is_1_0: bool) -> Result<Framing, Refusal> {
             Err(Refusal::Malformed("Content-Length and Transfer-Encoding exclude each other"))
         }
         (Some(length), None) if lengths.next().is_none() => content_length(length),
-        (Some(_), None) => Err(Refusal::Malformed("Content-Length stands twice")),
+        (Some(_), None) => Err(Refusal::Malformed("Content-Length was sent twice")),
         (None, Some(coding)) => {
             let is_chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
             if is_chunked && codings.next().is_none() && !is_1_0 {
@@ -179,7 +203,7 @@ fn authorization(headers: &[Header<'_>], received: &[u8]) -> Result<Option<Range
     let mut found = values(headers, "Authorization");
     let Some(value) = found.next() else { return Ok(None) };
     if found.next().is_some() {
-        return Err(Refusal::Malformed("Authorization stands twice"));
+        return Err(Refusal::Malformed("Authorization was sent twice"));
     }
     // OK because the value is a part of what was received.
     let start = (value.as_ptr() as usize).saturating_sub(received.as_ptr() as usize);

@@ -1,12 +1,13 @@
-//! Places to listen → listening sockets, bound here or handed over by a supervisor.
+//! Seats to listen → listening sockets, bound here or handed over by a supervisor.
 
 use super::socket::Listener;
+use crate::system;
 use listenfd::ListenFd;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ impl std::error::Error for Error {}
 pub struct Listeners {
     pub(super) open: Vec<(Listener, String)>,
     /// Sockets of the file system that are to be removed at the end.
-    pub(super) paths: Vec<PathBuf>,
+    pub(super) own: Vec<OwnPath>,
 }
 
 impl Listeners {
@@ -59,22 +60,50 @@ impl Listeners {
     pub(crate) fn open(listen: &[Listen]) -> Result<Listeners, Error> {
         let mut open =
             handed_over().map_err(|error| Error { listen: "LISTEN_FDS".into(), error })?;
-        let mut paths = Vec::new();
+        let mut own = Vec::new();
         if open.is_empty() {
             for place in listen {
                 let bound = bind(place);
                 open.push(bound.map_err(|error| Error { listen: place.to_string(), error })?);
                 if let Listen::Unix(path) = place {
-                    paths.push(path.clone());
+                    own.extend(OwnPath::of(path));
                 }
             }
         }
-        Ok(Listeners { open, paths })
+        Ok(Listeners { open, own })
     }
 
     /// The addresses, as an operator would write them.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
         self.open.iter().map(|(_, address)| address.as_str())
+    }
+}
+
+/// The path of a socket that this process has made.
+#[derive(Debug)]
+pub(super) struct OwnPath {
+    path: PathBuf,
+    /// What is there, held so that its inode is not given to another file.
+    held: File,
+}
+
+impl OwnPath {
+    fn of(path: &Path) -> Option<OwnPath> {
+        let held = File::from(system::hold_path(path).ok()?);
+        Some(OwnPath { path: path.to_owned(), held })
+    }
+
+    /// Removes it, unless another process has put a socket of its own there since.
+    pub(super) fn remove(self) {
+        let (found, held) = (fs::symlink_metadata(&self.path), self.held.metadata());
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let is_ours = matches!(
+            (found.map(identity), held.map(identity)),
+            (Ok(found), Ok(held)) if found == held
+        );
+        if is_ours && fs::remove_file(&self.path).is_err() {
+            // OK because somebody else has removed it.
+        }
     }
 }
 
@@ -131,5 +160,28 @@ fn remove_stale(path: &Path) {
     };
     if is_socket && is_refused() && fs::remove_file(path).is_err() {
         // OK because binding will tell.
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_a_successor_has_bound_since_is_not_removed() {
+        let folder = std::env::temp_dir().join(format!("pushline-listen-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("socket");
+        let places = [Listen::Unix(path.clone())];
+        let ours = Listeners::open(&places).unwrap();
+        let Listeners { open, own } = ours;
+        // It listens no more, and has not come to remove its path yet.
+        drop(open);
+        let successor = Listeners::open(&places).unwrap();
+        own.into_iter().for_each(OwnPath::remove);
+        assert!(UnixStream::connect(&path).is_ok(), "the successor is reached");
+        successor.own.into_iter().for_each(OwnPath::remove);
+        assert!(!path.exists());
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -22,10 +22,12 @@ mod context;
 pub(crate) mod head;
 mod listen;
 mod options;
+mod probe;
 mod reactor;
 mod read_buffer;
 mod refusal;
 mod render;
+mod seats;
 mod socket;
 
 use crate::current::Current;
@@ -36,15 +38,14 @@ use crate::status::Status;
 use auth::Auth;
 use context::GateContext;
 use reactor::Reactor;
-use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 pub(crate) use listen::Listen;
+use listen::OwnPath;
 pub use listen::{Error, Listeners};
 pub use options::GateOptions;
 
@@ -69,7 +70,7 @@ pub struct Gate {
     mailbox: Arc<Mailbox>,
     options: Current<GateOptions>,
     thread: JoinHandle<usize>,
-    paths: Vec<PathBuf>,
+    own: Vec<OwnPath>,
 }
 
 impl Gate {
@@ -88,7 +89,7 @@ impl Gate {
         let budget = Arc::new(Budget::new(Arc::clone(&telemetry)));
         let context =
             GateContext { budget, options: options.clone(), auth, telemetry, status, log };
-        let Listeners { open, paths } = listeners;
+        let Listeners { open, own } = listeners;
         let listeners = open.into_iter().map(|(listener, _)| listener).collect();
         let mailbox = Arc::clone(bridge.mailbox());
         let reactor = Reactor::new(context, listeners, bridge)?;
@@ -100,7 +101,7 @@ impl Gate {
             on_lost("the gate ended");
             0
         })?;
-        Ok(Gate { mailbox, options, thread, paths })
+        Ok(Gate { mailbox, options, thread, own })
     }
 
     /// Serves by these options from here on: a request by those that it began with, an idle
@@ -115,11 +116,95 @@ impl Gate {
     pub fn close(self, deadline: Instant) -> usize {
         self.mailbox.post(Letter::Close { deadline });
         let cut_off = self.thread.join().unwrap_or_default();
-        for path in self.paths {
-            if fs::remove_file(path).is_err() {
-                // OK because somebody else has removed it.
-            }
-        }
+        self.own.into_iter().for_each(OwnPath::remove);
         cut_off
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::queue::{self, Acknowledge, QueueOptions};
+    use crate::intake::bridge::{self, Answer, WorkerEnd};
+    use crate::observe::log::{Level, LogFormat};
+    use crate::status::{Facts, Setup};
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+    use std::time::Duration;
+
+    /// An open gate at a path, and what its requests come out of. Nobody works there.
+    fn opened(path: &Path) -> (Gate, WorkerEnd) {
+        let telemetry = Arc::new(Telemetry::new());
+        let options = QueueOptions {
+            bytes_max: 1 << 20,
+            acknowledge: Acknowledge::Queued,
+            ack_timeout: Duration::from_secs(30),
+        };
+        let (queue, receiver, warden) = queue::channel::<()>(options, Arc::clone(&telemetry));
+        // They outlive the gate.
+        std::mem::forget((receiver, warden));
+        let setup = Setup {
+            started_ns: 1,
+            listen: Vec::new(),
+            target: String::new(),
+            workers: 0,
+            telemetry: Arc::clone(&telemetry),
+            output: queue.state(),
+        };
+        let (gate_end, worker_end) = bridge::open().unwrap();
+        let links = GateLinks {
+            bridge: gate_end,
+            auth: Current::new(Auth::open(None).unwrap()),
+            telemetry,
+            status: Arc::new(Status::new(setup, Facts::default())),
+            log: Arc::new(Log::new(Level::Error, LogFormat::Logfmt)),
+        };
+        let (second, listen) = (Duration::from_secs(1), vec![Listen::Unix(path.to_owned())]);
+        let options = GateOptions {
+            listen,
+            connections_max: 8,
+            body_bytes_max: 1 << 20,
+            buffered_bytes_max: 1 << 20,
+            head_timeout: 100 * second,
+            body_timeout: 100 * second,
+            idle_timeout: 100 * second,
+        };
+        let listeners = Listeners::open(&options.listen).unwrap();
+        (Gate::open(listeners, options, links, |_| {}).unwrap(), worker_end)
+    }
+
+    fn ask(path: &Path, request: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(path).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    fn answer(mut stream: UnixStream) -> String {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn probes_are_answered_without_a_worker_and_pushes_wait_for_one() {
+        let path = std::env::temp_dir().join(format!("pushline-gate-{}", std::process::id()));
+        let (gate, end) = opened(&path);
+        let push = "POST /metrics/job/x HTTP/1.0\r\nContent-Length: 6\r\n\r\na_b 1\n";
+        let pushers: Vec<_> = (0..20).map(|_| ask(&path, push)).collect();
+        for (target, want) in [("/-/healthy", "healthy\n"), ("/-/ready", "ready\n")] {
+            let told = answer(ask(&path, &format!("GET {target} HTTP/1.0\r\n\r\n")));
+            assert!(told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with(want), "{told}");
+        }
+        for number in 0..pushers.len() {
+            let (request, reply_to) = end.receive();
+            assert_eq!(request.body.bytes, b"a_b 1\n", "push {number}");
+            reply_to.answer(Answer::empty(202));
+        }
+        for pusher in pushers {
+            let told = answer(pusher);
+            assert!(told.starts_with("HTTP/1.1 202 Accepted\r\n"), "{told}");
+        }
+        assert_eq!(gate.close(Instant::now()), 0);
     }
 }

@@ -9,8 +9,17 @@ use std::io;
 
 /// Bytes that one read asks for.
 pub(super) const READ_BYTES: usize = 64 * KIB;
-/// Reads that one connection may make in a turn: then others have theirs.
+/// Reads that a connection may make in a turn while no other one waits.
 const READS_MAX: usize = 16;
+
+/// How much a connection may read in a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Others wait.
+    OneRead,
+    /// No other waits: a turn for each read would cost a call of the system more.
+    ManyReads,
+}
 
 /// Bytes that came and are not used yet, of the connection that has its turn.
 #[derive(Debug)]
@@ -19,11 +28,18 @@ pub(super) struct ReadBuffer {
     /// So many of them are used.
     used: usize,
     reads: usize,
+    /// How often a connection may read in this turn.
+    reads_max: usize,
 }
 
 impl ReadBuffer {
     pub(super) fn new() -> ReadBuffer {
-        ReadBuffer { bytes: Vec::with_capacity(READ_BYTES), used: 0, reads: 0 }
+        ReadBuffer {
+            bytes: Vec::with_capacity(READ_BYTES),
+            used: 0,
+            reads: 0,
+            reads_max: READS_MAX,
+        }
     }
 
     /// Begins the turn of a connection with what it had left.
@@ -64,10 +80,18 @@ impl ReadBuffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Says how much each connection may read in this turn.
+    pub(super) fn set_share(&mut self, share: Share) {
+        self.reads_max = match share {
+            Share::OneRead => 1,
+            Share::ManyReads => READS_MAX,
+        };
+    }
+
     /// Whether the connection may read once more in this turn.
     pub(super) fn take_share(&mut self) -> bool {
         self.reads += 1;
-        self.reads <= READS_MAX
+        self.reads <= self.reads_max
     }
 
     /// Makes room for a read; how much.
@@ -81,5 +105,23 @@ impl ReadBuffer {
     /// Reads into that room.
     pub(super) fn fill(&mut self, socket: &PeerSocket) -> io::Result<Moved> {
         socket.read(&mut self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_reads_once_a_turn_while_others_wait() {
+        let mut buffer = ReadBuffer::new();
+        for (share, want) in [(Share::OneRead, 1), (Share::ManyReads, READS_MAX)] {
+            buffer.set_share(share);
+            for _ in 0..2 {
+                buffer.begin(&mut Vec::new());
+                let reads = (0..100).filter(|_| buffer.take_share()).count();
+                assert_eq!(reads, want, "{share:?}");
+            }
+        }
     }
 }

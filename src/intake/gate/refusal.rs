@@ -22,6 +22,8 @@ pub(crate) enum Refusal {
         /// The schemes that are configured, as `WWW-Authenticate` lines with their CRLF.
         challenges: String,
     },
+    /// 403: a browser says that a page of another site asks.
+    CrossSite,
     /// 408: the head or the body took too long.
     TimedOut {
         /// Which.
@@ -43,6 +45,11 @@ pub(crate) enum Refusal {
     },
     /// 503: no worker was free.
     NoWorker,
+    /// 503: all connections are in use.
+    Crowded {
+        /// The limit.
+        connections_max: usize,
+    },
     /// 505: neither HTTP/1.0 nor HTTP/1.1.
     Version,
 }
@@ -52,10 +59,11 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) | Refusal::CutShort { .. } => 400,
             Refusal::Unauthorized { .. } => 401,
+            Refusal::CrossSite => 403,
             Refusal::TimedOut { .. } => 408,
             Refusal::BodyTooLarge { .. } => 413,
             Refusal::HeadTooLarge => 431,
-            Refusal::OutOfMemory { .. } | Refusal::NoWorker => 503,
+            Refusal::OutOfMemory { .. } | Refusal::NoWorker | Refusal::Crowded { .. } => 503,
             Refusal::Version => 505,
         }
     }
@@ -66,11 +74,13 @@ impl Refusal {
             Refusal::Malformed(_) => Reason::Request,
             Refusal::CutShort { .. } => Reason::CutShort,
             Refusal::Unauthorized { .. } => Reason::Unauthorized,
+            Refusal::CrossSite => Reason::CrossSite,
             Refusal::TimedOut { .. } => Reason::TimedOut,
             Refusal::BodyTooLarge { .. } => Reason::BodyTooLarge,
             Refusal::HeadTooLarge => Reason::HeadTooLarge,
             Refusal::OutOfMemory { .. } => Reason::Memory,
             Refusal::NoWorker => Reason::NoWorker,
+            Refusal::Crowded { .. } => Reason::Connections,
             Refusal::Version => Reason::HttpVersion,
         }
     }
@@ -93,6 +103,9 @@ impl fmt::Display for Refusal {
                 write!(f, "the body ended after {received} bytes, before it was whole")
             }
             Refusal::Unauthorized { .. } => write!(f, "valid credentials are needed"),
+            Refusal::CrossSite => {
+                write!(f, "a web page of another site must not ask here (Sec-Fetch-Site)")
+            }
             Refusal::TimedOut { what, after } => {
                 write!(f, "the {what} did not arrive within {} s", after.as_secs_f64())
             }
@@ -107,6 +120,11 @@ impl fmt::Display for Refusal {
                 f,
                 "the bodies in hand take all of {bytes_max} bytes (server.max_buffered_bytes), \
                  this push was not written"
+            ),
+            Refusal::Crowded { connections_max } => write!(
+                f,
+                "all {connections_max} connections are in use (server.max_connections), this \
+                 request was not served"
             ),
             Refusal::NoWorker => write!(f, "no worker became free, this request was not served"),
             Refusal::Version => write!(f, "only HTTP/1.0 and HTTP/1.1 are spoken here"),

@@ -121,11 +121,6 @@ impl Worker {
                 headers: Cow::Borrowed(status::REPORT_HEADERS),
                 body: Cow::Owned(self.service.records.status.report(system::now_ns()).into_bytes()),
             },
-            Route::Healthy => Answer::text(200, "healthy"),
-            Route::Ready => match self.service.queue.ready() {
-                Ok(()) => Answer::text(200, "ready"),
-                Err(not_ready) => Answer::text(503, not_ready),
-            },
             Route::Push { .. } | Route::PushNotFound | Route::Page | Route::NotFound => {
                 Answer::text(404, "not found")
             }

@@ -49,6 +49,8 @@ reasons! {
     HttpVersion = "http_version",
     /// 401: without valid credentials.
     Unauthorized = "unauthorized",
+    /// 403: a browser says that a page of another site asks.
+    CrossSite = "cross_site",
     /// 408: the head or the body did not arrive in time.
     TimedOut = "timed_out",
     /// 400: the connection ended before the body was whole.
@@ -57,6 +59,8 @@ reasons! {
     BodyTooLarge = "body_too_large",
     /// 503: memory for bodies is used up.
     Memory = "memory",
+    /// 503: all connections are in use.
+    Connections = "connections",
     /// 503: no worker became free.
     NoWorker = "no_worker",
     /// 400: the labels of the URL are wrong.

@@ -3,7 +3,7 @@
 //! The file has one credential: `token …` (InfluxDB 2), `bearer …` or `basic user:password`; blank
 //! lines and lines that begin with `#` are skipped. It must not be readable by others.
 
-use crate::bytes::base64::encode;
+use crate::bytes::base64::encode_base64;
 use crate::push::sample::Quoted;
 use std::fmt;
 use std::fs;
@@ -84,7 +84,9 @@ fn header(line: &str) -> Option<String> {
     let secret = secret.trim();
     let is_one_word = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
     match scheme.to_ascii_lowercase().as_str() {
-        "basic" if secret.contains(':') => Some(format!("Basic {}", encode(secret.as_bytes()))),
+        "basic" if secret.contains(':') => {
+            Some(format!("Basic {}", encode_base64(secret.as_bytes())))
+        }
         "bearer" if is_one_word => Some(format!("Bearer {secret}")),
         "token" if is_one_word => Some(format!("Token {secret}")),
         _ => None,

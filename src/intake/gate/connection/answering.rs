@@ -29,7 +29,7 @@ impl Connection {
             let bytes_max = self.options.buffered_bytes_max;
             return self.refuse(&Refusal::OutOfMemory { bytes_max }, turn);
         }
-        let must_end = turn.is_closing || *turn.excess > 0;
+        let must_end = turn.is_closing || self.is_leaving() || turn.seats.must_end(self.seat);
         let persistence = if must_end { Persistence::Close } else { self.head.persistence };
         let elapsed = turn.now.saturating_duration_since(self.since);
         turn.context.telemetry.answered(self.head.method.name(), answer.status, elapsed);
@@ -40,9 +40,9 @@ impl Connection {
     }
 
     /// The connection ends after its answer: one less of those that are too many.
-    fn leave(&mut self, after: After, turn: &mut Turn<'_>) {
+    pub(super) fn leave(&mut self, after: After, turn: &mut Turn<'_>) {
         if !self.is_leaving() {
-            *turn.excess = turn.excess.saturating_sub(1);
+            turn.seats.ends(self.seat);
         }
         self.after = after;
     }
@@ -79,8 +79,8 @@ impl Connection {
     /// Until a head is read, the method is what the bytes begin with.
     fn method_so_far(&self, turn: &Turn<'_>) -> Method {
         match self.state {
-            State::Head if self.received.is_empty() => method_at_start(turn.buffer.rest()),
-            State::Head => method_at_start(&self.received),
+            State::Head if self.received.bytes.is_empty() => method_at_start(turn.buffer.rest()),
+            State::Head => method_at_start(&self.received.bytes),
             _ => self.head.method,
         }
     }
@@ -98,6 +98,7 @@ impl Connection {
             *body = Cow::Borrowed(b"");
         }
         self.answer_ends = turn.now + self.options.body_timeout;
+        self.taken_at = turn.now;
         self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
         self.state = State::Answering(0);
     }
@@ -118,6 +119,7 @@ impl Connection {
                 Moved::Nothing => Ok(Step::Need(Need::Change)),
                 Moved::Bytes(count) => {
                     self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
+                    self.taken_at = turn.now;
                     self.state = State::Answering(written + count);
                     Ok(Step::Next)
                 }

@@ -2,10 +2,13 @@
 
 use super::super::chunked::Chunked;
 use super::super::head::{self, Framing};
+use super::super::probe;
 use super::super::refusal::Refusal;
+use super::super::seats::Seat;
 use super::super::socket::Moved;
-use super::state::{Abort, Connection, Need, State, Step, Turn};
+use super::state::{Abort, After, Connection, Need, State, Step, Turn};
 use crate::intake::bridge::Body;
+use crate::limits::FREE_BODY_BYTES;
 use crate::system::now_ns;
 use std::io;
 use std::sync::Arc;
@@ -19,7 +22,7 @@ const NO_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 impl Connection {
     /// Goes as far as it can.
     pub(crate) fn go_on(&mut self, turn: &mut Turn<'_>) -> Need {
-        turn.buffer.begin(&mut self.received);
+        turn.buffer.begin(&mut self.received.bytes);
         let need = loop {
             match self.step(turn) {
                 Ok(Step::Next) => {}
@@ -28,8 +31,30 @@ impl Connection {
                 Err(Abort::Refused(refusal)) => self.refuse(&refusal, turn),
             }
         };
-        turn.buffer.end(&mut self.received);
-        need
+        turn.buffer.end(&mut self.received.bytes);
+        if self.has_memory_for_received(turn) { need } else { self.drop_received(turn) }
+    }
+
+    /// What is left for the next turn is mostly nothing, or a part of a head. More than that is
+    /// requests that were sent ahead: they take memory as bodies do.
+    fn has_memory_for_received(&mut self, turn: &Turn<'_>) -> bool {
+        let (budget, bytes) = (&turn.context.budget, self.received.bytes.len());
+        if bytes <= FREE_BODY_BYTES {
+            self.received.release();
+            return true;
+        }
+        self.received.begin(Arc::clone(budget), self.options.buffered_bytes_max);
+        self.received.cover(bytes)
+    }
+
+    /// Requests that were sent ahead are not served: the connection ends after the answer in hand.
+    fn drop_received(&mut self, turn: &mut Turn<'_>) -> Need {
+        self.received.clear(0);
+        if !matches!(self.state, State::Exchanging | State::Answering(_)) {
+            return Need::End;
+        }
+        self.leave(After::Close, turn);
+        Need::Change
     }
 
     fn step(&mut self, turn: &mut Turn<'_>) -> Result<Step, Abort> {
@@ -69,6 +94,8 @@ impl Connection {
             match self.fill(turn)? {
                 Some(0) => return Ok(Step::Need(Need::End)),
                 Some(_) => {}
+                // It has had its share of this turn.
+                None if self.is_readable => return Ok(Step::Need(Need::Turn)),
                 None if turn.is_closing => return Ok(Step::Need(Need::End)),
                 None => return Ok(Step::Need(Need::Change)),
             }
@@ -97,8 +124,12 @@ impl Connection {
         let (head, auth) = (&self.head, turn.context.auth.read());
         let credentials =
             head.authorization.clone().and_then(|range| turn.buffer.rest().get(range));
-        if !head.is_probe && !auth.admits(credentials) {
+        if head.probe.is_none() && !auth.admits(credentials) {
             return Err(Refusal::Unauthorized { challenges: auth.challenges() }.into());
+        }
+        if head.probe.is_none() && self.seat == Seat::Newcomer {
+            // Its head is read once more, then.
+            return Ok(Step::Need(Need::Seat));
         }
         let bytes_max = self.options.body_bytes_max;
         if matches!(head.framing, Framing::Length(length) if length > bytes_max) {
@@ -122,8 +153,14 @@ impl Connection {
         Ok(Step::Next)
     }
 
-    /// The request is whole: a worker gets it, with its body where it is a push.
+    /// The request is whole: a worker gets it, with its body where it is a push, unless the gate
+    /// answers it.
     pub(super) fn send_request(&mut self, turn: &mut Turn<'_>) -> Step {
+        if let Some(probe) = self.head.probe {
+            turn.bridge.give_back(std::mem::take(&mut self.request));
+            self.is_answered(probe::answer(probe, &turn.context.status), turn);
+            return Step::Next;
+        }
         let mut request = std::mem::take(&mut self.request);
         if !request.method.is_push() {
             request.body = Body::default();

@@ -16,4 +16,4 @@ mod body;
 mod driving;
 mod state;
 
-pub(super) use state::{Connection, Need, Turn};
+pub(super) use state::{Connection, EvictionRank, Need, Turn};

@@ -7,12 +7,13 @@ use super::super::head::Head;
 use super::super::options::GateOptions;
 use super::super::read_buffer::ReadBuffer;
 use super::super::refusal::Refusal;
+use super::super::seats::{Seat, Seats};
 use super::super::socket::PeerSocket;
-use crate::intake::bridge::{AnswerLease, GateEnd, Request};
+use crate::intake::bridge::{AnswerLease, Body, GateEnd, Request};
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,20 @@ pub(super) enum State {
     Lingering(usize),
 }
 
+/// What a connection does, by how little is lost where it makes room for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum EvictionRank {
+    /// Nothing: it is between two requests, or was refused.
+    Ended,
+    /// Its request is not whole.
+    Unfinished,
+    /// Its client does not read its answer.
+    Unread,
+}
+
+/// How long a client may take nothing of its answer while others need its place.
+const UNREAD_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What a connection needs to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -42,6 +57,8 @@ pub(crate) enum Need {
     Turn,
     /// To be admitted with a large body of so many bytes: others come first.
     Admission(usize),
+    /// A place, as it is a newcomer with a whole head.
+    Seat,
     /// Nothing any more: it is to be closed.
     End,
 }
@@ -54,10 +71,9 @@ pub(crate) struct Turn<'t> {
     pub(crate) buffer: &'t mut ReadBuffer,
     pub(crate) bridge: &'t mut GateEnd,
     pub(crate) admission: &'t mut Admission,
+    pub(crate) seats: &'t mut Seats,
     /// No further request is begun.
     pub(crate) is_closing: bool,
-    /// So many connections are to end after their answer, because their bound was lowered.
-    pub(crate) excess: &'t mut usize,
 }
 
 /// What a step of a connection came to.
@@ -102,6 +118,9 @@ pub(crate) struct Connection {
     /// What the gate and the bridge know it by.
     pub(super) number: u64,
     pub(super) socket: PeerSocket,
+    pub(crate) seat: Seat,
+    /// It has had its share of a turn, and goes on in one of the next ones.
+    pub(crate) waits_for_turn: bool,
     /// Those that the request in hand began with.
     pub(super) options: Arc<GateOptions>,
     pub(super) state: State,
@@ -113,8 +132,8 @@ pub(crate) struct Connection {
     pub(super) is_readable: bool,
     /// The peer has ended its sending.
     pub(super) is_ending: bool,
-    /// Bytes that came and are not used yet, between two turns.
-    pub(super) received: Vec<u8>,
+    /// Bytes that came and are not used yet, between two turns: counted as a body is.
+    pub(super) received: Body,
     pub(super) head: Head,
     /// What a worker is to get, as soon as the body is whole.
     pub(super) request: Request,
@@ -123,6 +142,8 @@ pub(crate) struct Connection {
     pub(super) answer: OutgoingAnswer,
     /// When the client must have taken all of its answer.
     pub(super) answer_ends: Instant,
+    /// When it last took some of it.
+    pub(super) taken_at: Instant,
     pub(super) after: After,
 }
 
@@ -138,6 +159,7 @@ pub(super) struct OutgoingAnswer {
 }
 
 impl Connection {
+    /// A newcomer, unless it is given another place.
     pub(crate) fn new(
         number: u64,
         socket: PeerSocket,
@@ -148,19 +170,37 @@ impl Connection {
         Connection {
             number,
             socket,
+            seat: Seat::Newcomer,
+            waits_for_turn: false,
             state: State::Idle,
             deadline: now + options.idle_timeout,
             since: now,
             is_readable: true,
             is_ending: false,
-            received: Vec::new(),
+            received: Body::default(),
             head: Head::default(),
             request: Request::default(),
             admitted: 0,
             options,
             answer: OutgoingAnswer::default(),
             answer_ends: now,
+            taken_at: now,
             after: After::Idle,
+        }
+    }
+
+    /// What it does, and since when; none while its request is at the workers, or its client takes
+    /// its answer.
+    pub(crate) fn rank(&self, now: Instant) -> Option<(EvictionRank, Instant)> {
+        match self.state {
+            State::Idle | State::Lingering(_) => Some((EvictionRank::Ended, self.since)),
+            State::Head | State::Length(_) | State::Chunked(_) => {
+                Some((EvictionRank::Unfinished, self.since))
+            }
+            State::Answering(_) if now >= self.taken_at + UNREAD_PATIENCE => {
+                Some((EvictionRank::Unread, self.taken_at))
+            }
+            State::Answering(_) | State::Exchanging => None,
         }
     }
 
