@@ -89,8 +89,9 @@ def units():
         complaints = [line for line in verified.stderr.splitlines() if "pushline" in line]
         assert not complaints, complaints
         security = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX}"]
-        report = output(*security, copies[0])
-        print(report.strip().splitlines()[-1].encode("ascii", "ignore").decode().strip())
+        for service in (path for path in copies if path.suffix == ".service"):
+            report = output(*security, service)
+            print(report.strip().splitlines()[-1].encode("ascii", "ignore").decode().strip())
 
 
 def free_port():
@@ -100,21 +101,23 @@ def free_port():
 
 
 def s6():
-    """The service under a real s6-supervise: ready by its check, reopened by HUP, ended by TERM."""
+    """pushline and its consumer under a real s6-supervise: ready by its check, restarted, ended, and nothing lost."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        service = pathlib.Path(folder) / "pushline"
-        config = pathlib.Path(folder) / "pushline.toml"
-        lines = pathlib.Path(folder) / "lines"
-        config.write_text(f'[server]\nlisten = ["127.0.0.1:{port}"]\n[output]\ntarget = "file:{lines}"\n')
+        folder = pathlib.Path(folder)
+        service, config, consumer, lines = (folder / name for name in ("pushline", "pipe.toml", "consumer", "lines"))
+        config.write_text((ROOT / "scripts/examples/pipe.toml").read_text().replace(":9091", f":{port}"))
+        # Holds everything until its end, so that it is still at work when pushline has ended.
+        consumer.write_text(f"#!/bin/sh\ntac >>{lines}\n")
+        consumer.chmod(0o755)
         source = ROOT / "scripts/examples/s6/pushline"
         for path in source.rglob("*"):
             if path.is_file():
                 text = path.read_text().replace("127.0.0.1:9091", f"127.0.0.1:{port}")
-                text = text.replace("/etc/pushline/pushline.toml", str(config))
+                text = text.replace("/etc/pushline", str(folder)).replace(" pushline --", f" {PUSHLINE} --")
                 copy = service / path.relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_text(text.replace(" pushline --config", f" {PUSHLINE} --config"))
+                copy.write_text(text)
                 copy.chmod(path.stat().st_mode)
         with subprocess.Popen(["s6-supervise", service]) as supervisor:
             try:
@@ -123,15 +126,14 @@ def s6():
                     time.sleep(0.01)
                 output("s6-svwait", "-U", "-t", str(PATIENCE_S * 1000), service)
                 assert push(port, b"a_b 1\n") == 200
-                lines.rename(lines.with_suffix(".old"))
-                output("s6-svc", "-h", service)
-                assert push(port, b"a_b 1\n") == 200
+                output("s6-svc", "-wR", "-r", "-T", str(PATIENCE_S * 1000), service)
+                assert push(port, b"a_b 2\n") == 200
             finally:
                 output("s6-svc", "-d", "-x", service)
             assert supervisor.wait(PATIENCE_S) == 0
-        written = [path.read_text() for path in pathlib.Path(folder).glob("lines*")]
-        assert sum(text.count("a,job=x b=1 ") for text in written) == 2, written
-    print("s6: ready by its check, pushed, reopened, ended")
+        written = re.findall(r"^a,job=x b=(\d) ", lines.read_text(), re.MULTILINE)
+        assert written == ["1", "2"], written
+    print("s6: ready by its check, pushed, restarted, ended in order")
 
 
 def push(port, body, path="/metrics/job/x"):
@@ -323,7 +325,10 @@ def check_files(deb, described, tree):
     for path in described["conf-files"]:
         assert path.removeprefix("/") in found, path
     # What the pipe example names is where it says.
-    for path in re.findall(r"/usr/share/pushline/\S+", (ROOT / "scripts/examples/pushline-pipe.service").read_text()):
+    example = (ROOT / "scripts/examples/pushline-pipe.service").read_text()
+    named = re.findall(r"/usr/share/doc/pushline/\S+", example)
+    assert len(named) == 4, named
+    for path in named:
         assert path.removeprefix("/") in found, path
 
 

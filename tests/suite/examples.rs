@@ -4,6 +4,7 @@
 use crate::http::push;
 use crate::process::{Collected, Pushline, command, folder};
 use crate::store::{Act, Store};
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -155,43 +156,56 @@ fn the_shell_pipe_sends_batches_and_ends_when_they_are_refused() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("refused a batch"));
 }
 
+/// The command of the systemd unit, with our own paths in the places of its own.
 #[test]
-fn what_a_supervisor_runs_serves_and_pipes() {
-    // The commands of the systemd unit, of s6 and of Telegraf, with our own paths in their places.
-    let (url, bodies) = store("204 No Content");
+fn the_pipe_unit_delivers_everything_before_it_ends() {
     let folder = folder();
-    let config = folder.join("pushline.toml");
+    let (config, consumer, lines) =
+        (folder.join("pipe.toml"), folder.join("consumer"), folder.join("lines"));
     std::fs::write(&config, "[server]\nlisten = [\"127.0.0.1:0\"]\n").unwrap();
+    // `tac` writes nothing before the end of its input.
+    std::fs::write(&consumer, format!("#!/bin/sh\nexec tac >{}\n", lines.display())).unwrap();
+    std::fs::set_permissions(&consumer, Permissions::from_mode(0o755)).unwrap();
     let unit = std::fs::read_to_string(examples().join("pushline-pipe.service")).unwrap();
-    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
-    let script = line.split_once('\'').unwrap().1.trim_end_matches('\'');
-    let program = command().get_program().to_string_lossy().into_owned();
-    let script = script
-        .replace("/usr/bin/pushline", &program)
-        .replace("/etc/pushline/pushline.toml", config.to_str().unwrap())
-        .replace("/usr/share/pushline", examples().to_str().unwrap())
-        .replace("http://127.0.0.1:8086/write?db=metrics", &url);
-    let mut shell = Command::new("bash")
-        .args(["-o", "pipefail", "-c", &script])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = Collected::from(shell.stderr.take().unwrap());
+    let unit = unit
+        .replace("\\\n", "")
+        .replace("%t/pushline-pipe/consumer", folder.join("lock").to_str().unwrap())
+        .replace("/usr/bin/pushline", &command().get_program().to_string_lossy())
+        .replace("/etc/pushline/pipe.toml", config.to_str().unwrap())
+        .replace("/etc/pushline/consumer", consumer.to_str().unwrap());
+    let command = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("exec {line}")]);
+        shell
+    };
+    let mut child = command("ExecStart=").stderr(Stdio::piped()).spawn().unwrap();
+    let log = Collected::from(child.stderr.take().unwrap());
     log.wait_for_text("msg=writing");
     let text = String::from_utf8(log.snapshot()).unwrap();
     let address = text.split("address=").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
-    assert_eq!(push(address, "/metrics/job/unit", "a_b 1\n").status, 200);
-    assert!(bodies.recv().unwrap().starts_with("a,job=unit b=1 "));
-    Command::new("pkill").args(["-TERM", "-f", config.to_str().unwrap()]).status().unwrap();
-    shell.wait().unwrap();
+    for _ in 0..3 {
+        assert_eq!(push(address, "/metrics/job/unit", "a_b 1\n").status, 200);
+    }
+    // The process that systemd knows is pushline itself.
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(command("ExecStopPost=").status().unwrap().success());
+    let written = std::fs::read_to_string(&lines).unwrap();
+    assert_eq!(written.matches("a,job=unit b=1 ").count(), 3, "{written}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
 
-    for run in ["s6/pushline/run", "s6/influxdb/run", "datakit.sh"] {
-        let status = Command::new("bash").arg("-n").arg(examples().join(run)).status().unwrap();
-        assert!(status.success(), "{run}");
+#[test]
+fn every_script_of_the_examples_is_one() {
+    for script in
+        ["s6/pushline/run", "s6/pushline/finish", "consumer-mqtt", "consumer-kafka", "datakit.sh"]
+    {
+        let status = Command::new("bash").arg("-n").arg(examples().join(script)).status().unwrap();
+        assert!(status.success(), "{script}");
     }
     let telegraf = std::fs::read_to_string(examples().join("telegraf.conf")).unwrap();
     for line in ["signal = \"none\"", "data_format = \"influx\"", "[[inputs.execd]]"] {
         assert!(telegraf.contains(line), "{line}");
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
