@@ -78,9 +78,14 @@ pub(crate) fn folder() -> PathBuf {
     folder
 }
 
-/// The command, without arguments, without the environment's own settings.
+/// The command, without the environment's own settings. `TESTED_PUSHLINE` names another program
+/// than the one of this build, such as an emulator and the binary of another machine.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pushline"));
+    let tested = std::env::var("TESTED_PUSHLINE");
+    let tested = tested.unwrap_or_else(|_| env!("CARGO_BIN_EXE_pushline").to_owned());
+    let mut words = tested.split(' ');
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("PUSHLINE_") || text.starts_with("ENV_INPUT_") {
