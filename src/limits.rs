@@ -10,6 +10,16 @@ pub(crate) const KIB: usize = 1024;
 /// One mebibyte, in bytes.
 pub(crate) const MIB: usize = 1024 * KIB;
 
+/// So many mebibytes as the bound of a size, or 2 GiB where addresses have 32 bits: no more fits
+/// into a buffer there.
+pub(crate) const fn addressable_mib(count: usize) -> usize {
+    const HALF: usize = usize::MAX / 2 + 1;
+    match count.checked_mul(MIB) {
+        Some(bytes) if bytes < HALF => bytes,
+        _ => HALF,
+    }
+}
+
 /// The head of a request, from its first byte to the empty line. Every client of the Pushgateway
 /// protocol stays under a tenth of it.
 pub(crate) const HEAD_BYTES_MAX: usize = 16 * KIB;

@@ -6,7 +6,7 @@ use crate::config::options::Config;
 use crate::config::value_types::{Choice, OptionalPath, OutputTarget, Period, Size, Switch};
 use crate::delivery::queue::Acknowledge;
 use crate::delivery::sink::{BodyCoding, Durability, Target};
-use crate::limits::{self, KIB, MIB};
+use crate::limits::{self, KIB, MIB, addressable_mib};
 use std::time::Duration;
 
 pub(super) static OUTPUT: Section<Config> = Section {
@@ -61,7 +61,7 @@ pub(super) static OUTPUT: Section<Config> = Section {
                     (beyond: 413), and the most that may wait for room (beyond: 503)",
             reload: Taken,
             value: &Stored {
-                is: Size { min: 64 * KIB, max: 4096 * MIB },
+                is: Size { min: 64 * KIB, max: addressable_mib(4096) },
                 default: || limits::QUEUE_BYTES,
                 field: field!(Config, output.queue.bytes_max),
             },
@@ -197,7 +197,7 @@ pub(super) static REJECTED: Section<Config> = Section {
             about: "the bound of that file, which is renamed to `….1` then, and begun anew",
             reload: NeedsRestart,
             value: &Stored {
-                is: Size { min: 64 * KIB, max: 4096 * MIB },
+                is: Size { min: 64 * KIB, max: addressable_mib(4096) },
                 default: || 16 * MIB,
                 field: field!(Config, output.rejected.bytes_max),
             },

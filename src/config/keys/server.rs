@@ -5,7 +5,7 @@ use crate::config::key::{Key, Section, Stored, field};
 use crate::config::options::Config;
 use crate::config::value_types::{Addresses, Count, OptionalPath, Period, Size};
 use crate::intake::gate::Listen;
-use crate::limits::{self, KIB, MIB};
+use crate::limits::{self, KIB, MIB, addressable_mib};
 use std::time::Duration;
 
 pub(super) static SERVER: Section<Config> = Section {
@@ -58,7 +58,7 @@ pub(super) static SERVER: Section<Config> = Section {
             about: "bodies in hand and answers of dry runs, all connections together; beyond: 503",
             reload: Taken,
             value: &Stored {
-                is: Size { min: KIB, max: 64 * 1024 * MIB },
+                is: Size { min: KIB, max: addressable_mib(64 * 1024) },
                 default: || limits::BUFFERED_BYTES_MAX,
                 field: field!(Config, server.gate.buffered_bytes_max),
             },
