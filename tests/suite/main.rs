@@ -40,6 +40,7 @@ mod random;
 mod reload;
 mod rules;
 mod similar;
+mod small_host;
 mod status;
 #[path = "../../src/testing/store.rs"]
 mod store;

@@ -1,0 +1,79 @@
+//! The configuration for a host of 64 MiB (`scripts/examples/small-host.toml`) under all at once that
+//! takes memory.
+
+use crate::http::{Client, head, request};
+use crate::process::Pushline;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::thread;
+
+const RESIDENT_KIB_MAX: u64 = 24 * 1024;
+const PUSHERS: usize = 16;
+const PUSHES: usize = 15;
+
+/// Pushes again and again, over a new connection where the last one was closed.
+fn push_all(address: SocketAddr, requests: &[Vec<u8>]) -> usize {
+    let mut taken = 0;
+    let mut client = Client::connect(address);
+    for request in requests.iter().cycle().take(PUSHES) {
+        let answer = client.send(request).and_then(|()| client.read_answer(true));
+        match answer {
+            Ok(answer) => taken += usize::from(answer.status == 200),
+            Err(_) => client = Client::connect(address),
+        }
+    }
+    taken
+}
+
+fn gzip_of_newlines(bytes: usize) -> Vec<u8> {
+    let script = format!("head -c {bytes} /dev/zero | tr '\\0' '\\n' | gzip");
+    Command::new("sh").args(["-c", &script]).output().unwrap().stdout
+}
+
+/// Bodies at every bound: as many lines as a body of 256 KiB has, long ones, many labels, bombs that
+/// become as much as is allowed and more.
+fn requests() -> Vec<Vec<u8>> {
+    let path = b"/metrics/job/load/instance/a";
+    let short: String = (0..).map(|number| format!("a_{number} 1\n")).take(40_000).collect();
+    let short = &short[..short[..256 << 10].rfind('\n').unwrap() + 1];
+    let long = format!("a{{b=\"{}\"}} 1\n", "x".repeat(60_000)).repeat(4);
+    let labels: String = (0..2000).map(|number| format!("l{number}=\"v\",")).collect();
+    let labels = format!("a{{{labels}}} 1\n").repeat(8);
+    let gzip = [("Content-Encoding", "gzip")];
+    let bomb = |bytes: usize| request("PUT", path, &gzip, &gzip_of_newlines(bytes));
+    let text = |body: &str| request("PUT", path, &[], body.as_bytes());
+    vec![text(short), text(&long), text(&labels), bomb(1 << 20), bomb(64 << 20)]
+}
+
+#[test]
+fn the_configuration_of_a_small_host_holds_under_hostile_load() {
+    let toml = include_str!("../../scripts/examples/small-host.toml");
+    // Nobody reads the output: it stalls once the pipe is full.
+    let toml = toml.replace("[output]\n", "[output]\nack_timeout = \"100ms\"\n");
+    let mut pushline = Pushline::spawn(&toml, Stdio::piped());
+    let unread = pushline.stdout();
+    let address = pushline.address;
+    let mut idle = Vec::new();
+    for number in 0..100 {
+        let mut client = Client::connect(address);
+        let mut bytes = head("PUT", b"/metrics/job/half", &[("Content-Length", "262144")]);
+        if number % 2 == 0 {
+            // Half a body; the others are half a head.
+            bytes.extend_from_slice(b"\r\n");
+            bytes.resize(bytes.len() + (100 << 10), b'#');
+        }
+        client.send(&bytes).ok();
+        idle.push(client);
+    }
+    let requests = requests();
+    let taken: usize = thread::scope(|scope| {
+        let pushers: Vec<_> =
+            (0..PUSHERS).map(|_| scope.spawn(|| push_all(address, &requests))).collect();
+        pushers.into_iter().map(|pusher| pusher.join().unwrap()).sum()
+    });
+    assert!(taken > 0, "the load was refused before it could take memory");
+    let peak_kib = pushline.status_of("VmHWM");
+    println!("{taken} pushes taken, {peak_kib} KiB at most");
+    assert!(peak_kib < RESIDENT_KIB_MAX, "{peak_kib} KiB");
+    drop((unread, idle));
+}
