@@ -51,6 +51,14 @@ class Built:
             self._direct = target / host / "release/pushline"
         return self._direct
 
+    def without_tls(self):
+        """The static binary without the feature `tls`."""
+        target = HERE / "target/without-tls"
+        command = ["cargo", "build", "--release", "--quiet", "--locked", "--no-default-features", "--target-dir", target]
+        machine = platform.machine()
+        subprocess.run([ROOT / "scripts/cross", machine, *command], check=True)
+        return next(target.glob(f"{machine}-*/release/pushline"))
+
     def describe(self, body, notation="text"):
         """How large a body is: `body_bytes`, `samples`, `lines`, `lines_bytes`."""
         if (body, notation) not in self._described:
