@@ -235,14 +235,14 @@ pub(super) mod tests {
 
     impl GroupRecord {
         /// What its texts hold.
-        pub(in crate::status) fn held_bytes(&self) -> usize {
+        pub(crate) fn held_bytes(&self) -> usize {
             let error = self.last_error.as_ref().unwrap();
             assert!(error.text.ends_with('…'));
             self.labels.json.capacity() + error.text.capacity() + self.last_lines.capacity()
         }
     }
 
-    pub(in crate::status) fn group(labels: &[(&str, &str)]) -> Group {
+    pub(crate) fn group(labels: &[(&str, &str)]) -> Group {
         let encode_byte = |byte: u8| match byte {
             b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
             _ => format!("%{byte:02x}"),

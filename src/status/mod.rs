@@ -140,9 +140,4 @@ impl Status {
     pub fn turned_away(&self, status: u16, error: &dyn Display, time_ns: i64) {
         self.board.turned_away(status, error, time_ns);
     }
-
-    /// Everything as one JSON object; the README tells what each name means.
-    pub fn report(&self, now_ns: i64) -> String {
-        report::render(self, now_ns)
-    }
 }

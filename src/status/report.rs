@@ -15,7 +15,14 @@ use std::time::Duration;
 /// An output that takes nothing for so long is worth a word, long before it counts as stalled.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
-pub(super) fn render(status: &Status, now_ns: i64) -> String {
+impl Status {
+    /// Everything as one JSON object; the README tells what each name means.
+    pub fn report(&self, now_ns: i64) -> String {
+        render(self, now_ns)
+    }
+}
+
+fn render(status: &Status, now_ns: i64) -> String {
     let started_ns = status.setup.started_ns;
     let ms = |time_ns: i64| u64::try_from(time_ns / 1_000_000).unwrap_or_default();
     let facts = status.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();

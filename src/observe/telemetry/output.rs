@@ -1,6 +1,6 @@
 //! What an output that asks and is answered counts: requests by status and their time (SPEC 3.4).
 
-use super::{ANSWER_BOUNDS, Counter};
+use super::number::{ANSWER_BOUNDS, Counter};
 use std::time::Duration;
 
 /// Statuses that are told apart. Others count as `other`, and a request without an answer as

@@ -3,7 +3,7 @@
 //!
 //! They are read when they are asked for. What cannot be read is left out: there may be no `/proc`.
 
-use super::render::Page;
+use super::page::Page;
 use std::fmt;
 use std::fs;
 use std::path::Path;
