@@ -9,12 +9,19 @@
 //!
 //! Data flows one way, left to right. A stage knows its input type and its output type and no other
 //! stage; only [`push`] composes them. A push is encoded into its worker's own buffer, and only a
-//! whole, valid push becomes a [`queue::Batch`]: a push is all or nothing, batches never
-//! interleave, and what crosses the queue is finished lines. [`convert`] composes nothing anew: it
-//! gives [`push`] a body from a file and prints its lines.
+//! whole, valid push becomes a batch of the queue ([`delivery`]): a push is all or nothing, batches
+//! never interleave, and what crosses the queue is finished lines.
 //!
-//! The modules stand in the order of that flow. A module may import only those above it; a test
-//! (`tests/suite/tidy.rs`) reads the `use` lines and holds this.
+//! - [`intake`]: how requests come in and answers go out. The gate reads complete, bounded
+//!   requests from foreign connections; tiny_http hands each to a free worker.
+//! - [`push`]: how bytes become lines.
+//! - [`delivery`]: how lines reach a consumer: queue, writer, and one sink.
+//! - [`app`] wires these rooms, [`config`] tells them what the operator wants, [`status`] shows
+//!   what they do, [`supervise`] tells a supervisor that they are well, [`observe`] is what all of
+//!   them report to.
+//!
+//! The modules below are in the order of their imports: a module may import only those above it. A
+//! test (`tests/suite/tidy.rs`) reads the `use` lines and holds this.
 
 // The ground: what every room may use.
 pub mod current;

@@ -1,8 +1,8 @@
 //! A valid configuration → whether the start finds what it needs (`--check`, and every start).
 //!
 //! What is tried here is what the operator must mend and no restart can: a file that is named and
-//! missing, or that nobody may read or write. Addresses are not tried, as another process may give
-//! them up. Every new key that names a file or folder is tried here.
+//! missing, or that this process may not read or write. Addresses are not tried, as another process
+//! may give them up. Every new key that names a file or folder is tried here.
 
 use crate::config::Config;
 use crate::delivery::sink::{self, OpenError, Target};

@@ -41,7 +41,7 @@ impl fmt::Display for BodySource {
 pub struct Conversion {
     /// The body.
     pub(crate) source: BodySource,
-    /// Which input; none where there is only one.
+    /// Which input; `None` if there is only one.
     pub route_prefix: Option<OsString>,
     /// The job that its URL would have, decoded.
     pub job: Vec<u8>,
@@ -51,7 +51,7 @@ pub struct Conversion {
     pub format: Format,
     /// What `Content-Encoding` would say.
     pub coding: Coding,
-    /// The time of the push, in nanoseconds since the Unix epoch; none for now.
+    /// The time of the push, in nanoseconds since the Unix epoch; `None` is now.
     pub time_ns: Option<i64>,
 }
 
@@ -83,12 +83,12 @@ pub struct ConvertSettings {
 /// Why there are no lines.
 #[derive(Debug)]
 pub enum Error {
-    /// There are several inputs and none is chosen, or one that is not there.
+    /// There are several inputs and none was chosen, or the chosen one does not exist.
     Input {
         /// The prefixes of those that are there.
         prefixes: Vec<String>,
     },
-    /// The job or a label is none that a URL may have.
+    /// A URL may not have this job or label.
     Group(route::Error),
     /// The body cannot be read.
     Read(BodySource, io::Error),

@@ -19,7 +19,7 @@ pub enum Error {
     System(io::Error),
     /// The output ended for good: the reader of standard output went away.
     OutputEnded(io::Error),
-    /// The time to drain was over before everything was written.
+    /// `drain_timeout` passed before everything was written.
     Undrained {
         /// Batches that are not written.
         batch_count: u64,

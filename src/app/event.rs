@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 pub(super) enum Event {
     /// A signal came.
     Signal(SignalRequest),
-    /// An essential thread has ended though nobody asked it to, by a panic or otherwise.
+    /// An essential thread has ended without being asked to, by a panic or otherwise.
     ThreadLost(&'static str),
     /// The writer has ended, which it does when the queue is closed or the output has ended.
     WriterEnded,

@@ -3,8 +3,8 @@
 //! [`run`] wires the rooms in the order in which lines flow back: the output first, the gate last,
 //! so that nothing is accepted that could not be written. Then `running` waits for what ends the
 //! process, `reload` takes a new configuration on SIGHUP, and `shutdown` ends in order: accept
-//! nothing more, answer what is in hand, close the queue, let the writer write what is in it; all
-//! of it within `drain_timeout`. A supervisor is told of each step.
+//! nothing more, answer the requests that have arrived, close the queue, let the writer empty it;
+//! all of it within `drain_timeout`. A supervisor is told of each step.
 //!
 //! An essential thread that ends, by a panic or otherwise, tells the main thread
 //! ([`Event::ThreadLost`]), which logs it and ends the process in order.
@@ -251,9 +251,9 @@ mod tests {
                 "msg=draining",
                 "msg=stopped",
             ] {
-                let (_, behind) =
+                let (_, after) =
                     rest.split_once(part).unwrap_or_else(|| panic!("no {part} in {stderr}"));
-                rest = behind;
+                rest = after;
             }
             return;
         }

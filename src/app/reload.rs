@@ -1,6 +1,6 @@
 //! SIGHUP: the configuration and the credentials are read again, and each stage is handed its new
-//! options, once all of them are known to be good: nothing that can fail stands behind the first of
-//! these steps, but for the thread that emits own figures, whose lack is told.
+//! options. Everything that can fail comes first, so that a mistake changes nothing; only the
+//! thread that emits own figures is started last, and the log says so if it cannot be.
 
 use super::running::Running;
 use crate::config::{Config, KeyChange};
@@ -12,8 +12,8 @@ use std::io;
 use std::sync::Arc;
 
 impl Running {
-    /// Opens the output anew, whatever the configuration says, then takes what can change of it,
-    /// and the credentials: all of that, or none where there is a mistake.
+    /// Opens the output again, whatever the configuration says, then takes the new credentials and
+    /// every key that can change: all of them, or none if there is a mistake.
     pub(super) fn reload(&mut self) {
         self.queue.reopen();
         match self.read_again() {

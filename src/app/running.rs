@@ -103,8 +103,8 @@ impl Running {
         }
     }
 
-    /// Nothing more can be written: what is in hand gets its answer, a push that was written its
-    /// 200, and then the process ends.
+    /// Nothing more can be written: requests that have arrived are answered, those whose push was
+    /// written with 200, and then the process ends.
     fn output_ended(mut self) -> Error {
         const PATIENCE: Duration = Duration::from_millis(500);
         self.supervisor.stopping(PATIENCE, "ending: the output has ended");

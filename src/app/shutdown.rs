@@ -1,5 +1,5 @@
-//! The end in order: accept no more, answer what is in hand, close the queue, let the writer write
-//! what stands in it; all of it within `drain_timeout`.
+//! The end in order: accept nothing more, answer the requests that have arrived, close the queue,
+//! let the writer empty it; all of it within `drain_timeout`.
 
 use super::error::Error;
 use super::event::{Event, tell};
@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Instant;
 
 impl Running {
-    /// Ends everything.
+    /// Ends everything in order.
     pub(super) fn drain(self) -> Result<(), Error> {
         self.status.drains();
         let Running { config, log, telemetry, queue, writer, gate, inbox, mut supervisor, .. } =
@@ -60,7 +60,7 @@ impl Running {
     }
 }
 
-/// How the writer is left at the end.
+/// What the writer does when the wait for it ends.
 enum Left {
     /// It has ended.
     Ended,
@@ -70,8 +70,8 @@ enum Left {
     Impatient,
 }
 
-/// Waits for the writer to end: until `deadline`, and a moment more, since its write may never
-/// return; no longer than that moment where only lines of our own are left.
+/// Waits for the writer to end: until `deadline` and [`DRAIN_PATIENCE`] more, since its write may
+/// never return. Where only lines of our own are left, it waits for [`DRAIN_PATIENCE`] alone.
 fn wait_for_writer(
     inbox: &Receiver<Event>,
     telemetry: &Telemetry,
@@ -99,25 +99,25 @@ struct Closing {
     gate: Gate,
     queue: queue::QueueSender<Pending>,
     deadline: Instant,
-    /// Who is told once all is closed.
+    /// Where the end of the closing is told.
     events: Sender<Event>,
 }
 
 impl Closing {
-    /// Closes beside the caller, who can see a second signal meanwhile, or before it returns where
-    /// the system has no thread any more. How many connections were cut off is received when all
-    /// is closed.
+    /// Closes in a thread of its own, so that the caller sees a second signal meanwhile; where the
+    /// system has no thread left, it closes before it returns. Once all is closed, the number of
+    /// connections that were cut off is received.
     fn begin(self) -> Receiver<usize> {
         let (done, closed) = mpsc::channel();
         let (hand_over, handed_over) = mpsc::channel::<Closing>();
-        let from_beside = done.clone();
+        let done_in_thread = done.clone();
         let closer = thread::Builder::new().name("closer".to_owned()).spawn(move || {
             if let Ok(closing) = handed_over.recv() {
-                closing.close(&from_beside);
+                closing.close(&done_in_thread);
             }
         });
         drop(closer);
-        // Without the thread there is nobody to hand it over to: it comes back.
+        // Without the thread its receiver is gone, and `send` gives the message back.
         if let Err(SendError(closing)) = hand_over.send(self) {
             closing.close(&done);
         }
@@ -129,7 +129,7 @@ impl Closing {
         self.queue.close(self.deadline);
         tell(&self.events, Event::Closed);
         if done.send(cut_off).is_err() {
-            // OK because the time was over, and nobody waits any more.
+            // OK because the deadline has passed, and the caller no longer waits.
         }
     }
 }

@@ -17,7 +17,7 @@ use std::thread;
 pub(super) enum SignalRequest {
     /// SIGTERM or SIGINT: end in order; the second one ends at once.
     Stop,
-    /// SIGHUP: open the output anew, read the configuration and the credentials again.
+    /// SIGHUP: open the output again, read the configuration and the credentials again.
     Reload,
 }
 

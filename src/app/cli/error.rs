@@ -16,11 +16,11 @@ pub struct Error {
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ArgumentMistake {
-    /// No such flag, or an argument that is none.
+    /// A flag that does not exist, or a word that is neither a flag nor a command.
     Unknown { argument: String, hint: Option<Hint> },
     /// A flag without its value.
     NoValue { flag: &'static str, value: &'static str },
-    /// A flag with a value, which takes none.
+    /// A value for a flag that takes none.
     ExtraValue(&'static str),
     /// A flag with a value that it does not take.
     Value { flag: &'static str, found: Vec<u8>, allowed: &'static str },

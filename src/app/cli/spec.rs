@@ -9,7 +9,7 @@ pub(crate) struct CommandSpec<F: 'static> {
     pub(crate) about: &'static str,
     /// Its forms, one a line.
     pub(crate) usage: &'static [&'static str],
-    /// What stands between its forms and its flags.
+    /// The text between its forms and its flags; may be empty.
     pub(crate) description: &'static str,
     pub(crate) flags: &'static [FlagSpec<F>],
     /// What follows its flags.
@@ -23,7 +23,7 @@ pub(crate) struct FlagSpec<F> {
     pub(crate) name: &'static str,
     /// Such as `-h`.
     pub(crate) short: Option<&'static str>,
-    /// What its value is called; none where it takes none.
+    /// What its value is called; `None` if it takes no value.
     pub(crate) value: Option<&'static str>,
     /// What it does.
     pub(crate) about: &'static str,
