@@ -4,11 +4,12 @@
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::net::{SocketAddrUnix, SocketFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -200,6 +201,54 @@ fn wait(fd: &impl AsFd, events: PollFlags, timeout: Duration) -> io::Result<Wait
 pub(crate) fn takes_bytes(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
     !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+}
+
+/// How a descriptor was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// For reading only.
+    Read,
+    /// For writing only.
+    Write,
+    /// For both.
+    Both,
+}
+
+/// How `fd` was opened, and whether what is written to it is appended.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn access(fd: impl AsFd) -> io::Result<(Access, bool)> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    let access = match flags & OFlags::ACCMODE {
+        OFlags::RDWR => Access::Both,
+        OFlags::WRONLY => Access::Write,
+        _ => Access::Read,
+    };
+    Ok((access, flags.contains(OFlags::APPEND)))
+}
+
+/// Opens what `fd` is anew for writing without ever waiting, as a description of our own: to set
+/// that on `fd` itself would set it for every process that shares it.
+///
+/// # Errors
+/// What the system says: no `/proc`, no permission, nobody who reads the pipe.
+pub(crate) fn open_unblocked(fd: impl AsFd) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?)
+}
+
+/// The flag of `open` that makes neither it nor a write wait.
+pub(crate) const UNBLOCKED: i32 = OFlags::NONBLOCK.bits().cast_signed();
+
+/// Sends to a socket without waiting; returns how many bytes it took.
+///
+/// # Errors
+/// What the system says: it has no room, or nobody reads it.
+pub(crate) fn send_unblocked(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+    Ok(rustix::net::send(fd, bytes, flags)?)
 }
 
 /// Whether nobody reads the other end of a pipe or a socket any more.

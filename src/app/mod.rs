@@ -168,6 +168,7 @@ fn sink_options(config: &Config) -> SinkOptions {
     SinkOptions {
         target: output.target.clone(),
         durability: output.durability,
+        replay: output.replay,
         http: output.http.clone(),
         rejected: output.rejected.clone(),
     }

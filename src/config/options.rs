@@ -59,6 +59,8 @@ pub struct OutputConfig {
     pub(crate) http: HttpOptions,
     /// `[output.rejected]`
     pub(crate) rejected: RejectedOptions,
+    /// What is sent again after a break of a socket.
+    pub(crate) replay: Duration,
 }
 
 /// `[log]`

@@ -95,6 +95,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("output.drain_timeout", r#""1s""#, ""),
     ("output.queue_bytes", r#""1MiB""#, ""),
     ("output.fsync", "true", "output.target = \"file:/x\"\n"),
+    ("output.replay", r#""0s""#, ""),
     ("output.http.auth_file", r#""/x""#, ""),
     ("output.http.batch_bytes", r#""2MiB""#, ""),
     ("output.http.linger", r#""1s""#, ""),

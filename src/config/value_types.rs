@@ -189,6 +189,8 @@ impl Period {
     const MAX: Duration = Duration::from_secs(24 * 3600);
     /// How long something may take: not nothing, and not for ever.
     pub(super) const TIMEOUT: Period = Period { min: Duration::from_millis(1), max: Period::MAX };
+    /// How long something is done for, which may be not at all.
+    pub(super) const FROM_ZERO: Period = Period { min: Duration::ZERO, max: Period::MAX };
     /// How often something is done.
     pub(super) const INTERVAL: Period = Period { min: Duration::from_secs(1), max: Period::MAX };
 }

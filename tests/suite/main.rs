@@ -33,6 +33,7 @@ mod hostile;
 mod http;
 mod lines;
 mod load;
+mod output;
 mod pages;
 mod process;
 #[path = "../../src/testing/random.rs"]

@@ -76,6 +76,17 @@ pub(super) static OUTPUT: Section<Config> = Section {
                 field: field!(Config, output.durability),
             },
         },
+        Key {
+            name: "replay",
+            about: "`tcp` and `unix` only: what was written for so long before a break is sent \
+                    again, at most 8MiB",
+            reload: NeedsRestart,
+            value: &Stored {
+                is: Period::FROM_ZERO,
+                default: || Duration::from_secs(5),
+                field: field!(Config, output.replay),
+            },
+        },
     ],
 };
 

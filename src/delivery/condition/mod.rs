@@ -304,10 +304,10 @@ impl OutputState {
         }
     }
 
-    /// Whether a push would be accepted now.
+    /// Whether pushes can be delivered (`/-/ready`).
     ///
     /// # Errors
-    /// Why it would not.
+    /// Why they cannot.
     pub(crate) fn ready(&self) -> Result<(), NotReady> {
         if self.lifecycle.load(Ordering::Acquire) == OPEN
             && !self.is_failing.load(Ordering::Relaxed)
@@ -320,6 +320,24 @@ impl OutputState {
             Condition::NotReady(not_ready) => Err(not_ready),
             Condition::Flowing { .. } | Condition::Spooling { .. } => Ok(()),
         }
+    }
+
+    /// Whether a push is let in now: it is where all is ready, and while the reader is searched for
+    /// what it closes at, since everything else arrives in the end.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) fn accepts(&self) -> Result<(), NotReady> {
+        match self.ready() {
+            Err(NotReady::ReaderRefuses { .. }) | Ok(()) => Ok(()),
+            Err(not_ready) => Err(not_ready),
+        }
+    }
+
+    /// What is wrong with the output, in words, where something is known.
+    pub(crate) fn words(&self) -> Option<Arc<str>> {
+        let is_failing = self.is_failing.load(Ordering::Relaxed);
+        is_failing.then(|| Arc::clone(&self.details().words))
     }
 
     /// How things are now.

@@ -1,7 +1,7 @@
 //! The way into the queue.
 
 use super::batch::{Batch, Reply, WriterOrder};
-use super::options::QueueOptions;
+use super::options::{Acknowledge, QueueOptions};
 use super::shared::Queue;
 use super::spares::Backlog;
 use super::undelivered::Undelivered;
@@ -25,10 +25,10 @@ impl<R> Clone for QueueSender<R> {
 }
 
 impl<R: Reply> QueueSender<R> {
-    /// Whether a push would be accepted now (`/-/ready`).
+    /// Whether pushes can be delivered (`/-/ready`).
     ///
     /// # Errors
-    /// Why it would not.
+    /// Why they cannot.
     pub(crate) fn ready(&self) -> Result<(), NotReady> {
         self.queue.state.ready()
     }
@@ -78,7 +78,7 @@ impl<R: Reply> QueueSender<R> {
     /// the warden.
     pub fn submit(&self, lines: Vec<u8>, line_count: u32, reply: R) {
         let queue = &*self.queue;
-        if let Err(why) = queue.state.ready() {
+        if let Err(why) = queue.state.accepts() {
             queue.spares.give_back([lines]);
             return reply.answer(Err(why.into()));
         }
@@ -92,7 +92,12 @@ impl<R: Reply> QueueSender<R> {
         let is_short = queue.telemetry.queue_bytes.get() < bytes_max as u64 / 10;
         let backlog = if is_short { Backlog::Short } else { Backlog::Long };
         let lines = queue.spares.fit(lines, backlog);
-        let batch = Batch::of_push(lines, line_count, size_of::<Option<(Instant, R)>>());
+        // One that is acknowledged as it enters leaves no reply in the queue.
+        let reply_bytes = match acknowledge {
+            Acknowledge::Queued => 0,
+            Acknowledge::Written => size_of::<Option<(Instant, R)>>(),
+        };
+        let batch = Batch::of_push(lines, line_count, reply_bytes);
         let cost = batch.cost;
         let push = WaitingPush { batch, reply, deadline, acknowledge };
         let mut waiting = queue.lock();

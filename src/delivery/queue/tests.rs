@@ -72,7 +72,7 @@ fn a_written_push_is_answered_once_it_is_written_and_not_before() {
 fn a_push_that_timed_out_is_told_once_and_delivered_all_the_same() {
     let (sender, mut receiver) = queue(Acknowledge::Written, SHORT);
     let late = submit(&sender, b"late".to_vec());
-    assert_eq!(late.recv(), Ok(Err(Undelivered::TimedOut { after: SHORT })));
+    assert_eq!(late.recv(), Ok(Err(Undelivered::TimedOut { after: SHORT, because: None })));
     let batch = next_batch(&receiver);
     assert_eq!(batch.lines, b"late");
     receiver.acknowledge(&mut vec![batch]);
@@ -163,7 +163,7 @@ fn a_push_after_the_change_is_acknowledged_as_the_new_options_say() {
     assert_eq!(submit(&sender, vec![b'x']).recv(), Ok(Ok(())));
     let acknowledge = Acknowledge::Written;
     sender.replace(QueueOptions { bytes_max: 10_000, acknowledge, ack_timeout: SHORT });
-    let timed_out = Ok(Err(Undelivered::TimedOut { after: SHORT }));
+    let timed_out = Ok(Err(Undelivered::TimedOut { after: SHORT, because: None }));
     assert_eq!(submit(&sender, vec![b'y']).recv(), timed_out, "nobody writes");
     assert!(next_batch(&receiver).reply.is_none() && next_batch(&receiver).reply.is_some());
 }

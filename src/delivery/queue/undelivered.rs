@@ -24,6 +24,8 @@ pub enum Undelivered {
     TimedOut {
         /// `ack_timeout`
         after: Duration,
+        /// What is wrong with the output, where that is known.
+        because: Option<Arc<str>>,
     },
     /// The process is shutting down.
     ShuttingDown,
@@ -32,11 +34,6 @@ pub enum Undelivered {
     /// The operator has to mend something; the push was not written.
     Misconfigured {
         /// What is wrong, in the consumer's words.
-        words: Arc<str>,
-    },
-    /// The reader of the output closes at something; the push was not accepted.
-    ReaderRefuses {
-        /// What it does.
         words: Arc<str>,
     },
     /// The spool has no room; the push was not written.
@@ -68,7 +65,6 @@ impl Undelivered {
             | Undelivered::ShuttingDown
             | Undelivered::OutputEnded
             | Undelivered::Misconfigured { .. }
-            | Undelivered::ReaderRefuses { .. }
             | Undelivered::SpoolFull { .. } => 503,
         }
     }
@@ -82,7 +78,6 @@ impl Undelivered {
             Undelivered::ShuttingDown => Reason::ShuttingDown,
             Undelivered::OutputEnded => Reason::OutputEnded,
             Undelivered::Misconfigured { .. } => Reason::OutputMisconfigured,
-            Undelivered::ReaderRefuses { .. } => Reason::ReaderRefuses,
             Undelivered::SpoolFull { .. } => Reason::SpoolFull,
             Undelivered::LinesRefused { .. } => Reason::LinesRefused,
         }
@@ -101,18 +96,16 @@ impl fmt::Display for Undelivered {
                 write!(f, "the queue is full ({bytes_max} bytes, output.queue_bytes), ")?;
                 f.write_str(NOT_WRITTEN)
             }
-            Undelivered::TimedOut { after } => {
+            Undelivered::TimedOut { after, because } => {
                 let seconds = after.as_secs_f64();
                 write!(f, "the output did not take this push within {seconds:.1} s ")?;
-                write!(f, "(output.ack_timeout), it may be written")
+                write!(f, "(output.ack_timeout), it may be written")?;
+                because.as_ref().map_or(Ok(()), |because| write!(f, ": {because}"))
             }
             Undelivered::ShuttingDown => write!(f, "shutting down, {NOT_WRITTEN}"),
             Undelivered::OutputEnded => write!(f, "the output has ended, {NOT_WRITTEN}"),
             Undelivered::Misconfigured { words } => {
                 write!(f, "the output needs its operator, {NOT_WRITTEN}: {words}")
-            }
-            Undelivered::ReaderRefuses { words } => {
-                write!(f, "{words}, so pushes are offered one by one, {NOT_WRITTEN}")
             }
             Undelivered::SpoolFull { words } => {
                 write!(f, "the spool takes nothing more ({words}), {NOT_WRITTEN}")
@@ -131,9 +124,10 @@ impl From<NotReady> for Undelivered {
     /// Of a push that was not accepted.
     fn from(not_ready: NotReady) -> Undelivered {
         match not_ready {
-            NotReady::Stalled { for_time, .. } => Undelivered::Stalled { for_time },
+            NotReady::Stalled { for_time, .. } | NotReady::ReaderRefuses { for_time, .. } => {
+                Undelivered::Stalled { for_time }
+            }
             NotReady::Misconfigured { words, .. } => Undelivered::Misconfigured { words },
-            NotReady::ReaderRefuses { words, .. } => Undelivered::ReaderRefuses { words },
             NotReady::SpoolFull { words } => Undelivered::SpoolFull { words },
             NotReady::ShuttingDown => Undelivered::ShuttingDown,
             NotReady::OutputEnded => Undelivered::OutputEnded,
@@ -160,10 +154,16 @@ mod tests {
                 "the queue is full (1024 bytes, output.queue_bytes), this push was not written",
             ),
             (
-                Undelivered::TimedOut { after: 5 * second },
+                Undelivered::TimedOut { after: 5 * second, because: None },
                 503,
                 "the output did not take this push within 5.0 s (output.ack_timeout), \
                  it may be written",
+            ),
+            (
+                Undelivered::TimedOut { after: second, because: Some("no route".into()) },
+                503,
+                "the output did not take this push within 1.0 s (output.ack_timeout), \
+                 it may be written: no route",
             ),
             (Undelivered::ShuttingDown, 503, "shutting down, this push was not written"),
             (Undelivered::OutputEnded, 503, "the output has ended, this push was not written"),
@@ -171,11 +171,6 @@ mod tests {
                 Undelivered::Misconfigured { words: "401 from the store".into() },
                 503,
                 "the output needs its operator, this push was not written: 401 from the store",
-            ),
-            (
-                Undelivered::ReaderRefuses { words: "the reader closes".into() },
-                503,
-                "the reader closes, so pushes are offered one by one, this push was not written",
             ),
             (
                 Undelivered::SpoolFull { words: "1048576 bytes, spool.max_bytes".into() },

@@ -55,7 +55,8 @@ impl<R: Reply> Warden<R> {
             let after = self.queue.options.read().ack_timeout;
             if let Some(reply) = waiting.take_late(now) {
                 drop(waiting);
-                reply.answer(Err(Undelivered::TimedOut { after }));
+                let because = self.queue.state.words();
+                reply.answer(Err(Undelivered::TimedOut { after, because }));
                 waiting = self.queue.lock();
                 continue;
             }

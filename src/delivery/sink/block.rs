@@ -57,12 +57,6 @@ impl Block {
         self.pushes.iter().map(|push| u64::from(push.line_count)).sum()
     }
 
-    #[allow(dead_code, reason = "the outputs that need it follow")]
-    /// How many pushes there are.
-    pub(crate) fn push_count(&self) -> usize {
-        self.pushes.len()
-    }
-
     /// Each push, in order: the bytes that it has in this block, and how many lines they are.
     pub(crate) fn pushes(&self) -> impl Iterator<Item = (Range<usize>, u32)> + '_ {
         let starts = std::iter::once(0).chain(self.pushes.iter().map(|push| push.end));
@@ -87,16 +81,16 @@ mod tests {
     #[test]
     fn a_block_knows_where_each_of_its_pushes_ends() {
         let mut block = Block::default();
-        assert_eq!((block.push_count(), block.line_count(), block.pushes().count()), (0, 0, 0));
+        assert_eq!((block.line_count(), block.pushes().count()), (0, 0));
         block.append(b"a 1\nb 2\n", 2);
         block.append(b"c 3\n", 1);
         assert_eq!(block.pushes().collect::<Vec<_>>(), [(0..8, 2), (8..12, 1)]);
-        assert_eq!((block.push_count(), block.line_count()), (2, 3));
+        assert_eq!((block.pushes().count(), block.line_count()), (2, 3));
         assert_eq!(block.slice(8..12), b"c 3\n");
         assert_eq!(block.slice(8..13), b"");
         assert_eq!(count_lines(block.bytes()), 3);
         block.clear();
-        assert_eq!((block.bytes(), block.push_count()), (&b""[..], 0));
+        assert_eq!((block.bytes(), block.pushes().count()), (&b""[..], 0));
     }
 
     #[test]
@@ -110,6 +104,6 @@ mod tests {
         assert_eq!(block.pushes().collect::<Vec<_>>(), [(0..4, 1)]);
         block.swap_back(&mut lines);
         assert_eq!((lines.as_ptr(), &*lines), (place, &b"a 1\n"[..]));
-        assert_eq!((block.bytes(), block.push_count()), (&b""[..], 0));
+        assert_eq!((block.bytes(), block.pushes().count()), (&b""[..], 0));
     }
 }

@@ -1,20 +1,27 @@
-//! Bytes → a file: appended, reopened after a rotation, never left with half a line in it.
+//! Blocks → a file: appended, reopened after a rotation, never left with half a line in it.
 //!
-//! The file is opened anew on SIGHUP and when another file, or none, stands at its path, but only
-//! between two blocks: no write splits a push across a rotation. After a failed write (`ENOSPC`,
-//! `EIO`, a file-size limit) the file is cut back to the end of the last whole block; where that
-//! cannot be done, as another process appends to it as well, or where a crash has left half a line
-//! in it, the next write begins on a fresh line.
+//! The file is opened anew on SIGHUP and when another file, or none, is at its path, but only
+//! between two blocks: no write splits a push across a rotation. While the new one cannot be
+//! opened, the old one goes on. After a failed write (`ENOSPC`, `EIO`, a file-size limit) the file
+//! is cut back to the end of the last whole block; where that cannot be done, as another process
+//! appends to it as well, or where a crash has left half a line in it, the next write begins on a
+//! fresh line.
+//!
+//! Nothing waits: a fifo without a reader, or with one that is slow, takes nothing now.
 
 use super::block::Block;
-use super::contract::Sink;
+use super::contract::{Sink, WAIT_MAX};
+use super::line_end;
 use super::outcome::{Taken, Trouble};
 use super::progress::Progress;
 use super::target::Durability;
+use crate::observe::log::Log;
+use crate::system;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Who may read a file that pushline creates: its owner and group.
 const MODE: u32 = 0o640;
@@ -24,7 +31,12 @@ const MODE: u32 = 0o640;
 pub(super) struct File {
     path: PathBuf,
     durability: Durability,
+    log: Arc<Log>,
     open: Option<fs::File>,
+    /// It is to be opened anew at the next block.
+    is_to_reopen: bool,
+    /// The new file could not be opened, and the old one goes on.
+    is_outdated: bool,
     /// How long the file was when the block in hand began, where it is a regular one.
     block_start: Option<u64>,
     /// Bytes of the block in hand that are in the file; none where it has not begun.
@@ -34,27 +46,43 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Opens the file, or creates it.
-    pub(super) fn open(path: &Path, durability: Durability) -> io::Result<File> {
+    /// Opens the file, or creates it. A fifo that nobody reads yet is opened later.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn open(path: &Path, durability: Durability, log: Arc<Log>) -> io::Result<File> {
         let mut file = File {
             path: path.to_owned(),
             durability,
+            log,
             open: None,
+            is_to_reopen: false,
+            is_outdated: false,
             block_start: None,
             block_written: None,
             is_line_torn: false,
         };
-        file.open_path()?;
+        let is_fifo = fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+        match file.open_path() {
+            Err(_) if is_fifo => {
+                let path = path.display();
+                file.log.warn("waiting for a reader of the fifo", &[("path", &path)]);
+            }
+            opened => opened?,
+        }
         Ok(file)
     }
 
     fn open_path(&mut self) -> io::Result<()> {
-        let is_special = fs::metadata(&self.path).is_ok_and(|metadata| !metadata.is_file());
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(MODE);
-        let file = options.open(&self.path)?;
-        self.is_line_torn = !is_special && ends_within_a_line(&self.path);
+        options.append(true).create(true).mode(MODE).custom_flags(system::UNBLOCKED);
+        let file = options.open(&self.path).map_err(|error| match error.raw_os_error() {
+            Some(NO_READER) => io::Error::new(io::ErrorKind::NotConnected, "nobody reads the fifo"),
+            _ => error,
+        })?;
+        self.is_line_torn = line_end::is_torn(&self.path);
         self.open = Some(file);
+        self.is_to_reopen = false;
         Ok(())
     }
 
@@ -65,6 +93,80 @@ impl File {
             (Ok(there), Ok(here)) => identity(there) == identity(here),
             _ => false,
         }
+    }
+
+    /// Opens the file where none is open, and the one that is at the path now where that can be.
+    fn follow_path(&mut self) -> Result<(), Trouble> {
+        let is_current = self.open.as_ref().is_some_and(|file| self.is_current(file));
+        if is_current && !self.is_to_reopen {
+            return Ok(());
+        }
+        match self.open_path() {
+            Ok(()) => {
+                if std::mem::take(&mut self.is_outdated) {
+                    self.log.info("the new file is open", &[]);
+                }
+                Ok(())
+            }
+            Err(error) if self.open.is_some() => {
+                if !std::mem::replace(&mut self.is_outdated, true) {
+                    let why = "the new file cannot be opened, the old one goes on";
+                    self.log.warn(why, &[("error", &error)]);
+                }
+                Ok(())
+            }
+            Err(error) => Err(Trouble::Broken { error, retry_after: None }),
+        }
+    }
+
+    /// A block begins.
+    fn begin(&mut self) -> Result<(), Trouble> {
+        self.follow_path()?;
+        let regular = |metadata: Metadata| metadata.is_file().then_some(metadata.len());
+        let metadata = self.open.as_ref().and_then(|file| file.metadata().ok());
+        self.block_start = metadata.and_then(regular);
+        self.block_written = Some(0);
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Trouble> {
+        let Some(file) = &mut self.open else { return Err(Trouble::Blocked) };
+        match file.write(bytes) {
+            Ok(0) => Err(Trouble::Blocked),
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                system::wait_writable(&*file, WAIT_MAX)?;
+                Err(Trouble::Blocked)
+            }
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    fn end_torn_line(&mut self) -> Result<(), Trouble> {
+        if self.is_line_torn {
+            self.write(b"\n")?;
+            self.is_line_torn = false;
+            self.block_start = self.block_start.map(|start| start + 1);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Trouble> {
+        if self.durability == Durability::Synced
+            && let Some(file) = &self.open
+            && let Err(error) = file.sync_data()
+        {
+            return Err(self.broken(error));
+        }
+        Ok(())
+    }
+
+    fn broken(&mut self, error: io::Error) -> Trouble {
+        let trouble = Trouble::from(error);
+        if !matches!(trouble, Trouble::Blocked) {
+            self.cut_back();
+        }
+        trouble
     }
 
     /// Takes the part of a block away that a failed write has left.
@@ -82,71 +184,21 @@ impl File {
         };
         self.is_line_torn |= !is_cut;
     }
-
-    fn broken(&mut self, error: io::Error) -> Trouble {
-        let trouble = Trouble::from(error);
-        if !matches!(trouble, Trouble::Blocked) {
-            self.cut_back();
-        }
-        trouble
-    }
 }
 
-/// Whether the last byte of a file is not a line feed; one that cannot be read is taken as whole.
-fn ends_within_a_line(path: &Path) -> bool {
-    let Ok(file) = fs::File::open(path) else { return false };
-    let last = file.metadata().ok().and_then(|metadata| metadata.len().checked_sub(1));
-    let mut byte = [0];
-    last.is_some_and(|last| file.read_exact_at(&mut byte, last).is_ok() && byte != *b"\n")
-}
-
-impl File {
-    /// A block begins: opens what is not open, or is not the file at the path any more.
-    fn begin(&mut self) -> Result<(), Trouble> {
-        self.idle()?;
-        let regular = |metadata: Metadata| metadata.is_file().then_some(metadata.len());
-        let metadata = self.open.as_ref().and_then(|file| file.metadata().ok());
-        self.block_start = metadata.and_then(regular);
-        self.block_written = Some(0);
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Trouble> {
-        let Some(file) = &mut self.open else { return Err(Trouble::Blocked) };
-        if self.is_line_torn {
-            match file.write(b"\n") {
-                Ok(1) => self.is_line_torn = false,
-                Ok(_) => return Err(Trouble::Blocked),
-                Err(error) => return Err(self.broken(error)),
-            }
-            self.block_start = self.block_start.map(|start| start + 1);
-        }
-        match file.write(bytes) {
-            Ok(0) => Err(Trouble::Blocked),
-            Ok(count) => Ok(count),
-            Err(error) => Err(self.broken(error)),
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), Trouble> {
-        if self.durability == Durability::Synced
-            && let Some(file) = &self.open
-            && let Err(error) = file.sync_data()
-        {
-            return Err(self.broken(error));
-        }
-        Ok(())
-    }
-}
+/// `ENXIO`: a fifo that nobody reads.
+const NO_READER: i32 = 6;
 
 impl Sink for File {
     fn offer(&mut self, block: &Block, progress: &mut Progress) -> Result<Taken, Trouble> {
         if self.block_written.is_none() {
             self.begin()?;
         }
+        self.end_torn_line()?;
         let written = self.block_written.unwrap_or_default();
         let rest = block.slice(written..block.bytes().len());
-        let written = written + self.write(rest)?;
+        // OK because all of it may be written, and only the sync have failed before.
+        let written = if rest.is_empty() { written } else { written + self.write(rest)? };
         self.block_written = Some(written);
         if written < block.bytes().len() {
             progress.reached(written);
@@ -158,14 +210,10 @@ impl Sink for File {
     }
 
     fn idle(&mut self) -> Result<(), Trouble> {
-        let is_current = self.open.as_ref().is_some_and(|file| self.is_current(file));
-        if !is_current {
-            self.open_path()?;
-        }
-        Ok(())
+        self.follow_path()
     }
 
     fn reopen(&mut self) {
-        self.open = None;
+        self.is_to_reopen = true;
     }
 }

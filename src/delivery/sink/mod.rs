@@ -5,6 +5,7 @@ mod block;
 mod contract;
 mod file;
 mod http;
+mod line_end;
 mod outcome;
 mod progress;
 mod rejected;
@@ -36,20 +37,24 @@ pub(crate) fn open(
     telemetry: &Arc<Telemetry>,
     log: Arc<Log>,
 ) -> Result<Box<dyn Sink>, OpenError> {
-    let SinkOptions { target, durability, .. } = options;
+    let SinkOptions { target, durability, replay, .. } = options;
     let error = |error| OpenError { target: target.clone(), error };
+    let rejected = Rejected::new(&options.rejected, Arc::clone(telemetry), Arc::clone(&log));
+    let socket = |peer, rejected| {
+        let reports = (Arc::clone(telemetry), Arc::clone(&log));
+        Box::new(stream::Socket::new(peer, *replay, rejected, reports))
+    };
     Ok(match target {
         Target::Stdout => Box::new(stdout::Stdout::open().map_err(error)?),
-        Target::File(path) => Box::new(file::File::open(path, *durability).map_err(error)?),
-        Target::Tcp(address) => {
-            Box::new(stream::Socket::new(stream::Peer::Tcp(address.clone()), log))
+        Target::File(path) => {
+            let file = file::File::open(path, *durability, Arc::clone(&log));
+            Box::new(file.map_err(error)?)
         }
-        Target::Unix(path) => Box::new(stream::Socket::new(stream::Peer::Unix(path.clone()), log)),
+        Target::Tcp(address) => socket(stream::Peer::Tcp(address.clone()), rejected),
+        Target::Unix(path) => socket(stream::Peer::Unix(path.clone()), rejected),
         Target::Http(url) => {
-            let (telemetry, log) = (Arc::clone(telemetry), log);
-            let rejected =
-                Rejected::new(&options.rejected, Arc::clone(&telemetry), Arc::clone(&log));
-            let opened = http::Http::open(url, &options.http, rejected, (telemetry, log));
+            let reports = (Arc::clone(telemetry), log);
+            let opened = http::Http::open(url, &options.http, rejected, reports);
             Box::new(opened.map_err(|wrong| error(io::Error::other(wrong)))?)
         }
     })

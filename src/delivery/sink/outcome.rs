@@ -52,7 +52,6 @@ pub(crate) enum Trouble {
         /// "unauthorized access"`; one line, escaped and bounded.
         words: String,
     },
-    #[allow(dead_code, reason = "the outputs that need it follow")]
     /// The reader closes at something that it is sent, and the sink is finding out at what. The
     /// block is offered again at once, and is not taken before that is known.
     ReaderRefuses {

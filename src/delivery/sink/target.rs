@@ -5,6 +5,7 @@ use super::rejected::RejectedOptions;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where lines go (`output.target`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,9 @@ pub(crate) struct SinkOptions {
     pub(crate) http: HttpOptions,
     /// What becomes of lines that the consumer refuses.
     pub(crate) rejected: RejectedOptions,
+    /// For how long after a write to a socket lines are sent again after a break
+    /// (`output.replay`).
+    pub(crate) replay: Duration,
 }
 
 /// Why an output cannot be used at all.

@@ -79,6 +79,8 @@ pub struct Telemetry {
     pub(crate) reconnects: Counter,
     /// What the output asked its store, and was answered.
     pub(crate) output: OutputCounters,
+    /// Lines that were sent again after a connection broke.
+    pub(crate) lines_resent: Counter,
     /// Bytes of bodies in hand, all connections together.
     pub(crate) buffered_bytes: Gauge,
     /// Connections open now.
@@ -142,7 +144,6 @@ impl Telemetry {
         }
     }
 
-    #[allow(dead_code, reason = "the outputs that need it follow")]
     /// Counts lines that the consumer refused for good.
     pub(crate) fn rejected(&self, reason: RejectReason, lines: u64) {
         if let Some(counter) = self.rejected.get(reason as usize) {

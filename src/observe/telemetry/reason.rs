@@ -95,8 +95,6 @@ reasons! {
     OutputEnded = "output_ended",
     /// 503: the output refuses all for a mistake of the operator.
     OutputMisconfigured = "output_misconfigured",
-    /// 503: the reader of the output closes at something that it is sent.
-    ReaderRefuses = "reader_refuses",
     /// 503: the spool has no room.
     SpoolFull = "spool_full",
     /// 422: the consumer refused lines of it; the others are written.

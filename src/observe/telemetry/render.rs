@@ -67,6 +67,9 @@ impl Telemetry {
         for (reason, counter) in Reason::ALL.iter().zip(&self.refused) {
             page.series(&[("reason", reason.name())], counter.get());
         }
+        let help = "Lines sent again after a connection broke.";
+        page.counter("pushline_lines_resent_total", help);
+        page.series(&[], self.lines_resent.get());
         page.counter("pushline_lines_rejected_total", "Lines that the consumer refused for good.");
         for (reason, counter) in RejectReason::ALL.iter().zip(&self.rejected) {
             page.series(&[("reason", reason.name())], counter.get());
