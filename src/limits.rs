@@ -90,6 +90,19 @@ pub(crate) const STORE_ANSWER_BYTES_MAX: usize = 64 * KIB;
 /// Bytes of a store's message that are logged, shown and sent to the pusher.
 pub(crate) const STORE_WORDS_BYTES_MAX: usize = 256;
 
+/// Default of `spool.max_bytes`.
+pub(crate) const SPOOL_BYTES: usize = 256 * MIB;
+/// Files of a spool's folder that are looked at: far more than segments fit into one.
+pub(crate) const SPOOL_FILES_MAX: usize = 65_536;
+/// Segments that a spool keeps for their damage: the newest ones, to be looked at by hand.
+pub(crate) const SPOOL_BAD_SEGMENTS_MAX: usize = 4;
+/// Lines that are gathered for one sync of the spool, in bytes.
+pub(crate) const SPOOL_GATHERED_BYTES_MAX: usize = MIB;
+/// The smallest and the largest size at which a segment is full, in bytes: a start reads one.
+pub(crate) const SPOOL_SEGMENT_BYTES_MIN: u64 = MIB as u64;
+/// See above.
+pub(crate) const SPOOL_SEGMENT_BYTES_MAX: u64 = 8 * MIB as u64;
+
 /// Entries of each list and table of rules that an input may have: every new name that a pusher
 /// sends is held against all of them.
 pub(crate) const RULES_MAX: usize = 256;

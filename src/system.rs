@@ -357,6 +357,11 @@ pub(crate) fn monotonic_us() -> u64 {
     u64::try_from(seconds).unwrap_or(0) * 1_000_000 + u64::try_from(nanos).unwrap_or(0) / 1000
 }
 
+/// The time of the system's clock, in milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    u64::try_from(now_ns() / 1_000_000).unwrap_or(0)
+}
+
 /// The time of the system's clock, in nanoseconds since the Unix epoch; 0 where it stands before.
 pub fn now_ns() -> i64 {
     let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();

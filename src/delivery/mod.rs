@@ -3,6 +3,7 @@
 pub(crate) mod condition;
 pub mod queue;
 pub mod sink;
+pub mod spool;
 pub mod writer;
 
 pub mod emitter;

@@ -258,6 +258,14 @@ impl From<SystemTime> for Rfc3339 {
     }
 }
 
+impl Rfc3339 {
+    /// So many milliseconds since the Unix epoch.
+    pub(crate) fn of_ms(time_ms: u64) -> Rfc3339 {
+        // OK because a remainder below 1000 fits.
+        Rfc3339 { secs: time_ms / 1000, millis: u32::try_from(time_ms % 1000).unwrap_or(0) }
+    }
+}
+
 impl Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil_date(self.secs / 86_400);

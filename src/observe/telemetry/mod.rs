@@ -73,6 +73,22 @@ pub struct Telemetry {
     pub queue_bytes: Gauge,
     /// Whether the output takes pushes, 1 or 0: noted by who renders, as it depends on the clock.
     pub ready: Gauge,
+    /// Bytes of the spool's segments.
+    pub(crate) spool_bytes: Gauge,
+    /// Lines that wait in the spool.
+    pub(crate) spool_lines: Gauge,
+    /// When the oldest of them was written, in milliseconds since 1970; 0 where none waits.
+    pub(crate) spool_oldest_ms: Gauge,
+    /// Since when lines have gone to the spool, in milliseconds since 1970; 0 while none do.
+    pub(crate) spool_since_ms: Gauge,
+    /// Lines that were written to the spool.
+    pub(crate) spool_lines_total: Counter,
+    /// Lines of the spool that were dropped because it was full.
+    pub(crate) spool_dropped_full: Counter,
+    /// Lines of the spool that were dropped because they were too old.
+    pub(crate) spool_dropped_expired: Counter,
+    /// Records of the spool that are lost to damage.
+    pub(crate) spool_damaged_records: Counter,
     /// Times that the output took nothing for longer than `ack_timeout`, counted at their ends.
     pub(crate) writer_stalls: Counter,
     /// Times that the output worked again after it had failed.

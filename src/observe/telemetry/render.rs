@@ -8,6 +8,7 @@ use super::number::{Counter, Gauge};
 use super::page::Page;
 use super::reason::{Reason, RejectReason};
 use super::{CODINGS, FORMATS, METHODS, STATUSES, Telemetry};
+use crate::system;
 
 impl Telemetry {
     /// Renders everything in the Prometheus text format 0.0.4.
@@ -25,6 +26,7 @@ impl Telemetry {
             page.gauge(name, help);
             page.series(&[], gauge.get());
         }
+        self.render_spool(&mut page);
         page.gauge("pushline_build_info", "What runs: always 1.");
         let version = env!("CARGO_PKG_VERSION");
         page.series(&[("arch", std::env::consts::ARCH), ("version", version)], 1);
@@ -92,6 +94,28 @@ impl Telemetry {
         let help = "Timestamps of samples before 2000 or more than a day ahead.";
         page.counter("pushline_timestamps_implausible_total", help);
         page.series(&[], self.timestamps_implausible.get());
+    }
+
+    fn render_spool(&self, page: &mut Page) {
+        page.gauge("pushline_spool_bytes", "What the spool takes of the disk.");
+        page.series(&[], self.spool_bytes.get());
+        page.gauge("pushline_spool_lines", "Lines that wait in the spool.");
+        page.series(&[], self.spool_lines.get());
+        let age_ms = match self.spool_oldest_ms.get() {
+            0 => 0,
+            oldest_ms => system::now_ms().saturating_sub(oldest_ms),
+        };
+        page.gauge("pushline_spool_oldest_seconds", "How long the oldest of them has waited.");
+        page.series(&[], format_args!("{}.{:03}", age_ms / 1000, age_ms % 1000));
+        page.counter("pushline_spool_lines_total", "Lines that were written to the spool.");
+        page.series(&[], self.spool_lines_total.get());
+        let help = "Lines of the spool that were given up.";
+        page.counter("pushline_spool_dropped_lines_total", help);
+        page.series(&[("reason", "full")], self.spool_dropped_full.get());
+        page.series(&[("reason", "expired")], self.spool_dropped_expired.get());
+        let help = "Records of the spool that were lost to damage.";
+        page.counter("pushline_spool_damaged_records_total", help);
+        page.series(&[], self.spool_damaged_records.get());
     }
 
     fn counters(&self) -> [(&'static str, &'static str, &Counter); 14] {

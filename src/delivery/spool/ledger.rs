@@ -1,0 +1,402 @@
+//! What both ends of a spool know: its segments, the cursor, what fits.
+//!
+//! ```text
+//!                 cursor                            next
+//!                   ▼                                ▼
+//! [ delivered │ delivered, waits … ] [ waits … ] [ waits … ]   segments; the last is written to
+//!   removed at the next step of the cursor file
+//! ```
+//! The appender adds at `next`, the drainer takes at the cursor. A record counts as there once it
+//! is synced, and its file is removed only after a cursor file that is past it has been synced, so
+//! that nothing undelivered is ever unreachable. Damage shows as a gap between sequence numbers,
+//! and the drainer counts it when it steps over it.
+
+use super::folder::{Folder, UnusableSpool};
+use super::format::Position;
+use super::options::SpoolOptions;
+use super::recovery::Trust;
+use super::state::LedgerState;
+use super::survey::{survey, tell_failure};
+use crate::limits::{SPOOL_SEGMENT_BYTES_MAX, SPOOL_SEGMENT_BYTES_MIN};
+use crate::observe::log::Log;
+use crate::observe::telemetry::Telemetry;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The cursor is written at most this often while lines flow: it wears the disk.
+const PERSIST_EVERY: Duration = Duration::from_secs(1);
+
+/// What both ends of a spool share.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) options: SpoolOptions,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) log: Arc<Log>,
+    state: Mutex<LedgerState>,
+    /// Whoever removes a file or writes the cursor holds this; taken before `state`.
+    disk: Mutex<Disk>,
+}
+
+#[derive(Debug)]
+struct Disk {
+    folder: Folder,
+    /// What the cursor file says.
+    written: Option<Position>,
+    written_at: Option<Instant>,
+}
+
+/// What was found at the start.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) ledger: Arc<Ledger>,
+    /// The name of the segment that may be written on, and where.
+    pub(super) last: Option<(String, u64)>,
+}
+
+impl Ledger {
+    /// Takes the folder and finds out what is in it.
+    pub(super) fn open(
+        options: SpoolOptions,
+        telemetry: Arc<Telemetry>,
+        log: Arc<Log>,
+    ) -> Result<Opened, UnusableSpool> {
+        let folder = Folder::take(&options.dir)?;
+        let (recovered, last) = survey(&folder, &log).map_err(|error| folder.unusable(error))?;
+        let written = (recovered.trust == Trust::Agrees).then_some(recovered.cursor);
+        let oldest_ms = recovered.segments.first().map(|segment| segment.time_ms);
+        let state = LedgerState {
+            oldest_ms: oldest_ms.filter(|_| recovered.cursor != recovered.next),
+            segments: recovered.segments.into(),
+            cursor: recovered.cursor,
+            next: recovered.next,
+            newest_ms: recovered.newest_ms,
+            is_appending: false,
+        };
+        let disk = Disk { folder, written, written_at: None };
+        let (state, disk) = (Mutex::new(state), Mutex::new(disk));
+        let ledger = Ledger { options, telemetry, log, state, disk };
+        ledger.tell_start(recovered.trust);
+        ledger.count_lost(recovered.lost_records);
+        ledger.show(&ledger.state());
+        Ok(Opened { ledger: Arc::new(ledger), last })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, LedgerState> {
+        // Each change is whole before anything can panic, so a poisoned lock is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The size at which a segment is full: a spool has at least four of them.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        let bytes = self.options.bytes_max / 64;
+        let bytes = bytes.clamp(SPOOL_SEGMENT_BYTES_MIN, SPOOL_SEGMENT_BYTES_MAX);
+        bytes.min(self.options.bytes_max / 4)
+    }
+
+    /// How long a segment is written to, where old lines are dropped: it is dropped as a whole.
+    pub(super) fn segment_ms_max(&self) -> u64 {
+        self.options.age_max.map_or(u64::MAX, |age| (millis(age) / 8).max(1000))
+    }
+
+    /// Opens a file of the spool to read.
+    pub(super) fn open_to_read(&self, name: &str) -> io::Result<File> {
+        self.disk().folder.open(name)
+    }
+
+    /// Makes a file that is to be a segment.
+    pub(super) fn create(&self, name: &str) -> io::Result<File> {
+        self.disk().folder.create(name)
+    }
+
+    /// Opens a segment to write on.
+    pub(super) fn open_to_append(&self, name: &str) -> io::Result<File> {
+        self.disk().folder.open_to_append(name)
+    }
+
+    /// Removes a file that has not become a segment.
+    pub(super) fn discard(&self, name: &str) {
+        tell_failure(&self.log, name, self.disk().folder.remove(name));
+    }
+
+    /// Makes the names of new segments survive a loss of power.
+    pub(super) fn sync_names(&self) -> io::Result<()> {
+        self.disk().folder.sync()
+    }
+
+    /// Records that are synced count as there from here on.
+    pub(super) fn added(&self, state: &mut LedgerState, next: Position, time_ms: u64) {
+        if state.is_empty() {
+            state.oldest_ms = Some(time_ms);
+        }
+        (state.next, state.newest_ms) = (next, Some(time_ms));
+        self.show(state);
+    }
+
+    /// Records up to `to` are delivered, or given up.
+    pub(super) fn advance(&self, to: Position, oldest_ms: Option<u64>) {
+        let mut state = self.state();
+        state.oldest_ms = oldest_ms.or(state.oldest_ms);
+        state.move_cursor(to);
+        self.show(&state);
+    }
+
+    /// Writes the cursor and removes what is before it, unless that was done a moment ago.
+    pub(super) fn persist_when_due(&self, now: Instant) -> io::Result<()> {
+        let disk = self.disk();
+        let is_due = disk.written_at.is_none_or(|at| now.duration_since(at) >= PERSIST_EVERY);
+        if is_due { self.persist_with(disk, now) } else { Ok(()) }
+    }
+
+    /// Writes the cursor, where it has moved, and removes the segments before it.
+    pub(super) fn persist(&self) -> io::Result<()> {
+        self.persist_with(self.disk(), Instant::now())
+    }
+
+    fn persist_with(&self, mut disk: MutexGuard<'_, Disk>, now: Instant) -> io::Result<()> {
+        let cursor = {
+            let state = self.state();
+            if state.segments.is_empty() {
+                return Ok(());
+            }
+            state.cursor
+        };
+        if disk.written == Some(cursor) {
+            return self.remove_before(cursor, &disk.folder);
+        }
+        disk.written_at = Some(now);
+        if let Err(error) = disk.folder.write_cursor(cursor) {
+            if !is_full(&error) {
+                return Err(error);
+            }
+            // On a full disk there may be no room even for a cursor: what is delivered makes some.
+            // Nothing is lost if the machine ends just here, as delivery goes on with the first
+            // segment that is there.
+            self.remove_before(cursor, &disk.folder)?;
+            disk.folder.write_cursor(cursor)?;
+        }
+        disk.written = Some(cursor);
+        self.remove_before(cursor, &disk.folder)
+    }
+
+    /// Removes the segments that only have records before the cursor, or sets them aside.
+    fn remove_before(&self, cursor: Position, folder: &Folder) -> io::Result<()> {
+        while let Some((name, is_damaged)) = self.first_before(cursor) {
+            if is_damaged {
+                folder.set_aside(&name)?;
+            } else {
+                folder.remove(&name)?;
+            }
+            let mut state = self.state();
+            state.segments.pop_front();
+            self.show(&state);
+        }
+        Ok(())
+    }
+
+    /// Whether the disk takes a cursor: where it does, it is likely to take a push.
+    pub(super) fn takes_a_cursor(&self) -> bool {
+        let disk = self.disk();
+        let cursor = self.state().cursor;
+        disk.folder.write_cursor(cursor).is_ok()
+    }
+
+    /// The first segment, where all of it is before the cursor and nobody writes to it.
+    fn first_before(&self, cursor: Position) -> Option<(String, bool)> {
+        let state = self.state();
+        let first = state.segments.front()?;
+        let is_written_to = state.segments.len() == 1 && state.is_appending;
+        let is_before = state.end_of(0).sequence <= cursor.sequence && !is_written_to;
+        is_before.then(|| (first.name.clone(), first.is_damaged))
+    }
+
+    /// Whether the cursor file may be believed after a crash; else it has to be written before
+    /// anything is added, as new records would come before the place that it tells.
+    pub(super) fn is_cursor_written(&self) -> bool {
+        self.disk().written.is_some() || self.state().segments.is_empty()
+    }
+
+    /// Gives up the oldest segment that has waiting lines; returns whether there was one.
+    pub(super) fn drop_oldest(&self) -> io::Result<bool> {
+        if !self.give_up_first(Dropped::Full) {
+            return Ok(false);
+        }
+        self.persist()?;
+        Ok(true)
+    }
+
+    /// Gives up the segments that only have lines that are too old.
+    pub(super) fn drop_expired(&self, now_ms: u64) {
+        let Some(age_max) = self.options.age_max.map(millis) else { return };
+        let is_expired = |time_ms: u64| time_ms.saturating_add(age_max) < now_ms;
+        loop {
+            let newest = {
+                let state = self.state();
+                match state.segment_at(state.cursor.sequence) {
+                    Some(index) if !state.is_empty() => match state.segments.get(index + 1) {
+                        Some(after) => Some(after.time_ms),
+                        None => state.newest_ms,
+                    },
+                    _ => return,
+                }
+            };
+            if !newest.is_some_and(is_expired) || !self.give_up_first(Dropped::Expired) {
+                return;
+            }
+        }
+    }
+
+    fn give_up_first(&self, why: Dropped) -> bool {
+        let mut state = self.state();
+        let Some(index) = state.segment_at(state.cursor.sequence) else { return false };
+        if state.is_empty() {
+            return false;
+        }
+        let (from, to) = (state.cursor, state.end_of(index));
+        let oldest_ms = state.segments.get(index + 1).map(|after| after.time_ms);
+        state.oldest_ms = oldest_ms.or(state.oldest_ms);
+        state.move_cursor(to);
+        self.show(&state);
+        drop(state);
+        self.count_dropped(why, to.lines.saturating_sub(from.lines));
+        true
+    }
+
+    /// Counts lines that are given up, and tells of them.
+    pub(super) fn count_dropped(&self, why: Dropped, lines: u64) {
+        let (counter, message) = match why {
+            Dropped::Full => (
+                &self.telemetry.spool_dropped_full,
+                "the spool is full, its oldest lines are dropped",
+            ),
+            Dropped::Expired => (
+                &self.telemetry.spool_dropped_expired,
+                "lines in the spool are older than spool.max_age and are dropped",
+            ),
+        };
+        counter.add(lines);
+        if lines > 0 {
+            self.log.warn(message, &[("lines", &lines)]);
+        }
+    }
+
+    /// Counts records that are lost to damage.
+    pub(super) fn count_lost(&self, records: u64) {
+        if records > 0 {
+            self.telemetry.spool_damaged_records.add(records);
+            let note = "their segment is kept as .bad, where it is still there";
+            self.log.warn(
+                "records of the spool are damaged and skipped",
+                &[("records", &records), ("note", &note)],
+            );
+        }
+    }
+
+    /// The segment of that name is damaged: it is kept when its time comes.
+    pub(super) fn note_damage(&self, name: &str) {
+        let mut state = self.state();
+        if let Some(segment) = state.segments.iter_mut().find(|segment| segment.name == name) {
+            segment.is_damaged = true;
+        }
+    }
+
+    /// Whether somebody has removed the folder, or put another one in its place.
+    pub(super) fn is_folder_lost(&self) -> bool {
+        !self.disk().folder.is_there()
+    }
+
+    /// Goes on with what is there, after somebody has removed files, or the folder.
+    pub(super) fn look_again(&self) -> Result<(), UnusableSpool> {
+        let mut disk = self.disk();
+        if !disk.folder.is_there() {
+            disk.folder.take_again()?;
+            disk.written = None;
+        }
+        let mut state = self.state();
+        state.segments.retain(|segment| disk.folder.open(&segment.name).is_ok());
+        let lost = state.next.sequence.saturating_sub(state.cursor.sequence);
+        let is_all_lost = state.segments.is_empty();
+        if is_all_lost {
+            let next = state.next;
+            state.move_cursor(next);
+        }
+        self.show(&state);
+        drop(state);
+        let dir = self.options.dir.display();
+        self.log.warn("files of the spool were removed while it is in use", &[("dir", &dir)]);
+        // What is lost of a part is a gap, and counted by whoever steps over it.
+        if is_all_lost {
+            self.count_lost(lost);
+        }
+        Ok(())
+    }
+
+    /// Moves the cursor to the end of a segment, unless it has another length by now; returns where
+    /// that is.
+    pub(super) fn leave(&self, name: &str, bytes: u64) -> Option<Position> {
+        let mut state = self.state();
+        let index = state.segments.iter().position(|segment| segment.name == name)?;
+        state.segments.get(index).filter(|segment| segment.bytes == bytes)?;
+        let end = state.end_of(index);
+        state.move_cursor(end);
+        self.show(&state);
+        Some(end)
+    }
+
+    /// A segment cannot be read any more: what was in it is a gap.
+    pub(super) fn forget(&self, name: &str) {
+        self.state().segments.retain(|segment| segment.name != name);
+    }
+
+    fn tell_start(&self, trust: Trust) {
+        match trust {
+            Trust::Agrees => {}
+            Trust::Missing => self.log.warn(CURSOR_AGAIN, &[("cursor", &"missing")]),
+            Trust::Damaged => self.log.warn(CURSOR_AGAIN, &[("cursor", &"damaged")]),
+            Trust::TooNew => self.log.warn(CURSOR_AGAIN, &[("cursor", &"after all records")]),
+        }
+        let state = self.state();
+        let lines = state.next.lines.saturating_sub(state.cursor.lines);
+        if !state.is_empty() {
+            self.log.info(
+                "lines of an earlier run wait in the spool",
+                &[("lines", &lines), ("bytes", &state.bytes())],
+            );
+        }
+    }
+
+    /// Notes what is in the spool.
+    fn show(&self, state: &LedgerState) {
+        let telemetry = &self.telemetry;
+        let lines = state.next.lines.saturating_sub(state.cursor.lines);
+        telemetry.spool_lines.set(if state.is_empty() { 0 } else { lines });
+        telemetry.spool_bytes.set(state.bytes());
+        telemetry.spool_oldest_ms.set(state.oldest_ms.unwrap_or(0));
+    }
+}
+
+const CURSOR_AGAIN: &str = "the cursor of the spool says nothing: all of it is delivered again";
+
+/// Why lines are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dropped {
+    /// There was no room for newer ones.
+    Full,
+    /// They are older than `spool.max_age`.
+    Expired,
+}
+
+/// Whether a disk is full, in any of the ways that a disk is.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,206 @@
+//! A spool's folder → what an operator sees of it, beside a running server too: nothing is locked,
+//! changed or waited for, and a segment that the server removes meanwhile is delivered, not lost.
+
+use super::folder::Folder;
+use super::format::{Record, SEGMENT_HEADER_BYTES};
+use super::recovery::{Next, Recovered, Segment, arrange, examine, next, recover};
+use crate::observe::log::Rfc3339;
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// What is in a spool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    dir: PathBuf,
+    segments: Vec<SegmentOverview>,
+    /// Lines that wait.
+    lines: u64,
+    /// When the first and the last record that wait were written, in milliseconds since 1970.
+    times_ms: Option<(u64, u64)>,
+    /// Records that are missing or damaged.
+    lost_records: u64,
+    /// Files that are kept for their damage, or would be at the next start.
+    kept: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SegmentOverview {
+    name: String,
+    bytes: u64,
+    /// Lines of it that wait.
+    lines: u64,
+    /// When its first record was written.
+    time_ms: u64,
+    note: &'static str,
+}
+
+/// Why a spool cannot be shown.
+#[derive(Debug)]
+pub enum ShowError {
+    /// Its folder or a file in it cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// Whoever reads does not take the lines.
+    Untaken(io::Error),
+}
+
+impl fmt::Display for ShowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ShowError::Unreadable(dir, error) => {
+                write!(f, "cannot read the spool {}: {error}", dir.display())
+            }
+            ShowError::Untaken(error) => write!(f, "standard output takes no more: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ShowError {}
+
+impl fmt::Display for Overview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.segments.is_empty() {
+            let [name, bytes, lines, time] = ["segment", "bytes", "lines", "written from"];
+            writeln!(f, "{name:24} {bytes:>11} {lines:>9}  {time}")?;
+        }
+        for segment in &self.segments {
+            let SegmentOverview { name, bytes, lines, time_ms, note } = segment;
+            writeln!(f, "{name:24} {bytes:>11} {lines:>9}  {}{note}", Rfc3339::of_ms(*time_ms))?;
+        }
+        let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
+        let (dir, count, lines) = (self.dir.display(), self.segments.len(), self.lines);
+        writeln!(f, "{dir}: {lines} lines wait, in {count} segments of {bytes} bytes")?;
+        if let Some((oldest, newest)) = self.times_ms {
+            let (oldest, newest) = (Rfc3339::of_ms(oldest), Rfc3339::of_ms(newest));
+            writeln!(f, "written from {oldest} to {newest}")?;
+        }
+        if self.lost_records > 0 {
+            writeln!(f, "damage: {} records are missing or damaged", self.lost_records)?;
+        }
+        for name in &self.kept {
+            writeln!(f, "kept for its damage: {name}")?;
+        }
+        if self.lost_records == 0 && self.kept.is_empty() {
+            writeln!(f, "damage: none")?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks at a folder.
+///
+/// # Errors
+/// [`ShowError::Unreadable`]
+pub fn list(dir: &Path) -> Result<Overview, ShowError> {
+    let mut overview = Overview { dir: dir.to_owned(), ..Overview::default() };
+    let found = walk(dir, |record, segment| {
+        let lines = u64::from(record.line_count);
+        overview.lines += lines;
+        let oldest = overview.times_ms.map_or(record.time_ms, |(oldest, _)| oldest);
+        overview.times_ms = Some((oldest, record.time_ms));
+        match overview.segments.last_mut() {
+            Some(last) if last.name == segment.name => last.lines += lines,
+            _ => overview.segments.push(SegmentOverview::of(segment, lines)),
+        }
+        Ok(())
+    })?;
+    // Those without a waiting line are shown too: they take room until they are removed.
+    for segment in &found.segments {
+        if !overview.segments.iter().any(|shown| shown.name == segment.name) {
+            overview.segments.push(SegmentOverview::of(segment, 0));
+        }
+    }
+    overview.segments.sort_by(|one, other| one.name.cmp(&other.name));
+    overview.lost_records = found.lost_records;
+    overview.kept = found.kept;
+    Ok(overview)
+}
+
+/// Writes all lines that wait; returns how many records are missing or damaged.
+///
+/// # Errors
+/// See [`ShowError`].
+pub fn print(dir: &Path, to: &mut dyn Write) -> Result<u64, ShowError> {
+    let found = walk(dir, |record, _| to.write_all(record.lines))?;
+    to.flush().map_err(ShowError::Untaken)?;
+    Ok(found.lost_records)
+}
+
+impl SegmentOverview {
+    fn of(segment: &Segment, lines: u64) -> SegmentOverview {
+        let note = match (segment.is_damaged, lines) {
+            (true, _) => ", damaged",
+            (false, 0) => ", delivered",
+            (false, _) => "",
+        };
+        let (name, bytes, time_ms) = (segment.name.clone(), segment.bytes, segment.time_ms);
+        SegmentOverview { name, bytes, lines, time_ms, note }
+    }
+}
+
+/// What a walk has found.
+#[derive(Default)]
+struct Walked {
+    segments: Vec<Segment>,
+    lost_records: u64,
+    kept: Vec<String>,
+}
+
+/// Visits each record that waits, in order.
+fn walk(
+    dir: &Path,
+    mut visit: impl FnMut(&Record<'_>, &Segment) -> io::Result<()>,
+) -> Result<Walked, ShowError> {
+    let unreadable = |error| ShowError::Unreadable(dir.to_owned(), error);
+    let folder = Folder::look(dir);
+    let (recovered, kept) = look(&folder).map_err(unreadable)?;
+    let mut segments = recovered.segments;
+    let (mut at, mut lost_records) = (Some(recovered.cursor), recovered.lost_records);
+    for segment in &mut segments {
+        let Some(bytes) = read(&folder, &segment.name).map_err(unreadable)? else {
+            // It is delivered: what follows it is no gap.
+            at = None;
+            continue;
+        };
+        let mut expected = at.unwrap_or(segment.start);
+        let mut offset = SEGMENT_HEADER_BYTES;
+        while let Next::Record(record, after) = next(&bytes, offset) {
+            if record.sequence >= expected.sequence {
+                let lost = record.sequence - expected.sequence;
+                lost_records += lost;
+                segment.is_damaged |= lost > 0;
+                visit(&record, segment).map_err(ShowError::Untaken)?;
+            }
+            expected = expected.after(&record);
+            offset = after;
+        }
+        at = Some(expected);
+    }
+    let end = at.map_or(recovered.next.sequence, |at| at.sequence);
+    lost_records += recovered.next.sequence.saturating_sub(end);
+    Ok(Walked { segments, lost_records, kept })
+}
+
+/// What the next start would find, and the names of what is kept for its damage.
+fn look(folder: &Folder) -> io::Result<(Recovered, Vec<String>)> {
+    let arrangement = arrange(folder.file_starts()?);
+    // After the segments: whatever the server delivers meanwhile is before this cursor.
+    let cursor = folder.read_cursor()?;
+    let last = arrangement.segments.last();
+    let tail = match last {
+        Some(last) => read(folder, &last.name)?.map(|bytes| examine(&bytes, last.start)),
+        None => None,
+    };
+    let mut kept = folder.kept_for_damage()?;
+    kept.extend(arrangement.set_aside);
+    Ok((recover(arrangement.segments, tail, cursor.as_deref()), kept))
+}
+
+/// A segment's bytes; none where it has been removed, or is emptied for that.
+fn read(folder: &Folder, name: &str) -> io::Result<Option<Vec<u8>>> {
+    match folder.read(name) {
+        Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,46 @@
+//! A folder → what is in it and where to go on, at the start: the reading around `recovery`.
+
+use super::folder::Folder;
+use super::recovery::{Ending, Recovered, arrange, examine, recover};
+use crate::observe::log::Log;
+use std::io;
+
+/// Reads what a folder holds, and cuts a torn tail.
+pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Option<(String, u64)>)> {
+    let arrangement = arrange(folder.file_starts()?);
+    for name in &arrangement.empty {
+        tell_failure(log, name, folder.remove(name));
+    }
+    for name in &arrangement.set_aside {
+        log.warn("a segment of the spool is not read, it is kept as .bad", &[("segment", name)]);
+        tell_failure(log, name, folder.set_aside(name));
+    }
+    let mut segments = arrangement.segments;
+    let mut tail = None;
+    let mut last = None;
+    if let Some(segment) = segments.last_mut() {
+        let found = examine(&folder.read(&segment.name)?, segment.start);
+        let end = found.end as u64;
+        if found.ending == Ending::Torn {
+            let fields = [("segment", &segment.name as &dyn std::fmt::Display)];
+            log.warn("the last record was being written at the end of the last run, cut", &fields);
+            let file = folder.open_to_append(&segment.name);
+            tell_failure(log, &segment.name, file.and_then(|file| file.set_len(end)));
+        }
+        segment.bytes = end;
+        tail = Some(found);
+        if !found.is_damaged && !segment.is_damaged {
+            last = Some((segment.name.clone(), end));
+        }
+    }
+    let cursor = folder.read_cursor()?;
+    Ok((recover(segments, tail, cursor.as_deref()), last))
+}
+
+/// Tells where something could not be done that is not needed to go on.
+pub(super) fn tell_failure(log: &Log, name: &str, done: io::Result<()>) {
+    if let Err(error) = done {
+        // OK because it is only in the way: the next start tries again.
+        log.warn("a file of the spool stays as it is", &[("file", &name), ("error", &error)]);
+    }
+}

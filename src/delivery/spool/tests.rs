@@ -1,0 +1,640 @@
+//! What holds of a spool as a whole, on a real disk.
+
+use super::appender::AppendError;
+use super::*;
+use crate::limits::SPOOL_BAD_SEGMENTS_MAX;
+use crate::observe::log::{Level, LogFormat};
+use crate::observe::telemetry::Telemetry;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A folder of its own for one test, in memory where the machine has such a place.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("pushline-spool-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.0.join("spool")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if fs::remove_dir_all(&self.0).is_err() {
+            // OK because the system empties this place sooner or later.
+        }
+    }
+}
+
+fn options(dir: PathBuf) -> SpoolOptions {
+    let after = Duration::from_secs(1);
+    SpoolOptions { dir, bytes_max: 1 << 20, age_max: None, after, when_full: WhenFull::Refuse }
+}
+
+/// Both ends of a spool, and what is counted of it.
+struct Ends {
+    appender: Appender,
+    drainer: Drainer,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Ends {
+    fn open(options: SpoolOptions) -> Result<Ends, UnusableSpool> {
+        let telemetry = Arc::new(Telemetry::new());
+        let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
+        let (appender, drainer) = open(options, Arc::clone(&telemetry), log)?;
+        Ok(Ends { appender, drainer, telemetry })
+    }
+
+    /// Opens a spool that was closed a moment ago. A child that another test is just starting has
+    /// its lock, too, until it runs its own program.
+    fn open_again(options: &SpoolOptions) -> Ends {
+        loop {
+            match Ends::open(options.clone()) {
+                Ok(ends) => return ends,
+                Err(error) if error.to_string().contains(" belongs to ") => {
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn append(&mut self, lines: &str, now_ms: u64) -> Result<RecordSpan, AppendError> {
+        let line_count = u32::try_from(lines.lines().count()).unwrap();
+        let push = PushLines { lines: lines.as_bytes(), line_count };
+        let Appended { count, span, failure } = self.appender.append(&[push], now_ms);
+        assert_eq!(count, usize::from(failure.is_none()));
+        failure.map_or(Ok(span), Err)
+    }
+
+    /// Everything that waits, push by push, delivered.
+    fn drain(&mut self, now_ms: u64) -> Vec<String> {
+        let (mut pushes, mut drained) = (Vec::new(), Drained::default());
+        while self.drainer.take(100, now_ms, &mut drained).unwrap() {
+            pushes.extend(texts(&drained));
+            self.drainer.delivered(&drained);
+        }
+        pushes
+    }
+
+    fn lost(&self) -> u64 {
+        self.telemetry.spool_damaged_records.get()
+    }
+}
+
+fn texts(drained: &Drained) -> Vec<String> {
+    let block = &drained.block;
+    let text = |bytes| String::from_utf8(block.slice(bytes).to_vec()).unwrap();
+    block.pushes().map(|(bytes, _)| text(bytes)).collect()
+}
+
+fn push(number: usize) -> String {
+    // Of different lengths, and sometimes of two lines.
+    let second = if number.is_multiple_of(3) { format!("b n={number} 2\n") } else { String::new() };
+    format!("a,n={} v={number} 1\n{second}", "x".repeat(number % 7))
+}
+
+/// A folder's files, by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn files(folder: &Path) -> Files {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let name = |entry: &fs::DirEntry| entry.file_name().into_string().unwrap();
+    entries.map(|entry| (name(&entry), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// Puts just these files into a folder.
+fn set(folder: &Path, files: &Files) {
+    if folder.exists() {
+        fs::remove_dir_all(folder).unwrap();
+    }
+    fs::create_dir(folder).unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+}
+
+/// How many pushes the small spool has had, and how many of them are delivered.
+const PUSHES: usize = 10;
+const DELIVERED: usize = 2;
+
+/// A spool of three segments, some of it delivered.
+fn small_spool(scratch: &Scratch) -> (SpoolOptions, Files) {
+    let options = SpoolOptions { bytes_max: 4 * 200, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options.clone()).unwrap();
+    for number in 0..PUSHES {
+        ends.append(&push(number), 1000 + number as u64).unwrap();
+    }
+    let mut drained = Drained::default();
+    for _ in 0..DELIVERED {
+        assert!(ends.drainer.take(1, 0, &mut drained).unwrap());
+        ends.drainer.delivered(&drained);
+    }
+    ends.appender.close().unwrap();
+    let files = files(&options.dir);
+    assert_eq!(files.len(), 4, "{:?}", files.keys());
+    (options, files)
+}
+
+/// What a damaged small spool yields: the numbers of its pushes, in order, and how many are counted
+/// as lost. Fails where it yields anything that was not pushed.
+fn yielded(options: &SpoolOptions, what: &str) -> (Vec<usize>, u64) {
+    let mut shown = Vec::new();
+    let shown_lost = print(&options.dir, &mut shown).unwrap();
+    let mut ends = Ends::open_again(options);
+    let number = |text: &String| {
+        let found = (0..PUSHES).find(|number| push(*number) == *text);
+        found.unwrap_or_else(|| panic!("{what}: {text:?} was not pushed"))
+    };
+    let pushes = ends.drain(0);
+    let numbers: Vec<usize> = pushes.iter().map(number).collect();
+    assert_eq!(String::from_utf8(shown).unwrap(), pushes.concat(), "{what}: as it is shown");
+    assert_eq!(shown_lost, ends.lost(), "{what}: as it is shown");
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{what}: {numbers:?}");
+    assert!(ends.drainer.is_empty(), "{what}");
+    assert_eq!(ends.telemetry.spool_lines.get(), 0, "{what}");
+    // It goes on as any spool does.
+    ends.append("new n=1 1\n", 5000).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let lost = ends.lost();
+    assert_eq!(ends.drain(0), ["new n=1 1\n"], "{what}");
+    assert_eq!(ends.lost(), lost, "{what}: nothing of the new segment is lost");
+    (numbers, lost)
+}
+
+#[test]
+fn what_is_pushed_comes_back_in_order_across_restarts() {
+    let scratch = Scratch::new();
+    let options = SpoolOptions { bytes_max: 4 * 2000, ..options(scratch.spool()) };
+    let mut wanted = Vec::new();
+    for restart in 0..5 {
+        let mut ends = Ends::open_again(&options);
+        for number in 0..20 {
+            let text = push(restart * 20 + number);
+            ends.append(&text, 1).unwrap();
+            wanted.push(text);
+        }
+        let mut drained = Drained::default();
+        assert!(ends.drainer.take(100, 0, &mut drained).unwrap());
+        let first = texts(&drained);
+        assert_eq!(first, wanted.drain(..first.len()).collect::<Vec<_>>());
+        ends.drainer.delivered(&drained);
+        ends.appender.close().unwrap();
+    }
+    let mut ends = Ends::open_again(&options);
+    let lines: usize = wanted.iter().map(|text| text.lines().count()).sum();
+    assert_eq!(ends.telemetry.spool_lines.get(), lines as u64);
+    assert_eq!(ends.drain(0), wanted);
+    assert_eq!((ends.lost(), ends.telemetry.spool_lines.get()), (0, 0));
+}
+
+#[test]
+fn an_unharmed_spool_yields_what_waits() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    set(&options.dir, &files);
+    assert_eq!(yielded(&options, "unharmed"), ((DELIVERED..PUSHES).collect(), 0));
+}
+
+#[test]
+fn every_single_flipped_bit_costs_one_push_at_most_and_is_counted() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    for (name, bytes) in &files {
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = files.clone();
+            damaged.get_mut(name).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            set(&options.dir, &damaged);
+            let what = format!("bit {bit} of {name}");
+            let (numbers, lost) = yielded(&options, &what);
+            // With a cursor that says nothing, all is delivered again.
+            let first = if name == "cursor" { 0 } else { DELIVERED };
+            let missing = (first..PUSHES).filter(|number| !numbers.contains(number)).count();
+            assert_eq!(missing as u64, lost, "{what}: {numbers:?}");
+            assert!(lost <= 1, "{what}: {numbers:?}");
+            let is_header = name == "cursor" || bit < 8 * format::SEGMENT_HEADER_BYTES;
+            assert!(!is_header || lost == 0, "{what}: a header costs no push");
+        }
+    }
+}
+
+#[test]
+fn every_truncation_costs_what_is_cut_off_and_no_more() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    for (name, bytes) in &files {
+        let is_last = files.keys().rev().find(|name| *name != "cursor") == Some(name);
+        for len in 0..bytes.len() {
+            let mut damaged = files.clone();
+            damaged.get_mut(name).unwrap().truncate(len);
+            set(&options.dir, &damaged);
+            let what = format!("{name} cut at {len} of {}", bytes.len());
+            let (numbers, lost) = yielded(&options, &what);
+            let whole = whole_pushes(&bytes[..len]);
+            let cut: Vec<usize> = whole_pushes(bytes).split_off(whole.len());
+            let missing: Vec<usize> =
+                (DELIVERED..PUSHES).filter(|number| !numbers.contains(number)).collect();
+            assert!(missing.iter().all(|number| cut.contains(number)), "{what}: {missing:?}");
+            // The end of the last segment may have been being written: nobody was told it is safe.
+            let counted = if is_last { 0 } else { missing.len() as u64 };
+            assert_eq!(lost, counted, "{what}: {missing:?}");
+        }
+    }
+}
+
+/// The pushes of a segment that are whole in these bytes.
+fn whole_pushes(segment: &[u8]) -> Vec<usize> {
+    let mut numbers = Vec::new();
+    let mut at = format::SEGMENT_HEADER_BYTES;
+    while let format::RecordRead::Record(record, after) = format::read_record(segment, at) {
+        numbers.push(usize::try_from(record.sequence).unwrap());
+        at = after;
+    }
+    numbers
+}
+
+#[test]
+fn missing_doubled_and_foreign_files_cost_only_what_is_missing() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    let segments: Vec<String> = files.keys().filter(|name| *name != "cursor").cloned().collect();
+    let [first, second, third] = segments.as_slice() else { panic!("{segments:?}") };
+    let pushes = |name: &String| whole_pushes(&files[name]);
+    let waiting: Vec<usize> = (DELIVERED..PUSHES).collect();
+    let without = |numbers: &[usize]| {
+        waiting.iter().copied().filter(|number| !numbers.contains(number)).collect::<Vec<_>>()
+    };
+    type Harm<'a> = Box<dyn Fn(&mut Files) + 'a>;
+    let remove = |name: &'static str| -> Harm<'_> {
+        Box::new(move |files: &mut Files| assert!(files.remove(name).is_some()))
+    };
+    let add = |name: &'static str, bytes: Vec<u8>| -> Harm<'_> {
+        Box::new(move |files: &mut Files| {
+            files.insert(name.to_owned(), bytes.clone());
+        })
+    };
+    let drop_segment = |name: &String| -> Harm<'_> {
+        let name = name.clone();
+        Box::new(move |files: &mut Files| assert!(files.remove(&name).is_some()))
+    };
+    let cursor = |sequence| format::write_cursor(format::Position { sequence, lines: 0 });
+    let all: Vec<usize> = (0..PUSHES).collect();
+    let (one, two) = (pushes(first), pushes(second));
+    let lost_of_one = (one.len() - DELIVERED) as u64;
+    let other = "00000000000000000099.seg";
+    for (what, harm, numbers, lost) in [
+        ("no cursor", remove("cursor"), all.clone(), 0),
+        ("an older cursor", add("cursor", cursor(1)), (1..PUSHES).collect(), 0),
+        ("a cursor of the end", add("cursor", cursor(PUSHES as u64)), Vec::new(), 0),
+        ("a newer cursor", add("cursor", cursor(1000)), all.clone(), 0),
+        ("an empty cursor", add("cursor", Vec::new()), all.clone(), 0),
+        ("no first segment", drop_segment(first), without(&one), lost_of_one),
+        ("no second segment", drop_segment(second), without(&two), two.len() as u64),
+        ("no third segment", drop_segment(third), without(&pushes(third)), 0),
+        ("a doubled segment", add(other, files[second].clone()), waiting.clone(), 0),
+        ("garbage", add(other, vec![7; 500]), waiting.clone(), 0),
+        ("garbage in between", add("00000000000000000001.seg", vec![7; 500]), waiting.clone(), 0),
+        ("an empty segment", add(other, Vec::new()), waiting.clone(), 0),
+        ("a half header", add(other, files[second][..39].to_vec()), waiting.clone(), 0),
+        ("foreign files", add("notes.txt", b"PLSEGMNT".to_vec()), waiting.clone(), 0),
+        ("a half cursor", add("cursor.new", b"PLCURSOR".to_vec()), waiting.clone(), 0),
+    ] {
+        let mut harmed = files.clone();
+        harm(&mut harmed);
+        set(&options.dir, &harmed);
+        assert_eq!(yielded(&options, what), (numbers, lost), "{what}");
+    }
+    // A folder and a socket of a segment's name.
+    set(&options.dir, &files);
+    fs::create_dir(options.dir.join(other)).unwrap();
+    assert_eq!(yielded(&options, "a folder"), (waiting.clone(), 0));
+    let renamed = options.dir.join("00000000000000000050.seg");
+    set(&options.dir, &files);
+    fs::rename(options.dir.join(second), renamed).unwrap();
+    assert_eq!(yielded(&options, "a renamed segment"), (waiting, 0));
+}
+
+#[test]
+fn a_damaged_segment_is_kept_and_only_the_newest_few() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    let mut damaged = files.clone();
+    let second = files.keys().nth(1).unwrap();
+    *damaged.get_mut(second).unwrap().last_mut().unwrap() ^= 1;
+    for number in 0..SPOOL_BAD_SEGMENTS_MAX + 2 {
+        damaged.insert(format!("{number:020}.seg.bad"), Vec::new());
+    }
+    set(&options.dir, &damaged);
+    let mut ends = Ends::open(options.clone()).unwrap();
+    ends.drain(0);
+    assert_eq!(ends.lost(), 1);
+    ends.appender.close().unwrap();
+    let left = self::files(&options.dir);
+    let kept: Vec<_> = left.keys().filter(|name| name.ends_with(".bad")).collect();
+    assert_eq!(kept.len(), SPOOL_BAD_SEGMENTS_MAX, "{kept:?}");
+    assert_eq!(left[&format!("{second}.bad")], damaged[second]);
+    assert!(!left.keys().any(|name| name.ends_with(".seg")), "{:?}", left.keys());
+}
+
+#[test]
+fn a_second_process_is_told_which_one_has_the_folder() {
+    let scratch = Scratch::new();
+    let ends = Ends::open(options(scratch.spool())).unwrap();
+    let error = Ends::open(options(scratch.spool())).err().unwrap().to_string();
+    let me = std::process::id();
+    assert!(error.contains(&format!("belongs to process {me}, which is running")), "{error}");
+    drop(ends);
+    Ends::open_again(&options(scratch.spool()));
+}
+
+#[test]
+fn nothing_is_written_while_nothing_waits() {
+    let scratch = Scratch::new();
+    let ends = Ends::open(options(scratch.spool())).unwrap();
+    ends.appender.tidy(Instant::now(), 1).unwrap();
+    ends.appender.close().unwrap();
+    assert_eq!(files(&scratch.spool()), Files::new());
+}
+
+#[test]
+fn a_full_spool_refuses_what_does_not_fit_and_takes_what_does() {
+    let scratch = Scratch::new();
+    let options = SpoolOptions { bytes_max: 4096, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options).unwrap();
+    let text = "a v=1 1\n".repeat(100);
+    let push = PushLines { lines: text.as_bytes(), line_count: 100 };
+    let Appended { count, failure, .. } = ends.appender.append(&[push; 9], 1);
+    assert_eq!(count, 4);
+    assert!(matches!(failure, Some(AppendError::Full { bytes_max: 4096 })), "{failure:?}");
+    assert_eq!(ends.telemetry.spool_lines.get(), 400);
+    assert!(ends.telemetry.spool_bytes.get() <= 4096);
+    assert_eq!(ends.drain(0).len(), 4);
+    let huge = "a v=1 1\n".repeat(1000);
+    let huge = PushLines { lines: huge.as_bytes(), line_count: 1000 };
+    let Appended { count, failure, .. } = ends.appender.append(&[huge, push], 1);
+    assert_eq!(count, 0, "order is kept");
+    assert!(matches!(failure, Some(AppendError::Full { .. })), "{failure:?}");
+    assert_eq!(ends.appender.append(&[push; 4], 1).count, 4, "what is delivered makes room");
+}
+
+#[test]
+fn a_full_spool_that_may_drop_its_oldest_lines_keeps_the_newest() {
+    let scratch = Scratch::new();
+    let when_full = WhenFull::DropOldest;
+    let options = SpoolOptions { bytes_max: 8192, when_full, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options.clone()).unwrap();
+    let mut drained = Drained::default();
+    for number in 0..1000 {
+        ends.append(&push(number), 1).unwrap();
+        // A block is on its way from the start.
+        if number == 10 {
+            assert!(ends.drainer.take(100, 0, &mut drained).unwrap());
+        }
+    }
+    assert!(ends.telemetry.spool_bytes.get() <= 8192);
+    let dropped = ends.telemetry.spool_dropped_full.get();
+    let waiting = ends.telemetry.spool_lines.get();
+    let pushed: usize = (0..1000).map(|number| push(number).lines().count()).sum();
+    assert_eq!(dropped + waiting, pushed as u64);
+    ends.drainer.delivered(&drained);
+    drop(ends);
+    let mut ends = Ends::open_again(&options);
+    let left = ends.drain(0);
+    let wanted: Vec<String> = (1000 - left.len()..1000).map(push).collect();
+    assert_eq!((left, ends.lost()), (wanted, 0));
+}
+
+#[test]
+fn lines_that_are_too_old_are_dropped_and_counted() {
+    let scratch = Scratch::new();
+    let age_max = Some(Duration::from_secs(60));
+    let mut ends = Ends::open(SpoolOptions { age_max, ..options(scratch.spool()) }).unwrap();
+    for second in 0..100 {
+        ends.append(&format!("a v={second} 1\n"), second * 1000).unwrap();
+    }
+    // Segments go as a whole while nothing is delivered, the rest when its turn comes.
+    ends.appender.tidy(Instant::now(), 100_000).unwrap();
+    let dropped = ends.telemetry.spool_dropped_expired.get();
+    assert!((30..=40).contains(&dropped), "{dropped}");
+    let left = ends.drain(100_000);
+    assert_eq!(left.first().map(String::as_str), Some("a v=40 1\n"));
+    assert_eq!(left.len(), 60);
+    assert_eq!(ends.telemetry.spool_dropped_expired.get(), 40);
+    ends.append("a v=1 1\n", 100_000).unwrap();
+    ends.appender.tidy(Instant::now(), 161_000).unwrap();
+    assert_eq!(ends.telemetry.spool_dropped_expired.get(), 41, "the last segment goes too");
+    assert_eq!(ends.telemetry.spool_oldest_ms.get(), 0);
+}
+
+#[test]
+fn a_block_that_was_delivered_on_another_way_is_passed_over() {
+    let scratch = Scratch::new();
+    let mut ends = Ends::open(options(scratch.spool())).unwrap();
+    let span = ends.append("a v=1 1\n", 1).unwrap();
+    ends.append("a v=2 1\n", 2).unwrap();
+    ends.drainer.pass_over(span);
+    assert_eq!(ends.drain(0), ["a v=2 1\n"]);
+}
+
+#[test]
+fn a_folder_that_is_removed_is_made_again_and_what_was_in_it_is_counted() {
+    let scratch = Scratch::new();
+    let mut ends = Ends::open(options(scratch.spool())).unwrap();
+    for number in 0..3 {
+        ends.append(&push(number), 1).unwrap();
+    }
+    fs::remove_dir_all(scratch.spool()).unwrap();
+    ends.append(&push(3), 1).unwrap();
+    assert_eq!(ends.lost(), 3);
+    assert_eq!(ends.drain(0), [push(3)]);
+    // Only its segments, this time, and while they are read.
+    ends.append(&push(4), 1).unwrap();
+    for name in files(&scratch.spool()).keys() {
+        fs::remove_file(scratch.spool().join(name)).unwrap();
+    }
+    ends.append(&push(5), 1).unwrap();
+    assert_eq!(ends.drain(0), [push(5)]);
+    assert_eq!(ends.lost(), 4);
+    // And a folder that cannot be made again is told.
+    fs::remove_dir_all(&scratch.0).unwrap();
+    let error = ends.append(&push(6), 1).unwrap_err();
+    assert!(matches!(error, AppendError::Lost(_)), "{error}");
+    fs::create_dir(&scratch.0).unwrap();
+    ends.append(&push(7), 1).unwrap();
+    assert_eq!(ends.drain(0), [push(7)]);
+}
+
+#[test]
+fn an_overview_says_what_waits_and_what_is_damaged() {
+    let scratch = Scratch::new();
+    let (options, mut files) = small_spool(&scratch);
+    let second = files.keys().nth(1).unwrap().clone();
+    files.insert("00000000000000000000.seg.bad".to_owned(), Vec::new());
+    set(&options.dir, &files);
+    let lines = |numbers: std::ops::Range<usize>| -> usize {
+        numbers.map(|number| push(number).lines().count()).sum()
+    };
+    let text = list(&options.dir).unwrap().to_string();
+    let waiting = lines(DELIVERED..PUSHES);
+    assert!(text.contains(&format!("{waiting} lines wait, in 3 segments of ")), "{text}");
+    assert!(text.contains("kept for its damage: 00000000000000000000.seg.bad\n"), "{text}");
+    files.get_mut(&second).unwrap()[60] ^= 1;
+    set(&options.dir, &files);
+    let text = list(&options.dir).unwrap().to_string();
+    assert!(text.contains("\ndamage: 1 records are missing or damaged\n"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with(&second) && line.ends_with(", damaged")));
+    let missing = list(&scratch.0.join("missing")).unwrap_err().to_string();
+    assert!(missing.starts_with("cannot read the spool"), "{missing}");
+}
+
+#[test]
+fn a_spool_is_shown_beside_the_process_that_has_it() {
+    let scratch = Scratch::new();
+    let mut ends = Ends::open(options(scratch.spool())).unwrap();
+    ends.append(&push(0), 1).unwrap();
+    ends.append(&push(1), 1).unwrap();
+    let mut shown = Vec::new();
+    assert_eq!(print(&scratch.spool(), &mut shown).unwrap(), 0);
+    assert_eq!(String::from_utf8(shown).unwrap(), push(0) + &push(1));
+    assert_eq!(ends.drain(0).len(), 2);
+}
+
+/// A small file system of its own, in memory.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None, with the reason on standard error, where this machine does not let us.
+    fn mount(path: PathBuf, bytes: u32) -> Option<SmallDisk> {
+        fs::create_dir(&path).unwrap();
+        let size = format!("size={bytes}");
+        mount(&["-t", "tmpfs", "-o", &size, "none"], &path).then_some(SmallDisk(path))
+    }
+
+    /// The same folder, to be read only.
+    fn read_only(path: &Path) -> Option<SmallDisk> {
+        let source = path.to_str().unwrap();
+        mount(&["--bind", source], path).then_some(())?;
+        let disk = SmallDisk(path.to_owned());
+        mount(&["-o", "remount,bind,ro", source], path).then_some(disk)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        assert!(std::process::Command::new("umount").arg(&self.0).status().unwrap().success());
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "whoever reads the test's output is told what was skipped")]
+fn mount(arguments: &[&str], path: &Path) -> bool {
+    let mut command = std::process::Command::new("mount");
+    let done = command.args(arguments).arg(path).output().unwrap();
+    if !done.status.success() {
+        eprintln!("skipped, cannot mount: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    done.status.success()
+}
+
+#[test]
+fn a_disk_without_room_refuses_pushes_and_takes_them_again_once_there_is_some() {
+    let scratch = Scratch::new();
+    let Some(disk) = SmallDisk::mount(scratch.0.join("disk"), 64 << 10) else { return };
+    let mut ends = Ends::open(options(disk.0.join("spool"))).unwrap();
+    let filler = disk.0.join("filler");
+    let (mut accepted, mut refused) = (Vec::new(), 0);
+    for number in 0..4000 {
+        match ends.append(&push(number), 1) {
+            Ok(_) => accepted.push(push(number)),
+            Err(AppendError::Disk(error)) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+                refused += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 0 && accepted.len() > 500, "{refused} refused");
+    assert_eq!(ends.drain(0), accepted);
+    ends.appender.close().unwrap();
+    drop(ends);
+    fs::write(&filler, vec![1; 40 << 10]).unwrap();
+    let mut ends = Ends::open_again(&options(disk.0.join("spool")));
+    assert_eq!(ends.drain(0), Vec::<String>::new());
+    while ends.append(&push(1), 1).is_ok() {}
+    fs::remove_file(&filler).unwrap();
+    ends.append(&push(2), 1).unwrap();
+    assert_eq!(ends.drain(0).last(), Some(&push(2)));
+    assert_eq!(ends.lost(), 0, "what was refused is no damage");
+}
+
+#[test]
+fn a_disk_without_room_drops_the_oldest_lines_where_that_is_asked_for() {
+    let scratch = Scratch::new();
+    let Some(disk) = SmallDisk::mount(scratch.0.join("disk"), 128 << 10) else { return };
+    let when_full = WhenFull::DropOldest;
+    let options = SpoolOptions { bytes_max: 256 << 10, when_full, ..options(disk.0.join("spool")) };
+    let mut ends = Ends::open(options).unwrap();
+    for number in 0..4000 {
+        ends.append(&push(number), 1).unwrap();
+    }
+    assert!(ends.telemetry.spool_dropped_full.get() > 0);
+    assert_eq!(ends.drain(0).last(), Some(&push(3999)));
+    assert_eq!(ends.lost(), 0);
+}
+
+#[test]
+fn a_read_only_disk_is_read_and_refuses_pushes() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    set(&options.dir, &files);
+    let Some(disk) = SmallDisk::read_only(&options.dir) else { return };
+    let mut ends = Ends::open(options.clone()).unwrap();
+    assert_eq!(ends.drain(0).len(), PUSHES - DELIVERED);
+    let error = ends.append(&push(1), 1).unwrap_err();
+    let is_told = matches!(&error, AppendError::Disk(error)
+        if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem);
+    assert!(is_told, "{error}");
+    assert!(ends.appender.close().is_err());
+    drop(ends);
+    drop(disk);
+    // Nothing of that is lost: it is delivered again.
+    assert_eq!(yielded(&options, "read-only before"), ((DELIVERED..PUSHES).collect(), 0));
+}
+
+#[test]
+fn a_bound_on_the_size_of_files_makes_segments_smaller() {
+    let name = "delivery::spool::tests::a_bound_on_the_size_of_files_makes_segments_smaller";
+    if crate::testing::child_process::stderr_of(name).is_some() {
+        return;
+    }
+    // OK because this is a process of its own: its bound, and the signal, disturb nobody.
+    let scratch = Scratch::new();
+    let _handlers = crate::app::signals::SignalHandlers::install().unwrap();
+    let mut ends = Ends::open(options(scratch.spool())).unwrap();
+    let limit = std::process::Command::new("prlimit")
+        .args(["--fsize=1000", "--pid", &std::process::id().to_string()])
+        .status();
+    if !limit.is_ok_and(|status| status.success()) {
+        return;
+    }
+    for number in 0..100 {
+        ends.append(&push(number), 1).unwrap();
+    }
+    let sizes: Vec<usize> = files(&scratch.spool()).values().map(Vec::len).collect();
+    assert!(sizes.len() > 5 && sizes.iter().all(|size| *size <= 1000), "{sizes:?}");
+    let error = ends.append(&"a v=1 1\n".repeat(200), 1).unwrap_err();
+    assert!(matches!(&error, AppendError::Disk(_)), "{error}");
+    assert_eq!(ends.drain(0), (0..100).map(push).collect::<Vec<_>>());
+    assert_eq!(ends.lost(), 0);
+}
