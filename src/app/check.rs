@@ -74,6 +74,9 @@ pub fn check(config: &Config) -> Result<(), Unfit> {
         reasons.extend(check_file("output.rejected.file", path).err());
     }
     reasons.extend(sink::check(&output.target, &output.http).err().map(Reason::Output));
+    if let Some(folder) = &config.spool.dir {
+        reasons.extend(check_spool_folder(folder).err());
+    }
     if reasons.is_empty() { Ok(()) } else { Err(Unfit(reasons)) }
 }
 
@@ -98,5 +101,18 @@ fn check_file(key: &'static str, path: &Path) -> Result<(), Reason> {
                 error,
             })
         }
+    }
+}
+
+/// Whether files can be made in the folder of a spool, or it can be made in its own. A folder on a
+/// read-only disk will do: what is in it is delivered.
+fn check_spool_folder(path: &Path) -> Result<(), Reason> {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    match system::may_make_files_in(folder) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && path.is_dir() => Ok(()),
+        tried => tried.map_err(|error| {
+            let (key, folder) = ("spool.dir", folder.to_owned());
+            Reason::Folder { key, folder, error }
+        }),
     }
 }

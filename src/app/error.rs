@@ -1,6 +1,7 @@
 //! Why the process cannot start, or ended badly, and with which exit status.
 
 use crate::delivery::sink;
+use crate::delivery::spool::UnusableSpool;
 use crate::intake::gate::{self, auth};
 use std::fmt;
 use std::io;
@@ -13,6 +14,8 @@ pub enum Error {
     Gate(gate::Error),
     /// The output could not be opened.
     Sink(sink::OpenError),
+    /// The spool's folder cannot be used.
+    Spool(UnusableSpool),
     /// The credentials cannot be used.
     Auth(auth::Error),
     /// The system gave no thread, descriptor or signal handler.
@@ -37,6 +40,7 @@ impl fmt::Display for Error {
         match self {
             Error::Gate(error) => error.fmt(f),
             Error::Sink(error) => error.fmt(f),
+            Error::Spool(error) => error.fmt(f),
             Error::Auth(error) => error.fmt(f),
             Error::System(error) => write!(f, "the system refuses what pushline needs: {error}"),
             Error::OutputEnded(error) => {
@@ -62,6 +66,9 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Error::Auth(_) => 2,
+            // The other process may end.
+            Error::Spool(error) if error.is_held() => 1,
+            Error::Spool(_) => 2,
             Error::Gate(_)
             | Error::Sink(_)
             | Error::System(_)

@@ -19,13 +19,15 @@ mod reload;
 mod running;
 mod shutdown;
 pub mod signals;
+pub mod spool;
 mod surroundings;
 
 use crate::config::Config;
 use crate::current::Current;
 use crate::delivery::queue;
 use crate::delivery::sink::{self, SinkOptions};
-use crate::delivery::writer::{self, WriterEnd};
+use crate::delivery::spool::{self as spool_log, SpoolOptions};
+use crate::delivery::writer::{self, SpoolParts, WriterEnd, WriterParts};
 use crate::heartbeat::Heartbeats;
 use crate::intake::bridge::{self, GateEnd, Probe};
 use crate::intake::gate::auth::Auth;
@@ -155,11 +157,14 @@ fn open_output(
     let output = &config.output;
     let sink = sink::open(&sink_options(config), telemetry, Arc::clone(log));
     let sink = sink.map_err(Error::Sink)?;
+    let spool = config.spool.options().map(|options| open_spool(options, telemetry, log));
+    let spool = spool.transpose().map_err(Error::Spool)?;
     let (queue, receiver, warden) = queue::channel(output.queue, Arc::clone(telemetry));
     warden.spawn(Arc::clone(log), on_lost(events)).map_err(Error::System)?;
     let ended = events.clone();
     let on_end = move |_: &WriterEnd| tell(&ended, Event::WriterEnded);
-    let writer = writer::spawn(receiver, sink, Arc::clone(telemetry), Arc::clone(log), on_end);
+    let (telemetry, log) = (Arc::clone(telemetry), Arc::clone(log));
+    let writer = writer::spawn(WriterParts { receiver, sink, spool, telemetry, log }, on_end);
     Ok((queue, writer.map_err(Error::System)?))
 }
 
@@ -174,6 +179,16 @@ fn sink_options(config: &Config) -> SinkOptions {
     }
 }
 
+fn open_spool(
+    options: SpoolOptions,
+    telemetry: &Arc<Telemetry>,
+    log: &Arc<Log>,
+) -> Result<SpoolParts, spool_log::UnusableSpool> {
+    let after = options.after;
+    let (appender, drainer) = spool_log::open(options, Arc::clone(telemetry), Arc::clone(log))?;
+    Ok(SpoolParts { appender, drainer, after })
+}
+
 /// What is shown of all of it.
 fn status(
     config: &Config,
@@ -185,6 +200,7 @@ fn status(
         started_ns: system::now_ns(),
         listen: listeners.addresses().map(str::to_owned).collect(),
         target: config.output.target.to_string(),
+        spool_bytes_max: config.spool.options().map(|options| options.bytes_max),
         workers: config.workers(),
         telemetry: Arc::clone(telemetry),
         output: queue.state(),

@@ -9,6 +9,7 @@ use crate::current::Current;
 use crate::delivery::condition::Condition;
 use crate::delivery::emitter::Emitter;
 use crate::delivery::queue;
+use crate::delivery::spool::SpoolFigures;
 use crate::delivery::writer::WriterEnd;
 use crate::intake::gate::Gate;
 use crate::intake::gate::auth::Auth;
@@ -93,14 +94,22 @@ impl Running {
         match self.queue.state().look() {
             Condition::Flowing { .. } => format!("serving, lines go to {output}"),
             Condition::Spooling { because, .. } => {
+                let waits = self.spool_sentence().unwrap_or_default();
                 let why =
                     because.map_or(String::new(), |why| format!(": {}", why.in_short(output)));
-                format!("serving, lines go to the spool{why}")
+                format!("serving, {waits}{why}")
             }
             Condition::NotReady(not_ready) => {
                 format!("{}: pushes get 503", not_ready.in_short(output))
             }
         }
+    }
+
+    /// How the spool is, while lines go to it.
+    fn spool_sentence(&self) -> Option<String> {
+        let bytes_max = self.config.spool.options()?.bytes_max;
+        let figures = SpoolFigures::read(&self.telemetry, bytes_max, system::now_ms());
+        figures.sentence(&self.config.output.target)
     }
 
     /// Nothing more can be written: requests that have arrived are answered, those whose push was

@@ -25,6 +25,15 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
     if output.durability == Durability::Synced && !matches!(output.target, Target::File(_)) {
         conflicts.push(Conflict::FsyncWithoutFile(output.target.clone()));
     }
+    if config.spool.dir.is_some() {
+        if matches!(output.target, Target::Stdout | Target::File(_)) {
+            conflicts.push(Conflict::SpoolWithoutNetwork(output.target.clone()));
+        }
+        let (after, ack_timeout) = (config.spool.after, output.queue.ack_timeout);
+        if after >= ack_timeout {
+            conflicts.push(Conflict::SpoolAfterTimeout { after, ack_timeout });
+        }
+    }
     conflicts
 }
 

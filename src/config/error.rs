@@ -2,11 +2,12 @@
 
 use super::allowed::Allowed;
 use super::meant::Meant;
-use super::units::size_text;
+use super::units::{duration_text, size_text};
 use crate::delivery::sink::Target;
 use crate::push::sample::Quoted;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Where a value was found, in the order in which mistakes are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +53,10 @@ pub(super) enum Conflict {
     BodyAboveBuffered { body_bytes_max: usize, buffered_bytes_max: usize },
     /// `output.fsync` with a target that is not a file.
     FsyncWithoutFile(Target),
+    /// `spool.dir` with a target that cannot be away.
+    SpoolWithoutNetwork(Target),
+    /// `spool.after` is not below `output.ack_timeout`.
+    SpoolAfterTimeout { after: Duration, ack_timeout: Duration },
 }
 
 /// Why a configuration is refused: every mistake that was found, one a line.
@@ -108,6 +113,20 @@ impl fmt::Display for Conflict {
             Conflict::FsyncWithoutFile(target) => {
                 write!(f, "output.fsync is true, which only a file can do, not {target}")
             }
+            Conflict::SpoolWithoutNetwork(target) => {
+                write!(f, "spool.dir is set, which needs an output that may be away for a while ")?;
+                let why = match target {
+                    Target::File(_) => "a file is on a disk itself",
+                    _ => "without its reader the process ends",
+                };
+                write!(f, "(http, https, tcp or unix), not {target}: {why}")
+            }
+            Conflict::SpoolAfterTimeout { after, ack_timeout } => write!(
+                f,
+                "spool.after is \"{}\", must be below output.ack_timeout (\"{}\")",
+                duration_text(*after),
+                duration_text(*ack_timeout)
+            ),
         }
     }
 }

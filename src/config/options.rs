@@ -5,6 +5,7 @@
 
 use crate::delivery::queue;
 use crate::delivery::sink::{Durability, HttpOptions, RejectedOptions, Target};
+use crate::delivery::spool::{SpoolOptions, WhenFull};
 use crate::intake::gate::GateOptions;
 use crate::observe::log::{Level, LogFormat};
 use crate::push::mapping::{self, Measurement};
@@ -21,6 +22,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[output]`
     pub output: OutputConfig,
+    /// `[spool]`
+    pub(crate) spool: SpoolConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[telemetry]`
@@ -61,6 +64,31 @@ pub struct OutputConfig {
     pub(crate) rejected: RejectedOptions,
     /// What is sent again after a break of a socket.
     pub(crate) replay: Duration,
+}
+
+/// `[spool]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpoolConfig {
+    /// The folder; `None` is no spool.
+    pub dir: Option<PathBuf>,
+    /// What it may take, in bytes.
+    pub bytes_max: usize,
+    /// How long lines may wait; `None` is without bound.
+    pub age_max: Option<Duration>,
+    /// How long a push waits for the output.
+    pub after: Duration,
+    /// What happens without room.
+    pub when_full: WhenFull,
+}
+
+impl SpoolConfig {
+    /// The options of a spool, where there is one.
+    pub(crate) fn options(&self) -> Option<SpoolOptions> {
+        let SpoolConfig { dir, bytes_max, age_max, after, when_full } = self;
+        let (bytes_max, age_max) = (*bytes_max as u64, *age_max);
+        let (after, when_full) = (*after, *when_full);
+        dir.clone().map(|dir| SpoolOptions { dir, bytes_max, age_max, after, when_full })
+    }
 }
 
 /// `[log]`
@@ -110,6 +138,7 @@ impl Config {
         Config {
             server: ServerConfig::default(),
             output: OutputConfig::default(),
+            spool: SpoolConfig::default(),
             log: LogConfig::default(),
             telemetry: TelemetryConfig::default(),
             inputs: Vec::new(),

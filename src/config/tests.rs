@@ -106,6 +106,11 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("output.tls.key", r#""/x""#, ""),
     ("output.rejected.file", r#""/x""#, ""),
     ("output.rejected.max_bytes", r#""1MiB""#, ""),
+    ("spool.dir", r#""/x""#, "output.target = \"tcp://x:1\"\n"),
+    ("spool.max_bytes", r#""1MiB""#, ""),
+    ("spool.max_age", r#""1h""#, ""),
+    ("spool.after", r#""10ms""#, ""),
+    ("spool.full", r#""drop_oldest""#, ""),
     ("log.level", r#""debug""#, ""),
     ("log.format", r#""json""#, ""),
     ("telemetry.emit_interval", r#""1s""#, ""),
@@ -451,6 +456,15 @@ fn values_that_exclude_each_other_are_named() {
             "server.max_body_bytes is \"16MiB\", must not be above server.max_buffered_bytes (\"1MiB\")",
         ),
         ("[output]\nfsync = true", "output.fsync is true, which only a file can do, not stdout"),
+        (
+            "[spool]\ndir = \"/x\"",
+            "spool.dir is set, which needs an output that may be away for a while (http, https, tcp \
+             or unix), not stdout: without its reader the process ends",
+        ),
+        (
+            "[output]\ntarget = \"tcp://x:1\"\n[spool]\ndir = \"/x\"\nafter = \"5s\"",
+            "spool.after is \"5s\", must be below output.ack_timeout (\"5s\")",
+        ),
     ] {
         assert_eq!(load(toml).unwrap_err(), want, "{toml}");
     }

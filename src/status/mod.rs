@@ -19,6 +19,7 @@ mod page;
 mod report;
 
 use crate::delivery::condition::{NotReady, OutputState};
+use crate::delivery::spool::SpoolFigures;
 use crate::observe::telemetry::Telemetry;
 use board::Board;
 use history::{Figures, History};
@@ -52,6 +53,8 @@ pub struct Setup {
     pub workers: usize,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
+    /// What the spool may take, in bytes; none where there is no spool.
+    pub(crate) spool_bytes_max: Option<u64>,
     /// What waits for the output.
     pub(crate) output: Arc<OutputState>,
 }
@@ -116,9 +119,17 @@ impl Status {
         history.note(to_ms(now_ns), self.figures());
     }
 
+    /// How the spool is, where there is one.
+    fn spool(&self, now_ns: i64) -> Option<SpoolFigures> {
+        let bytes_max = self.setup.spool_bytes_max?;
+        Some(SpoolFigures::read(&self.setup.telemetry, bytes_max, to_ms(now_ns)))
+    }
+
     fn figures(&self) -> Figures {
         let (pushes, refused) = self.board.pushes();
-        Figures { pushes, refused, lines: self.setup.telemetry.lines_written.get(), spool_lines: 0 }
+        let Telemetry { lines_written, spool_lines, .. } = &*self.setup.telemetry;
+        let (lines, spool_lines) = (lines_written.get(), spool_lines.get());
+        Figures { pushes, refused, lines, spool_lines }
     }
 
     /// A push became these lines, which are not delivered yet.

@@ -5,6 +5,7 @@
 
 use super::{Facts, Status};
 use crate::delivery::condition::{Condition, NotReady};
+use crate::delivery::spool::SpoolFigures;
 use crate::json::Json;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX, STATUS_SEEN_MAX};
 use crate::observe::telemetry::resident_bytes;
@@ -27,7 +28,8 @@ fn render(status: &Status, now_ns: i64) -> String {
     let ms = |time_ns: i64| u64::try_from(time_ns / 1_000_000).unwrap_or_default();
     let facts = status.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let condition = status.setup.output.look();
-    let headline = Headline::of(status, &condition);
+    let spool = status.spool(now_ns);
+    let headline = Headline::of(status, &condition, spool.as_ref());
     let mut json = Json::default();
     json.object(|json| {
         json.key("version").text(env!("CARGO_PKG_VERSION"));
@@ -36,7 +38,15 @@ fn render(status: &Status, now_ns: i64) -> String {
         json.key("uptime_ms").number(ms(now_ns.saturating_sub(started_ns)));
         json.key("state").text(headline.state);
         json.key("reason").text(&headline.reason);
-        json.key("output").object(|json| output(json, status, &condition));
+        json.key("output").object(|json| {
+            output(json, status, &condition);
+            match &spool {
+                None => json.key("spool").null(),
+                Some(figures) => {
+                    json.key("spool").object(|json| spool_figures(json, status, figures));
+                }
+            }
+        });
         json.key("server").object(|json| server(json, status));
         json.key("limits").object(|json| limits(json, &facts));
         json.key("route_prefixes")
@@ -57,7 +67,7 @@ struct Headline {
 }
 
 impl Headline {
-    fn of(status: &Status, condition: &Condition) -> Headline {
+    fn of(status: &Status, condition: &Condition, spool: Option<&SpoolFigures>) -> Headline {
         let target = &status.setup.target;
         let is_draining = status.is_draining.load(Ordering::Relaxed);
         let (state, reason) = match condition {
@@ -71,11 +81,11 @@ impl Headline {
                 not_ready.word(),
                 format!("{} Pushes are answered 503.", not_ready.sentence(target)),
             ),
-            Condition::Spooling { for_time, because } => {
-                let seconds = for_time.as_secs_f64();
+            Condition::Spooling { because, .. } => {
+                let waits = spool.and_then(|spool| spool.sentence(target)).unwrap_or_default();
                 let why = because.as_ref().map(|because| because.sentence(target));
                 let why = why.unwrap_or_else(|| format!("{target} takes lines again."));
-                ("spooling", format!("Lines have gone to the spool for {seconds:.0} s. {why}"))
+                ("spooling", format!("{waits}. {why}"))
             }
             Condition::Flowing { waited } if *waited > SLOW_AFTER => {
                 let seconds = waited.as_secs_f64();
@@ -109,6 +119,20 @@ fn output(json: &mut Json, status: &Status, condition: &Condition) {
     json.key("waiting_ms").number(u64::try_from(waited_ms).unwrap_or(u64::MAX));
     json.key("stalls").number(telemetry.writer_stalls.get());
     json.key("reconnects").number(telemetry.reconnects.get());
+}
+
+fn spool_figures(json: &mut Json, status: &Status, spool: &SpoolFigures) {
+    let telemetry = &status.setup.telemetry;
+    let dropped = telemetry.spool_dropped_full.get() + telemetry.spool_dropped_expired.get();
+    json.key("lines").number(spool.lines);
+    json.key("bytes").number(spool.bytes);
+    json.key("bytes_max").number(spool.bytes_max);
+    json.key("since_ms").number_or_null(spool.since_ms);
+    json.key("oldest_ms").number_or_null(spool.oldest_ms);
+    json.key("room_ms").number_or_null(spool.room_ms);
+    json.key("lines_total").number(telemetry.spool_lines_total.get());
+    json.key("lines_dropped").number(dropped);
+    json.key("records_damaged").number(telemetry.spool_damaged_records.get());
 }
 
 fn server(json: &mut Json, status: &Status) {
@@ -166,6 +190,7 @@ mod tests {
             target: "tcp://\"<db>\":1".to_owned(),
             workers: 9,
             telemetry,
+            spool_bytes_max: None,
             output: sender.state(),
         };
         let facts = Facts {

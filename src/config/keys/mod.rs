@@ -19,6 +19,7 @@ mod input;
 mod output;
 mod rest;
 mod server;
+mod spool;
 
 use super::key::{Key, Section};
 use super::options::{Config, InputConfig};
@@ -26,12 +27,13 @@ use super::options::{Config, InputConfig};
 pub(super) use input::INPUT;
 
 /// The tables that are there once, in the order in which they are printed.
-pub(super) static SECTIONS: [&Section<Config>; 7] = [
+pub(super) static SECTIONS: [&Section<Config>; 8] = [
     &server::SERVER,
     &output::OUTPUT,
     &output::HTTP,
     &output::TLS,
     &output::REJECTED,
+    &spool::SPOOL,
     &rest::LOG,
     &rest::TELEMETRY,
 ];

@@ -46,7 +46,6 @@ pub(crate) enum Condition {
 
 /// What a spool says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the spool tells it")]
 pub(crate) enum SpoolCondition {
     /// It is empty, or there is none: lines go straight to the output.
     Unused,
@@ -219,7 +218,6 @@ impl OutputState {
     }
 
     /// The spool is so from here on.
-    #[allow(dead_code, reason = "the spool tells it")]
     pub(crate) fn spool(&self, condition: SpoolCondition) {
         let mut details = self.details();
         if details.spool == SpoolCondition::Unused {

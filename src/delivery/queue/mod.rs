@@ -54,9 +54,11 @@ pub(crate) fn channel<R: Reply>(
         spares: spares::Spares::default(),
         has_own: AtomicBool::new(false),
         writer_beat: Arc::default(),
+        spooler_beat: Arc::default(),
         warden_beat: Arc::default(),
     });
     let sender = QueueSender { queue: Arc::clone(&queue) };
     let warden = Warden { queue: Arc::clone(&queue) };
-    (sender, Receiver { channel: receiver, queue, replies: Vec::new() }, warden)
+    let beat = Arc::clone(&queue.writer_beat);
+    (sender, Receiver { channel: receiver, queue, replies: Vec::new(), beat }, warden)
 }

@@ -16,19 +16,33 @@ pub struct Receiver<R> {
     pub(super) queue: Arc<Queue<R>>,
     /// Used again for each block that is acknowledged.
     pub(super) replies: Vec<R>,
+    /// The beat of the thread that receives.
+    pub(super) beat: Arc<Beat>,
 }
 
 impl<R: Reply> Receiver<R> {
+    /// Another end of the same queue, for a spooler: only one of the two may receive at a time.
+    pub(crate) fn share(&self) -> Receiver<R> {
+        let (channel, queue) = (self.channel.clone(), Arc::clone(&self.queue));
+        let beat = Arc::clone(&queue.spooler_beat);
+        Receiver { channel, queue, replies: Vec::new(), beat }
+    }
+
+    /// Wakes whoever waits for an order.
+    pub(crate) fn wake(&self) {
+        self.queue.tell(WriterOrder::LookUp);
+    }
+
     /// The next order; none after `timeout`.
     pub(crate) fn receive(&self, timeout: Duration) -> Option<WriterOrder> {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            self.queue.writer_beat.idle();
+            self.beat.idle();
             // OK because the other end never goes away: this one holds it too.
             let order = self.channel.recv_timeout(left.min(IDLE_MAX)).ok();
             if order.is_some() || left <= IDLE_MAX {
-                self.queue.writer_beat.work();
+                self.beat.work();
                 return order;
             }
         }
@@ -36,7 +50,7 @@ impl<R: Reply> Receiver<R> {
 
     /// The beat of the thread that receives.
     pub(crate) fn beat(&self) -> &Beat {
-        &self.queue.writer_beat
+        &self.beat
     }
 
     /// The next order, if one is waiting.

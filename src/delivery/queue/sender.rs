@@ -33,10 +33,12 @@ impl<R: Reply> QueueSender<R> {
         self.queue.state.ready()
     }
 
-    /// The beats of the writer and the warden, for a watchdog.
-    pub(crate) fn beats(&self) -> [(&'static str, Arc<Beat>); 2] {
-        let Queue { writer_beat, warden_beat, .. } = &*self.queue;
-        [("writer", Arc::clone(writer_beat)), ("warden", Arc::clone(warden_beat))]
+    /// The beats of the writer, the spooler and the warden, for a watchdog. Without a spool there is
+    /// no spooler, and its beat is at rest.
+    pub(crate) fn beats(&self) -> [(&'static str, Arc<Beat>); 3] {
+        let Queue { writer_beat, spooler_beat, warden_beat, .. } = &*self.queue;
+        let beats = [("writer", writer_beat), ("spooler", spooler_beat), ("warden", warden_beat)];
+        beats.map(|(name, beat)| (name, Arc::clone(beat)))
     }
 
     /// What the output is doing, for who only looks.

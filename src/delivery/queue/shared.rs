@@ -27,6 +27,7 @@ pub(super) struct Queue<R> {
     /// Lines of our own wait for the writer.
     pub(super) has_own: AtomicBool,
     pub(super) writer_beat: Arc<Beat>,
+    pub(super) spooler_beat: Arc<Beat>,
     pub(super) warden_beat: Arc<Beat>,
 }
 

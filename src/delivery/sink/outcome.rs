@@ -62,6 +62,13 @@ pub(crate) enum Trouble {
     Ended(io::Error),
 }
 
+impl Trouble {
+    /// Whether it only takes nothing more now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        matches!(self, Trouble::Blocked)
+    }
+}
+
 impl From<io::Error> for Trouble {
     /// An error of a descriptor: [`Trouble::Blocked`] where it only has no room now.
     fn from(error: io::Error) -> Trouble {

@@ -3,21 +3,35 @@
 //! It takes what is waiting, gathers small batches into one block, offers the block until the
 //! output is done with it, and answers the pushes in it. It writes when there is something to
 //! write, never on a timer; while there is nothing it looks after the other end.
+//!
+//! With a spool there is a second thread, the spooler, which takes over what the output does not
+//! take in time; `handover` tells how the two share the work.
 
 mod backoff;
+mod drain;
+mod handover;
 mod offering;
+mod outage;
 mod refused;
+#[cfg(test)]
+mod spool_tests;
+mod spooler;
 
 use crate::delivery::queue::{Batch, Receiver, Reply, Undelivered, WriterOrder};
 use crate::delivery::sink::{Block, Gathering, Sink, Taken};
+use crate::delivery::spool::{Appender, Drainer};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
+use drain::{Draining, Lent};
+use handover::{Handover, Intake};
 use offering::{GivenUp, Offering};
+use outage::Outage;
+use spooler::{Spooler, SpoolerEnd};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How a writer ended.
 #[derive(Debug)]
@@ -35,30 +49,70 @@ pub enum WriterEnd {
     Panicked,
 }
 
-/// Starts the thread.
+/// What a writer works with.
+pub(crate) struct WriterParts<R> {
+    /// Where pushes come from.
+    pub(crate) receiver: Receiver<R>,
+    /// Where their lines go.
+    pub(crate) sink: Box<dyn Sink>,
+    /// Where they wait while the sink does not take them; none: they wait in the queue.
+    pub(crate) spool: Option<SpoolParts>,
+    /// What is counted.
+    pub(crate) telemetry: Arc<Telemetry>,
+    /// Where events go.
+    pub(crate) log: Arc<Log>,
+}
+
+/// Both ends of a spool.
+pub(crate) struct SpoolParts {
+    pub(crate) appender: Appender,
+    pub(crate) drainer: Drainer,
+    /// How long a block may wait for the sink (`spool.after`).
+    pub(crate) after: Duration,
+}
+
+/// Starts the thread, and one more where there is a spool: its end is the writer's then.
 ///
 /// # Errors
 /// The system has no thread for it.
 pub(crate) fn spawn<R: Reply>(
-    receiver: Receiver<R>,
-    sink: Box<dyn Sink>,
-    telemetry: Arc<Telemetry>,
-    log: Arc<Log>,
+    parts: WriterParts<R>,
     on_end: impl FnOnce(&WriterEnd) + Send + 'static,
 ) -> io::Result<JoinHandle<WriterEnd>> {
-    let offering = Offering::new(sink, receiver.state(), Arc::clone(&telemetry), log);
-    let mut writer =
-        Writer { receiver, offering, telemetry, block: Block::default(), batches: Vec::new() };
-    thread::Builder::new().name("writer".to_owned()).spawn(move || {
-        // OK because of what a panic leaves, only the queue is used, whose every change is whole.
-        let end = catch_unwind(AssertUnwindSafe(|| writer.run()));
-        let end = end.unwrap_or_else(|_| {
-            writer.receiver.end();
-            WriterEnd::Panicked
+    let WriterParts { receiver, sink, spool, telemetry, log } = parts;
+    let offering = Offering::new(sink, receiver.state(), Arc::clone(&telemetry), Arc::clone(&log));
+    let (block, batches, draining) = (Block::default(), Vec::new(), None);
+    let mut writer = Writer { receiver, offering, telemetry, block, batches, draining };
+    let Some(spool) = spool else {
+        return named("writer", move || {
+            let end = writer.run_to_end();
+            on_end(&end);
+            end
         });
+    };
+    let mut spooler = writer.share(spool, &log);
+    let receiver = writer.receiver.share();
+    let writer = named("writer", move || writer.run_to_end())?;
+    named("spooler", move || {
+        // OK because of what a panic leaves, only the queue is used, whose every change is whole.
+        let end = match catch_unwind(AssertUnwindSafe(|| spooler.run())) {
+            Ok(SpoolerEnd::Drained) => WriterEnd::Drained,
+            Ok(SpoolerEnd::WriterEnded) => writer.join().unwrap_or(WriterEnd::Panicked),
+            Err(_) => {
+                receiver.end();
+                WriterEnd::Panicked
+            }
+        };
         on_end(&end);
         end
     })
+}
+
+fn named<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
 struct Writer<R> {
@@ -69,11 +123,47 @@ struct Writer<R> {
     block: Block,
     /// The batches of the block in hand.
     batches: Vec<Batch>,
+    /// Its end of a spool.
+    draining: Option<Draining>,
 }
 
 impl<R: Reply> Writer<R> {
+    /// Takes its end of a spool; returns who has the other one.
+    fn share(&mut self, spool: SpoolParts, log: &Arc<Log>) -> Spooler<R> {
+        let SpoolParts { appender, drainer, after } = spool;
+        let intake = if drainer.is_empty() { Intake::Writer } else { Intake::Spooler };
+        let handover = Arc::new(Handover::new(intake));
+        self.offering.tell(Arc::clone(&handover));
+        let (telemetry, log) = (Arc::clone(&self.telemetry), Arc::clone(log));
+        let outage = Outage::new(self.receiver.state(), Arc::clone(&telemetry), Arc::clone(&log));
+        let draining = Draining::new(drainer, Arc::clone(&handover), telemetry, Arc::clone(&log));
+        self.draining = Some(draining);
+        Spooler {
+            receiver: self.receiver.share(),
+            appender,
+            handover,
+            after,
+            outage,
+            log,
+            next_tick: Instant::now(),
+            is_untidy: false,
+        }
+    }
+
+    fn run_to_end(mut self) -> WriterEnd {
+        // OK because of what a panic leaves, only the queue is used, whose every change is whole.
+        catch_unwind(AssertUnwindSafe(|| self.run())).unwrap_or_else(|_| {
+            self.receiver.end();
+            WriterEnd::Panicked
+        })
+    }
+
     fn run(&mut self) -> WriterEnd {
         let Err(given_up) = self.serve() else { return WriterEnd::Drained };
+        if self.draining.is_some() {
+            // The spooler has what is not delivered.
+            return WriterEnd::Drained;
+        }
         self.receiver.end();
         let batch_count = self.abandon();
         match given_up {
@@ -87,6 +177,11 @@ impl<R: Reply> Writer<R> {
     fn serve(&mut self) -> Result<(), GivenUp> {
         let state = self.receiver.state();
         loop {
+            if let Some(draining) = &mut self.draining {
+                // What it waits for there is the consumer's.
+                self.receiver.beat().rest();
+                draining.drain(&mut self.offering, &self.receiver)?;
+            }
             // Looked at first: what was sent before the queue was closed is waiting by then.
             let is_closed = state.close_deadline().is_some();
             match self.receiver.take_waiting() {
@@ -148,26 +243,35 @@ impl<R: Reply> Writer<R> {
                 batches.iter().for_each(|batch| block.append(&batch.lines, batch.line_count));
             }
         }
+        if let Some(draining) = &mut self.draining {
+            self.receiver.beat().rest();
+            let (block, batches) = (std::mem::take(block), std::mem::take(&mut self.batches));
+            let Lent { block, unanswered } =
+                draining.offer_lent(block, batches, &mut self.offering)?;
+            self.receiver.beat().work();
+            self.block = block;
+            let Some((batches, taken)) = unanswered else { return Ok(()) };
+            self.batches = batches;
+            self.conclude(&taken);
+            return Ok(());
+        }
         self.receiver.beat().rest();
         let taken = self.offering.deliver(block);
         self.receiver.beat().work();
-        let mut bytes = block.bytes().len() as u64;
-        let mut lines = block.line_count();
-        let mut undelivered: Vec<Option<Undelivered>> = Vec::new();
-        if let Ok(Taken::AllBut(refused)) = &taken {
-            bytes -= refused.iter().map(|part| part.bytes.len() as u64).sum::<u64>();
-            lines -= refused::line_count(block, refused);
-            undelivered = refused::by_push(block, refused);
+        if let Ok(taken) = &taken {
+            self.conclude(taken);
         }
+        taken.map(|_| ())
+    }
+
+    /// Answers the pushers of the block in hand.
+    fn conclude(&mut self, taken: &Taken) {
+        let undelivered = refused::count(&self.telemetry, &self.block, taken);
         match &mut *self.batches {
-            [single] => block.swap_back(&mut single.lines),
-            _ => block.clear(),
+            [single] => self.block.swap_back(&mut single.lines),
+            _ => self.block.clear(),
         }
-        taken?;
-        self.telemetry.bytes_written.add(bytes);
-        self.telemetry.lines_written.add(lines);
         self.receiver.conclude(&mut self.batches, undelivered);
-        Ok(())
     }
 
     /// Lets go of everything that is not delivered; returns how many pushes that were. Those of the

@@ -4,6 +4,7 @@
 //! [state](OutputState) of the output says. The sink knows its protocol, and nothing of that.
 
 use super::backoff::Backoff;
+use super::handover::Handover;
 use crate::delivery::condition::OutputState;
 use crate::delivery::sink::{Block, Gathering, Progress, Sink, Taken, Trouble};
 use crate::observe::log::Log;
@@ -32,6 +33,8 @@ pub(crate) struct Offering {
     backoff: Backoff,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
+    /// A spooler that is to know of failures at once.
+    handover: Option<Arc<Handover>>,
 }
 
 impl Offering {
@@ -44,7 +47,12 @@ impl Offering {
     ) -> Offering {
         let progress = Progress::new(Arc::clone(&state));
         let backoff = Backoff::new(sink.pauses());
-        Offering { sink, state, progress, backoff, telemetry, log }
+        Offering { sink, state, progress, backoff, telemetry, log, handover: None }
+    }
+
+    /// Has the spooler know of failures at once, and of their end.
+    pub(crate) fn tell(&mut self, handover: Arc<Handover>) {
+        self.handover = Some(handover);
     }
 
     /// How blocks are made for the sink.
@@ -102,6 +110,9 @@ impl Offering {
 
     /// Notes what is wrong; returns how long to pause.
     fn note(&mut self, trouble: Trouble) -> Result<Duration, GivenUp> {
+        if let Some(handover) = self.handover.as_ref().filter(|_| !trouble.is_blocked()) {
+            handover.fails();
+        }
         match trouble {
             Trouble::Blocked => Ok(Duration::ZERO),
             Trouble::Broken { error, retry_after } => {
@@ -132,6 +143,9 @@ impl Offering {
 
     fn works(&mut self) {
         self.state.flows();
+        if let Some(handover) = &self.handover {
+            handover.works();
+        }
         if self.backoff.works() {
             self.telemetry.reconnects.increment();
             self.log.info("the output works again", &[]);

@@ -1,12 +1,33 @@
 //! The lines of a block that the consumer refused → what the pusher of each of its pushes is told.
 
 use crate::delivery::queue::Undelivered;
-use crate::delivery::sink::{Block, RefusedLines, count_lines};
+use crate::delivery::sink::{Block, RefusedLines, Taken, count_lines};
+use crate::observe::telemetry::Telemetry;
 use crate::push::sample::Quoted;
 use std::ops::Range;
 
+/// Counts what is taken of a block; for each push of it, in order, why it is not answered with 200,
+/// or nothing where all of them are.
+pub(super) fn count(
+    telemetry: &Telemetry,
+    block: &Block,
+    taken: &Taken,
+) -> Vec<Option<Undelivered>> {
+    let mut bytes = block.bytes().len() as u64;
+    let mut lines = block.line_count();
+    let mut undelivered = Vec::new();
+    if let Taken::AllBut(refused) = taken {
+        bytes -= refused.iter().map(|part| part.bytes.len() as u64).sum::<u64>();
+        lines -= line_count(block, refused);
+        undelivered = by_push(block, refused);
+    }
+    telemetry.bytes_written.add(bytes);
+    telemetry.lines_written.add(lines);
+    undelivered
+}
+
 /// For each push of the block, in order: why it is not answered with 200, if it is not.
-pub(super) fn by_push(block: &Block, refused: &[RefusedLines]) -> Vec<Option<Undelivered>> {
+fn by_push(block: &Block, refused: &[RefusedLines]) -> Vec<Option<Undelivered>> {
     let one = |(push, lines)| why_not(block, push, lines, refused);
     block.pushes().map(one).collect()
 }
@@ -33,7 +54,7 @@ fn why_not(
 }
 
 /// How many lines were refused.
-pub(super) fn line_count(block: &Block, refused: &[RefusedLines]) -> u64 {
+fn line_count(block: &Block, refused: &[RefusedLines]) -> u64 {
     refused.iter().map(|part| count_lines(block.slice(part.bytes.clone()))).sum()
 }
 

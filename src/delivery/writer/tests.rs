@@ -43,7 +43,8 @@ fn writer<R: Reply>(
     let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
     let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
     let sink = Box::new(Scripted(output));
-    (sender, spawn(receiver, sink, telemetry, log, |_| {}).unwrap())
+    let parts = WriterParts { receiver, sink, spool: None, telemetry, log };
+    (sender, spawn(parts, |_| {}).unwrap())
 }
 
 /// Hands lines over by `hand_over` to an output that takes nothing, waits until the writer has

@@ -1,0 +1,148 @@
+//! What a writer does besides while it has a spool: it lends each block to the spooler while it
+//! offers it, and drains the spool while the spooler takes pushes from the queue (see `handover`).
+
+use super::handover::{Back, Hand, Handover, Intake};
+use super::offering::{GivenUp, Offering};
+use super::refused;
+use crate::delivery::queue::{Batch, Receiver, Reply};
+use crate::delivery::sink::{Block, Taken};
+use crate::delivery::spool::{Drained, Drainer};
+use crate::observe::log::Log;
+use crate::observe::telemetry::Telemetry;
+use crate::system;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long to wait after a spool could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How long a writer rests at once beside an empty spool.
+const REST_MAX: Duration = Duration::from_millis(200);
+
+/// The writer's end of a spool.
+pub(super) struct Draining {
+    handover: Arc<Handover>,
+    drainer: Drainer,
+    telemetry: Arc<Telemetry>,
+    log: Arc<Log>,
+    /// The pushes that were taken from the spool last.
+    drained: Drained,
+    /// The spool could not be read when that was tried last.
+    is_unreadable: bool,
+    /// When an output that is offered nothing is looked after next.
+    next_look: Instant,
+}
+
+/// What became of a block that was lent.
+pub(super) struct Lent {
+    /// The block, where it has come back; empty where nobody waits for it any more.
+    pub(super) block: Block,
+    /// Its batches and what is taken, where their pushers still wait.
+    pub(super) unanswered: Option<(Vec<Batch>, Taken)>,
+}
+
+impl Drop for Draining {
+    /// However the writer ends, also in a panic.
+    fn drop(&mut self) {
+        self.handover.writer_ends();
+    }
+}
+
+impl Draining {
+    /// Of a spool that may already hold something.
+    pub(super) fn new(
+        drainer: Drainer,
+        handover: Arc<Handover>,
+        telemetry: Arc<Telemetry>,
+        log: Arc<Log>,
+    ) -> Draining {
+        Draining {
+            handover,
+            drainer,
+            telemetry,
+            log,
+            drained: Drained::default(),
+            is_unreadable: false,
+            next_look: Instant::now(),
+        }
+    }
+
+    /// Offers a block, lent to the spooler meanwhile.
+    pub(super) fn offer_lent(
+        &mut self,
+        block: Block,
+        batches: Vec<Batch>,
+        offering: &mut Offering,
+    ) -> Result<Lent, GivenUp> {
+        let block = Arc::new(block);
+        self.handover.lend(Hand { block: Arc::clone(&block), batches });
+        let taken = offering.deliver(&block)?;
+        let back = self.handover.take_back();
+        let unanswered = match back {
+            Back::Batches(batches) => Some((batches, taken)),
+            Back::Spooled(span) => {
+                refused::count(&self.telemetry, &block, &taken);
+                if let Some(span) = span {
+                    self.drainer.pass_over(span);
+                }
+                None
+            }
+        };
+        // The spooler lets go of it a moment after it is answered.
+        let mut block = Arc::into_inner(block).unwrap_or_default();
+        if unanswered.is_none() {
+            block.clear();
+        }
+        Ok(Lent { block, unanswered })
+    }
+
+    /// Delivers what is in the spool, as long as the spooler takes pushes from the queue.
+    pub(super) fn drain<R: Reply>(
+        &mut self,
+        offering: &mut Offering,
+        receiver: &Receiver<R>,
+    ) -> Result<(), GivenUp> {
+        while self.handover.intake() == Intake::Spooler {
+            if !self.drain_block(offering)? {
+                self.rest(offering, receiver)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers some pushes of the spool; returns whether there were some.
+    fn drain_block(&mut self, offering: &mut Offering) -> Result<bool, GivenUp> {
+        let bytes_max = offering.gathering().bytes_max;
+        match self.drainer.take(bytes_max, system::now_ms(), &mut self.drained) {
+            Ok(true) => {
+                self.is_unreadable = false;
+                self.handover.begins_offer();
+                let taken = offering.deliver(&self.drained.block)?;
+                refused::count(&self.telemetry, &self.drained.block, &taken);
+                self.drainer.delivered(&self.drained);
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_unreadable, true) {
+                    self.log.error("the spool cannot be read, trying again", &[("error", &error)]);
+                }
+                std::thread::sleep(READ_AGAIN);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Waits for more to drain, or for the queue, and looks after the output.
+    fn rest<R: Reply>(
+        &mut self,
+        offering: &mut Offering,
+        receiver: &Receiver<R>,
+    ) -> Result<(), GivenUp> {
+        let now = Instant::now();
+        if self.next_look <= now {
+            self.next_look = now + offering.look_after()?;
+        }
+        self.handover.rest(|| self.drainer.is_empty(), || receiver.wake(), REST_MAX);
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! How long the output has been away, and how much waits for it: what the state of the output says
+//! of the spool, and what is told, once at the beginning, at every tenfold, and at the end.
+
+use crate::delivery::condition::{OutputState, SpoolCondition};
+use crate::observe::log::Log;
+use crate::observe::telemetry::Telemetry;
+use crate::system;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The first number of waiting lines that is worth a word.
+const FIRST_TOLD_LINES: u64 = 1000;
+
+/// An outage of the output, or none.
+#[derive(Debug)]
+pub(super) struct Outage {
+    state: Arc<OutputState>,
+    telemetry: Arc<Telemetry>,
+    log: Arc<Log>,
+    current: Option<OngoingOutage>,
+}
+
+#[derive(Debug)]
+struct OngoingOutage {
+    since: Instant,
+    /// Lines that had gone through the spool before it.
+    lines_before: u64,
+    /// When more lines wait than this, it is told.
+    next_told: u64,
+    /// The spool takes nothing more.
+    is_full: bool,
+}
+
+impl Outage {
+    pub(super) fn new(state: Arc<OutputState>, telemetry: Arc<Telemetry>, log: Arc<Log>) -> Outage {
+        Outage { state, telemetry, log, current: None }
+    }
+
+    /// Lines go to the spool from here on, or wait there already.
+    pub(super) fn begins(&mut self) {
+        let lines_before = self.telemetry.spool_lines_total.get();
+        self.telemetry.spool_since_ms.set(system::now_ms());
+        let (since, next_told) = (Instant::now(), FIRST_TOLD_LINES);
+        self.current = Some(OngoingOutage { since, lines_before, next_told, is_full: false });
+        self.state.spool(SpoolCondition::Spooling);
+        self.log.warn("the output does not take lines in time, they go to the spool", &[]);
+    }
+
+    /// Whether the spool took nothing more when it was last asked.
+    pub(super) fn is_full(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.is_full)
+    }
+
+    /// The spool takes nothing more.
+    pub(super) fn fills(&mut self, words: &Arc<str>) {
+        let Some(current) = &mut self.current else { return };
+        if !std::mem::replace(&mut current.is_full, true) {
+            self.log.error("the spool takes nothing more, pushes get 503", &[("error", words)]);
+        }
+        self.state.spool(SpoolCondition::Full { words: Arc::clone(words) });
+    }
+
+    /// The spool takes lines, or would.
+    pub(super) fn has_room(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        if std::mem::take(&mut current.is_full) {
+            self.log.info("the spool takes pushes again", &[]);
+            self.state.spool(SpoolCondition::Spooling);
+        }
+    }
+
+    /// Lines were added.
+    pub(super) fn grows(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        let lines = self.telemetry.spool_lines.get();
+        if lines < current.next_told {
+            return;
+        }
+        while current.next_told <= lines {
+            current.next_told = current.next_told.saturating_mul(10);
+        }
+        let (bytes, seconds) =
+            (self.telemetry.spool_bytes.get(), current.since.elapsed().as_secs());
+        self.log.warn(
+            "lines wait in the spool",
+            &[("lines", &lines), ("bytes", &bytes), ("for_s", &seconds)],
+        );
+    }
+
+    /// The spool is empty.
+    pub(super) fn ends(&mut self) {
+        let Some(current) = self.current.take() else { return };
+        self.telemetry.spool_since_ms.set(0);
+        self.state.spool(SpoolCondition::Unused);
+        let lines = self.telemetry.spool_lines_total.get() - current.lines_before;
+        let seconds = current.since.elapsed().as_secs_f64();
+        self.log.info(
+            "the spool is empty, lines go straight to the output",
+            &[("lines", &lines), ("after_s", &format_args!("{seconds:.1}"))],
+        );
+    }
+}
