@@ -4,11 +4,13 @@
 use pushline::app::cli::{self, Command};
 use pushline::app::convert::{self, Conversion};
 use pushline::app::signals::SignalHandlers;
+use pushline::app::spool::{self, SpoolPlace, SpoolView};
 use pushline::app::{self, Greeting, Surroundings};
 use pushline::config::{Config, Error, Sources};
 use pushline::observe::log::Log;
 use pushline::supervise::notify::Supervisor;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,6 +25,14 @@ fn main() -> ExitCode {
             with_config(&sources, |config| convert(&config, &conversion))
         }
         Ok(Command::ConvertHelp) => print(&cli::convert_help()),
+        Ok(Command::Spool { place: SpoolPlace::Dir(dir), view }) => show_spool(view, &dir),
+        Ok(Command::Spool { place: SpoolPlace::Configured(sources), view }) => {
+            with_config(&sources, |config| match spool::configured(&config) {
+                Ok(dir) => show_spool(view, &dir),
+                Err(error) => refuse(&error.to_string()),
+            })
+        }
+        Ok(Command::SpoolHelp) => print(&cli::spool_help()),
         Ok(Command::Version) => print(concat!("pushline ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Help) => print(&cli::help()),
         Err(error) => refuse(&error.to_string()),
@@ -109,6 +119,17 @@ fn convert(config: &Config, conversion: &Conversion) -> ExitCode {
                 tell(&format!("{error}\n"));
             }
             ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn show_spool(view: SpoolView, dir: &Path) -> ExitCode {
+    let mut stdout = io::BufWriter::new(io::stdout());
+    match spool::show(view, dir, &mut stdout) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("pushline: {error}\n"));
+            ExitCode::FAILURE
         }
     }
 }

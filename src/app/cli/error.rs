@@ -26,6 +26,8 @@ pub(super) enum ArgumentMistake {
     Value { flag: &'static str, found: Vec<u8>, allowed: &'static str },
     /// A file after the first one.
     SecondFile(String),
+    /// Not a word of what is to be shown of a spool.
+    NoView,
 }
 
 impl ArgumentMistake {
@@ -52,6 +54,7 @@ impl fmt::Display for Error {
             ArgumentMistake::Value { flag, found, allowed } => {
                 write!(f, "{flag} is {}, must be {allowed}", Quoted(found))?;
             }
+            ArgumentMistake::NoView => f.write_str("spool needs one of list and print")?,
             ArgumentMistake::SecondFile(file) => {
                 write!(f, "{} is a second FILE, only one is read", Quoted(file.as_bytes()))?;
             }

@@ -1,7 +1,7 @@
 //! Raw arguments → what the operator asks for.
 //!
-//! `spec` has a table for each command: `convert` is the one word that is a command, everything
-//! else are flags. A flag's value follows it, or its `=`. What a value means is checked here where
+//! `spec` has a table for each command: `convert` and `spool` are the words that are commands,
+//! everything else are flags. A flag's value follows it, or its `=`. What a value means is checked here where
 //! an argument can be wrong, and is the room's own where the configuration has a say in it.
 
 mod error;
@@ -11,11 +11,12 @@ pub(crate) mod spec;
 mod words;
 
 use crate::app::convert::{BodySource, Conversion};
+use crate::app::spool::{SpoolPlace, SpoolView};
 use crate::config::{Shortcut, Sources};
 use crate::push::body::Coding;
 use crate::push::sample::Format;
 use error::ArgumentMistake;
-use spec::{CONVERT, ConvertFlag, SERVE, ServeFlag};
+use spec::{CONVERT, ConvertFlag, SERVE, SPOOL, ServeFlag, SpoolFlag};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -41,6 +42,15 @@ pub enum Command {
     },
     /// Print the help of `convert`.
     ConvertHelp,
+    /// Show what waits in a spool.
+    Spool {
+        /// Which one.
+        place: SpoolPlace,
+        /// What of it.
+        view: SpoolView,
+    },
+    /// Print the help of `spool`.
+    SpoolHelp,
     /// Print the version.
     Version,
     /// Print the help.
@@ -55,6 +65,11 @@ pub fn help() -> String {
 /// What `convert --help` prints.
 pub fn convert_help() -> String {
     help::text(&CONVERT)
+}
+
+/// What `spool --help` prints.
+pub fn spool_help() -> String {
+    help::text(&SPOOL)
 }
 
 /// Reads the arguments, without the program's name.
@@ -74,6 +89,10 @@ pub fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, E
             Word::Other(word) if word == "convert" && chosen.is_none() => {
                 let error = |mistake| Error { command: CONVERT.name, mistake };
                 return parse_convert(arguments, sources).map_err(error);
+            }
+            Word::Other(word) if word == "spool" && chosen.is_none() => {
+                let error = |mistake| Error { command: SPOOL.name, mistake };
+                return parse_spool(arguments, sources).map_err(error);
             }
             Word::Other(word) => {
                 let hint = hint::of_file(&word.to_string_lossy());
@@ -137,6 +156,27 @@ fn parse_convert(
         conversion.source = BodySource::File(PathBuf::from(path));
     }
     Ok(Command::Convert { sources, conversion })
+}
+
+/// Reads what follows `spool`.
+fn parse_spool(
+    mut arguments: impl Iterator<Item = OsString>,
+    mut sources: Sources,
+) -> Result<Command, ArgumentMistake> {
+    let (mut view, mut dir) = (None, None);
+    while let Some(word) = words::next(&SPOOL, &mut arguments)? {
+        match word {
+            Word::Valued(SpoolFlag::Dir, value) => dir = Some(PathBuf::from(value)),
+            Word::Valued(_, value) => sources.file = Some(PathBuf::from(value)),
+            // OK because no other flag is without a value.
+            Word::Flag(_) => return Ok(Command::SpoolHelp),
+            Word::Other(word) if word == "list" && view.is_none() => view = Some(SpoolView::List),
+            Word::Other(word) if word == "print" && view.is_none() => view = Some(SpoolView::Print),
+            Word::Other(word) => return Err(ArgumentMistake::unknown(&word, None)),
+        }
+    }
+    let place = dir.map_or(SpoolPlace::Configured(sources), SpoolPlace::Dir);
+    view.map(|view| Command::Spool { place, view }).ok_or(ArgumentMistake::NoView)
 }
 
 /// Takes a flag that says what is to be converted.
@@ -215,6 +255,18 @@ mod tests {
             (&["-h"], Command::Help),
             (&["convert", "--help"], Command::ConvertHelp),
             (
+                &["spool", "list", "--config=a.toml"],
+                Command::Spool { place: SpoolPlace::Configured(file()), view: SpoolView::List },
+            ),
+            (
+                &["spool", "--dir", "/x", "print"],
+                Command::Spool {
+                    place: SpoolPlace::Dir(PathBuf::from("/x")),
+                    view: SpoolView::Print,
+                },
+            ),
+            (&["spool", "-h"], Command::SpoolHelp),
+            (
                 &["--listen=:1", "--output", "file:/x", "--listen", "unix:/y", "--check"],
                 Command::Check(Sources {
                     file: None,
@@ -246,6 +298,11 @@ mod tests {
             (&["--config"], "--config needs a value: --config FILE; see pushline --help"),
             (&["--config="], "--config needs a value: --config FILE; see pushline --help"),
             (&["--check=yes"], "--check takes no value; see pushline --help"),
+            (&["spool"], "spool needs one of list and print; see pushline spool --help"),
+            (
+                &["spool", "list", "print"],
+                "\"print\" is not an argument of pushline spool; see pushline spool --help",
+            ),
             (
                 &["--check", "convert"],
                 "\"convert\" is not an argument of pushline; see pushline --help",

@@ -48,6 +48,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
     usage: &[
         "pushline [--config FILE] [--listen ADDRESS] [--output TARGET] [--check | --print-config]",
         "pushline convert [OPTIONS] [FILE]    (see pushline convert --help)",
+        "pushline spool list|print            (see pushline spool --help)",
     ],
     description: "",
     flags: &[
@@ -204,5 +205,51 @@ for the server.
 Samples that line protocol cannot say are skipped and counted on standard error.
 Exit status: 0 fine, 1 the push is refused, or standard output does not take its lines, 2 a wrong
 argument or configuration, or a file that cannot be read.
+",
+};
+
+/// The flags of `pushline spool`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SpoolFlag {
+    Config,
+    Dir,
+    Help,
+}
+
+/// `pushline spool`
+pub(crate) static SPOOL: CommandSpec<SpoolFlag> = CommandSpec {
+    name: "pushline spool",
+    about: "what waits on disk for the output, beside a running server too",
+    usage: &["pushline spool list|print [--config FILE | --dir DIR]"],
+    description: "\
+list shows segments, bytes, lines, times and damage, print the lines that wait, in their order, to
+be delivered by hand.
+",
+    flags: &[
+        FlagSpec {
+            flag: SpoolFlag::Config,
+            name: "--config",
+            short: None,
+            value: Some("FILE"),
+            about: "the configuration, as for the server: its spool.dir",
+        },
+        FlagSpec {
+            flag: SpoolFlag::Dir,
+            name: "--dir",
+            short: None,
+            value: Some("DIR"),
+            about: "this folder",
+        },
+        FlagSpec {
+            flag: SpoolFlag::Help,
+            name: "--help",
+            short: Some("-h"),
+            value: None,
+            about: "print this",
+        },
+    ],
+    notes: "\
+Exit status: 0 fine, 1 the folder cannot be read, some of its records are damaged, or standard
+output does not take the lines, 2 a wrong argument or configuration.
 ",
 };
