@@ -70,7 +70,7 @@ impl Drainer {
             drained.clear();
             let Some(segment_bytes) = self.find()? else { return Ok(false) };
             let is_at_end = self.read(bytes_max, segment_bytes, now_ms, drained)?;
-            if drained.block.push_count() > 0 {
+            if !drained.block.bytes().is_empty() {
                 return Ok(true);
             }
             // Nothing to deliver: records that are too old, or the end of a damaged segment.
@@ -209,7 +209,7 @@ impl Walk {
             let Next::Record(record, after) = found else { return piece.len() };
             if record.sequence >= self.to.sequence {
                 let bytes = drained.block.bytes().len() + record.lines.len();
-                if bytes > self.bytes_max && drained.block.push_count() > 0 {
+                if bytes > self.bytes_max && !drained.block.bytes().is_empty() {
                     return at;
                 }
                 self.take(&record, drained);

@@ -163,7 +163,7 @@ impl Handover {
         }
     }
 
-    /// While the spool is empty, waits for the spooler to give the queue back, or for more to drain,
+    /// While the spool is empty, waits for the spooler to give the queue back, or for more to come,
     /// at most for `patience`. `wake` wakes a spooler that waits for pushes.
     pub(super) fn rest(&self, is_empty: impl Fn() -> bool, wake: impl Fn(), patience: Duration) {
         let mut state = self.state();

@@ -150,6 +150,7 @@ mod tests {
             target: String::new(),
             workers: 0,
             telemetry: Arc::clone(&telemetry),
+            spool_bytes_max: None,
             output: queue.state(),
         };
         let (gate_end, worker_end) = bridge::open().unwrap();
