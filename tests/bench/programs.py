@@ -9,7 +9,9 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/bench"
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+# For writing only: pushline takes a /dev/null for both for a standard output that is closed.
+NOWHERE = open(os.devnull, "wb")
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": NOWHERE, "stderr": subprocess.DEVNULL}
 
 
 class Built:

@@ -253,7 +253,7 @@ fn framing_that_two_readers_could_read_in_two_ways_is_refused() {
 /// Joins the private socket of a process that starts, if it can: prints what it got.
 const INTRUDER: &str = "\
 import os, re, socket, subprocess, sys
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+child = subprocess.Popen(sys.argv[1:], stdout=open(os.devnull, 'w'), stderr=subprocess.PIPE)
 joined = 0
 seen = set()
 os.set_blocking(child.stderr.fileno(), False)
