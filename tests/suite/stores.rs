@@ -118,6 +118,32 @@ fn neither_probes_nor_the_end_wait_for_a_store_that_hangs() {
 }
 
 #[test]
+fn a_mistake_of_the_operator_is_told_everywhere_in_the_words_of_the_store_and_mended() {
+    let store = Store::start(|_| Act::answer(401, "", r#"{"error":"unauthorized access"}"#));
+    let pushline = spawn(&store, "");
+    let mut first = Client::connect(pushline.address);
+    first.send(&crate::http::request("POST", b"/metrics/job/x", &[], b"a_b 1\n")).unwrap();
+    let words = "401 from the store: \"unauthorized access\"";
+    let mut client = Client::connect(pushline.address);
+    wait_until("it is ready", || {
+        let answer = client.ask("GET", "/-/ready", &[], b"");
+        answer.status == 503 && answer.text().contains(words)
+    });
+    let status = client.ask("GET", "/api/v1/status", &[], b"").text().to_owned();
+    assert!(status.contains("401 from the store"), "{status}");
+    let refused = push(pushline.address, "/metrics/job/x", "a_b 2\n");
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains(words), "{}", refused.text());
+    pushline.log.wait_for_text("401 from the store");
+    store.play(|_| Act::status(204));
+    // Mended, it is tried again at once.
+    pushline.signal("HUP");
+    assert_eq!(first.read_answer(true).unwrap().status, 200);
+    wait_until("it is not ready", || client.ask("GET", "/-/ready", &[], b"").status == 200);
+    assert_eq!(store.taken().len(), 1, "the refused push was not written");
+}
+
+#[test]
 fn an_answer_before_the_body_was_read_is_heard_by_the_whole_process() {
     let store = Store::start(|_| Act::status(204));
     store.play_early(Early::Answer(401));

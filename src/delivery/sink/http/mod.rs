@@ -44,6 +44,9 @@ use verdict::{StoreAnswer, Verdict, judge, words};
 /// Answers of 500 for one block after which it is held against a line that was taken.
 const FAULTS_MAX: u32 = 5;
 
+/// Requests that are taken until a larger one is tried again, where one was too large.
+const GROW_AFTER: u32 = 256;
+
 /// Why lines are refused.
 #[derive(Debug)]
 struct Why {
@@ -65,6 +68,8 @@ pub(super) struct Http {
     apart: Option<TakeApart<Why>>,
     /// The largest request that the store is known to take, in bytes before packing.
     request_bytes_max: usize,
+    /// Requests that were taken since that bound last changed.
+    taken_since: u32,
     /// A line that the store took.
     taken_line: Vec<u8>,
     /// Answers of 500 for the block in hand.
@@ -100,6 +105,7 @@ impl Http {
             body: Vec::new(),
             apart: None,
             request_bytes_max,
+            taken_since: 0,
             taken_line: Vec::new(),
             faults: 0,
             is_retry: false,
@@ -177,6 +183,7 @@ impl Http {
         apart.too_large(why);
         let known = apart.part_bytes_max();
         self.request_bytes_max = self.request_bytes_max.min(known);
+        self.taken_since = 0;
     }
 
     /// The store answered 500.
@@ -213,6 +220,13 @@ impl Http {
         let start = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         self.taken_line.clear();
         self.taken_line.extend_from_slice(lines.get(start..).unwrap_or_default());
+        self.taken_since += 1;
+        // What was too large for the store may have been so for a while only.
+        if self.taken_since >= GROW_AFTER {
+            self.taken_since = 0;
+            let larger = self.request_bytes_max.saturating_mul(2);
+            self.request_bytes_max = larger.min(self.options.request_bytes_max());
+        }
     }
 
     /// All lines of the block are settled.

@@ -144,6 +144,14 @@ fn what_is_too_large_is_sent_in_halves_and_the_next_block_begins_with_them() {
     assert_eq!(requests, 2 + 4, "the whole, a half, and four quarters");
     assert_eq!(bench.deliver(&block(&[100])).1, Taken::All);
     assert_eq!(bench.store.requests().len(), requests + 4);
+    // In the end larger ones are tried again: it may have been a matter of the moment.
+    bench.store.play(|_| Act::status(204));
+    for _ in 0..3 * GROW_AFTER {
+        bench.deliver(&block(&[1]));
+    }
+    let requests = bench.store.requests().len();
+    assert_eq!(bench.deliver(&block(&[100])).1, Taken::All);
+    assert_eq!(bench.store.requests().len(), requests + 1);
     // A line alone that is too large is refused.
     bench.store.play(|_| Act::status(413));
     let block = block(&[2]);
