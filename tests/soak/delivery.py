@@ -150,6 +150,7 @@ def soak(minutes, binary, folder, store):
     store.start()
     config.write_text(OPTIONS.format(port=port, url=store.url(), folder=folder))
     process = subprocess.Popen([binary, "--config", config])
+    store.on_mended = lambda: process.send_signal(signal.SIGHUP)
     stop = threading.Event()
     try:
         listening(port, process)

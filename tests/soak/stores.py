@@ -80,6 +80,8 @@ class Scripted:
     TOO_LARGE = 40
 
     def __init__(self):
+        # Called once the operator has mended what a 401 tells of: pushline is told to look again.
+        self.on_mended = None
         self.taken, self.turn, self.requests = Taken(), "204", collections.Counter()
         self.port, self.connections, self.lock = free_port(), set(), threading.Lock()
         self.is_partial, self.is_over = True, False
@@ -93,8 +95,12 @@ class Scripted:
         return f"http://127.0.0.1:{self.port}/write?db=soak"
 
     def listen(self):
-        listener = socket.create_server(("127.0.0.1", self.port), backlog=64, reuse_port=False)
-        self.listener = listener
+        def is_there():
+            self.listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
+            return True
+        # The one before may still be in the hands of its thread.
+        wait_for("a free port", is_there)
+        listener = self.listener
         threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
 
     def accept(self, listener):
@@ -123,6 +129,8 @@ class Scripted:
 
     def begin(self, turn):
         before, self.turn = self.turn, turn
+        if before == "401" and self.on_mended:
+            self.on_mended()
         if turn.startswith("400"):
             self.is_partial = turn.endswith("partial")
         if turn == "dead":
@@ -327,8 +335,8 @@ class VictoriaMetrics(Real):
 
     ALIVE = "/health"
     BAD = None
-    KILL_EVERY_S = 20
-    keeps_what_it_answered_within_s = KILL_EVERY_S
+    KILL_EVERY_S = 45
+    keeps_what_it_answered_within_s = 15
 
     def command(self):
         return ["victoria-metrics", f"-storageDataPath={self.folder}/data", f"-httpListenAddr=127.0.0.1:{self.port}",
