@@ -132,6 +132,61 @@ class Pushline(Server):
             raise SystemExit(f"bench: {name} ended with {status}; {told} came, not {want}")
 
 
+class ToNothing(Server):
+    """pushline whose lines go to /dev/null."""
+
+    def __init__(self, built):
+        self.port = free_port()
+        super().__init__([built.pushline], {"PUSHLINE_SERVER_LISTEN": self.address})
+
+
+class NullStore:
+    """A store that takes everything at once."""
+
+    def __init__(self, built):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [built.tool, "store", f"127.0.0.1:{self.port}"], **programs.QUIET
+        )
+        atexit.register(self.process.kill)
+
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/write"
+
+    def counts(self):
+        with urllib.request.urlopen(self.url(), timeout=PATIENCE_S) as answer:
+            told = answer.read().decode()
+        return {name: float(value) for name, value in map(str.split, told.splitlines())}
+
+    def end(self):
+        self.process.kill()
+
+
+class OverHttp(Server):
+    """pushline whose lines go to a store over HTTP."""
+
+    def __init__(self, built, url, gzip="false"):
+        self.port = free_port()
+        self.samples = 0
+        super().__init__(
+            [built.pushline],
+            {
+                "PUSHLINE_SERVER_LISTEN": self.address,
+                "PUSHLINE_OUTPUT_TARGET": url,
+                "PUSHLINE_OUTPUT_HTTP_GZIP": gzip,
+            },
+        )
+
+    def load(self, built, body, connections, seconds):
+        report = super().load(built, body, connections, seconds)
+        self.samples += (report["answered"] + report["late"]) * built.describe(body)["lines"]
+        return report
+
+    def end(self):
+        if status := super().end():
+            raise SystemExit(f"bench: pushline over HTTP ended with {status}")
+
+
 class Direct(Pushline):
     """The same with a plain channel in the place of tiny_http."""
 
@@ -202,3 +257,22 @@ class VictoriaMetrics(Server):
             raise SystemExit(
                 f"bench: victoria-metrics took {found[1]} samples, not {self.samples:.0f}"
             )
+
+
+class VmAgent(Server):
+    """Debian's, writing into a victoria-metrics; it answers before it has delivered."""
+
+    program, package = "vmagent", "victoria-metrics"
+    path = "/api/v1/import/prometheus"
+    readiness = "/health"
+
+    def __init__(self, store, folder):
+        self.port = free_port()
+        super().__init__(
+            [
+                self.program,
+                f"-httpListenAddr={self.address}",
+                f"-remoteWrite.url=http://{store.address}/api/v1/write",
+                f"-remoteWrite.tmpDataPath={folder}",
+            ]
+        )

@@ -21,5 +21,6 @@ pub mod protobuf;
 pub mod request;
 pub mod rounds;
 pub mod start;
+pub mod store;
 pub mod text;
 pub mod yardstick;

@@ -4,7 +4,7 @@ use bench::body::{Body, Notation};
 use bench::figures::tell;
 use bench::load::Plan;
 use bench::rounds::median;
-use bench::{conversion, drain, load, parsers, request, start};
+use bench::{conversion, drain, load, parsers, request, start, store};
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +16,7 @@ bench repeat text|protobuf BODY PUSHES       only converts, to be counted from o
 bench parsers BODY SECONDS                   times other parsers beside body to lines
 bench load ADDRESS PATH BODY CONNECTIONS SECONDS     pushes a text body over HTTP
 bench drain                                  reads standard input and counts its lines
+bench store ADDRESS                          takes what is posted, and counts its lines
 bench start BINARY TIMES                     times a start up to the first answered push
 BODY is node, hist, node100k, hist100k or small";
 
@@ -44,6 +45,7 @@ fn run(words: &[&str]) -> io::Result<Option<()>> {
             tell("bytes", bytes as f64);
             Some(())
         }
+        ["store", address] => Some(store::serve(address)?),
         ["start", binary, times] => match times.parse() {
             Ok(times) => {
                 let times_ms = start::times_ms(binary, times)?;
