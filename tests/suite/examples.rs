@@ -5,13 +5,9 @@ use crate::http::push;
 use crate::process::{Collected, Pushline, command, folder};
 use crate::store::{Act, Store};
 use std::fs::Permissions;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/examples")
@@ -92,70 +88,6 @@ fn each_store_is_sent_lines_as_it_takes_them() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// A store that answers each request with a status, and tells the bodies.
-fn store(status: &'static str) -> (String, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/write?db=metrics", listener.local_addr().unwrap());
-    let (sender, bodies) = mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let body = read_request(&mut stream.as_ref().unwrap());
-            let answer =
-                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            stream.unwrap().write_all(answer.as_bytes()).unwrap();
-            sender.send(body).ok();
-        }
-    });
-    (url, bodies)
-}
-
-fn read_request(stream: &mut &TcpStream) -> String {
-    let mut request = Vec::new();
-    let mut chunk = [0; 65536];
-    loop {
-        let count = stream.read(&mut chunk).unwrap();
-        request.extend_from_slice(&chunk[..count]);
-        let text = String::from_utf8_lossy(&request);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length =
-                head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
-            if body.len() >= length.parse::<usize>().unwrap() {
-                return body.to_owned();
-            }
-        }
-    }
-}
-
-#[test]
-fn the_shell_pipe_sends_batches_and_ends_when_they_are_refused() {
-    let script = examples().join("influxdb.sh");
-    let (url, bodies) = store("204 No Content");
-    let mut pipe = Command::new(&script).arg(&url).stdin(Stdio::piped()).spawn().unwrap();
-    let mut input = pipe.stdin.take().unwrap();
-    let lines: String = (0..7000).map(|number| format!("m,a=b\\\\ c f={number} 1\n")).collect();
-    input.write_all(lines.as_bytes()).unwrap();
-    assert_eq!(bodies.recv().unwrap().lines().count(), 5000);
-    // The rest comes when a second has passed without a line, the torn line only when it is whole.
-    input.write_all(b"torn f=1 ").unwrap();
-    assert_eq!(bodies.recv().unwrap().lines().count(), 2000);
-    input.write_all(b"2\n").unwrap();
-    drop(input);
-    assert_eq!(bodies.recv().unwrap(), "torn f=1 2\n");
-    assert!(pipe.wait().unwrap().success());
-
-    let (url, _bodies) = store("400 Bad Request");
-    let mut pipe = Command::new(&script)
-        .arg(&url)
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    pipe.stdin.take().unwrap().write_all(b"m f=1 1\n").unwrap();
-    let output = pipe.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("refused a batch"));
-}
-
 /// The command of the systemd unit, with our own paths in the places of its own.
 #[test]
 fn the_pipe_unit_delivers_everything_before_it_ends() {
@@ -198,9 +130,7 @@ fn the_pipe_unit_delivers_everything_before_it_ends() {
 
 #[test]
 fn every_script_of_the_examples_is_one() {
-    for script in
-        ["s6/pushline/run", "s6/pushline/finish", "consumer-mqtt", "consumer-kafka", "datakit.sh"]
-    {
+    for script in ["s6/pushline/run", "s6/pushline/finish", "consumer-mqtt", "consumer-kafka"] {
         let status = Command::new("bash").arg("-n").arg(examples().join(script)).status().unwrap();
         assert!(status.success(), "{script}");
     }
