@@ -44,14 +44,15 @@ pub(crate) fn read_all(body: &[u8], format: Format, names: Names) -> Result<Vec<
     let (mut last_labels, mut last_shape, mut last_family) = (Vec::new(), None, None);
     read_deltas(body, format, names, |sample, delta| {
         samples.push(Plain::of(sample));
-        let labels: Vec<_> = sample.labels.iter().map(|label| format!("{label:?}")).collect();
+        let labels: Vec<(String, String)> =
+            sample.labels.iter().map(|it| (it.name.to_string(), it.value.to_string())).collect();
         let kept = delta.kept.of(usize::MAX);
         assert!(labels.len() >= kept, "{labels:?}");
         assert_eq!(labels.get(..kept), last_labels.get(..kept));
-        let now_and_before = labels.iter().zip(&last_labels).zip(sample.labels);
-        let mut changed = now_and_before.filter(|((now, before), _)| now != before);
+        let mut changed = labels.iter().zip(&last_labels).filter(|(now, before)| now != before);
         let is_alike = delta.likeness >= Likeness::Shape;
-        assert!(!is_alike || changed.all(|(_, label)| !label.value.is_empty()));
+        let have_values = changed.all(|(now, before)| !now.1.is_empty() && !before.1.is_empty());
+        assert!(!is_alike || have_values);
         last_labels = labels;
         let names: Vec<_> = sample.labels.iter().map(|label| label.name.to_string()).collect();
         let shape = Some((std::mem::discriminant(&sample.part), names));

@@ -31,9 +31,9 @@
 //!   same one read alone.
 //! - Both parts of a delta are ordered by how much they say. So what holds over several samples in
 //!   a row is the least that each of them says ([`Kept::and`], [`Delta::and`]).
-//! - A label without a value is no tag (SPEC 2.3). So a likeness promises that no label whose value
-//!   changed is empty now: then the tags of a sample are those of the one before, key by key, as
-//!   long as that one had no empty labels either, which the mapping sees when it works out tags.
+//! - A label without a value is no tag (SPEC 2.3). So a likeness promises that a label whose value
+//!   changed has one now and had one before: then a sample has the tags of the one before, key by
+//!   key.
 //!
 //! # Who says it, and who asks
 //!
@@ -52,7 +52,7 @@ pub(crate) enum Likeness {
     /// Nothing is known.
     Unknown,
     /// The kind of its part, and the names of its labels in their order; and no label whose value
-    /// changed is empty.
+    /// changed is, or was, empty.
     Shape,
     /// The metric family.
     Family,

@@ -69,11 +69,18 @@ impl Lines {
         self.len = end;
     }
 
-    /// More room, for the line that found it too small.
+    /// More room, for the line from `start` on that found it too small: at least twice as much for
+    /// it as there was, since it is written again from its start.
     #[cold]
-    pub(super) fn grow(&mut self) {
+    pub(super) fn grow(&mut self, start: usize) {
         let len = self.bytes.len();
-        self.bytes.resize(len + (len / 16).max(GROWTH_MIN), 0);
+        let more = (len / 16).max(len - start).max(GROWTH_MIN);
+        self.bytes.resize(len + more, 0);
+    }
+
+    /// Whether there is room for a line from `start` on that takes more than so many bytes.
+    pub(super) fn has_room_beyond(&self, start: usize, bytes: usize) -> bool {
+        self.bytes.len() - start > bytes.saturating_add(REPEATED_BLOCK)
     }
 
     /// Appends what `write` writes, which is called again where the room is over.
@@ -83,7 +90,7 @@ impl Lines {
             let (outcome, end) = (write(&mut line), line.end);
             match outcome {
                 Ok(()) => return self.end_at(end),
-                Err(Full) => self.grow(),
+                Err(Full) => self.grow(self.len),
             }
         }
     }
@@ -296,7 +303,7 @@ mod tests {
                 let kept = want.len() - second / 4;
                 want.truncate(kept);
                 want.extend_from_slice(b"more");
-                lines.grow();
+                lines.grow(kept);
                 let mut line = lines.line(kept);
                 line.extend(b"more").unwrap();
                 let end = line.end();

@@ -3,11 +3,26 @@
 use super::buffer::{Full, Line};
 use crate::bytes::chunk::{self, Chunk, Places};
 use crate::bytes::text::Text;
+use crate::push::mapping::TagKey;
 
-/// A key of a tag or a field: `,`, `=` and space are escaped.
-pub(super) fn push_key(line: &mut Line<'_>, key: &str) -> Result<(), Full> {
-    push_escaped(line, key, b'=')
+/// The name of a field: `,`, `=` and space are escaped.
+pub(super) fn push_field_name(line: &mut Line<'_>, name: &str) -> Result<(), Full> {
+    push_escaped(line, name, b'=')
 }
+
+/// The key of a tag, escaped in the same way.
+pub(super) fn push_key(line: &mut Line<'_>, key: TagKey<'_>) -> Result<(), Full> {
+    push_escaped(line, key.text, b'=')?;
+    let mut rest = key.underscores;
+    while rest > 0 {
+        let count = rest.min(UNDERSCORES.len());
+        line.extend(UNDERSCORES.get(..count).unwrap_or_default())?;
+        rest -= count;
+    }
+    Ok(())
+}
+
+const UNDERSCORES: &[u8] = &[b'_'; 32];
 
 /// A measurement: `,` and space are escaped.
 pub(super) fn push_measurement(line: &mut Line<'_>, name: &str) -> Result<(), Full> {
@@ -131,7 +146,9 @@ mod tests {
     #[test]
     fn keys_are_escaped() {
         let mut out = Lines::default();
-        out.append(|line| push_key(line, "a b,c=d"));
-        assert_eq!(out.into_bytes(), br"a\ b\,c\=d");
+        out.append(|line| push_field_name(line, "a b,c=d"));
+        out.append(|line| push_key(line, TagKey { text: "a=", underscores: 70 }));
+        let want = [br"a\ b\,c\=da\=".to_vec(), vec![b'_'; 70]].concat();
+        assert_eq!(out.into_bytes(), want);
     }
 }

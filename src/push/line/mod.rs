@@ -136,7 +136,7 @@ impl Encoder {
             Ok(line_start) => line_start,
             Err(Full) => {
                 let Series { known, labels, kept, part } = *series;
-                self.push_into_more_room(known, labels, kept, part, *is_of_last_series, value)
+                self.push_into_more_room(known, labels, kept, part, *is_of_last_series, value)?
             }
         };
         let (end, limits) = (self.lines.len(), &self.limits);
@@ -203,8 +203,9 @@ impl Encoder {
         Ok(line_start)
     }
 
-    /// Writes a point that found the room too small. Its head may be written in part: none is
-    /// copied from there.
+    /// Writes a point that found the room too small. Its key may be written in part: none is copied
+    /// from there. A line that has room for twice of what it may take, and wants more, is given up:
+    /// so what a line costs is bounded, however long it would be.
     #[cold]
     #[inline(never)]
     fn push_into_more_room(
@@ -215,13 +216,18 @@ impl Encoder {
         part: Part,
         is_of_last_series: bool,
         value: ShortRef<'_>,
-    ) -> usize {
+    ) -> Result<usize, TooLong> {
         let series = Series { known, labels, kept, part };
+        let (start, bytes_max) = (self.lines.len(), self.limits.line_bytes_max);
+        let room_max = bytes_max.saturating_mul(2);
         loop {
             self.heads.iter_mut().for_each(SeriesKey::forget);
-            self.lines.grow();
+            if self.lines.has_room_beyond(start, room_max) {
+                return Err(TooLong::Line { bytes: room_max, bytes_max });
+            }
+            self.lines.grow(start);
             if let Ok(line_start) = self.try_push(&series, is_of_last_series, value) {
-                return line_start;
+                return Ok(line_start);
             }
         }
     }

@@ -9,7 +9,7 @@
 
 use super::bound_texts::BoundTexts;
 use super::buffer::{Full, Line, Lines};
-use super::escape::{push_key, push_measurement, push_tag_value};
+use super::escape::{push_field_name, push_key, push_measurement, push_tag_value};
 use crate::bytes::text::Text;
 use crate::push::exposition::delta::Kept;
 use crate::push::mapping::{Known, Series, TagValue};
@@ -208,7 +208,7 @@ pub(super) fn push_field(
     separator: u8,
 ) -> Result<(), Full> {
     line.push(separator)?;
-    push_key(line, series.field())?;
+    push_field_name(line, series.field())?;
     line.extend(series.suffix().as_bytes())?;
     line.push(b'=')
 }

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::names::FamilyNames;
 use super::tags::Arrangement;
+use super::url_tags::UrlTags;
 use crate::push::exposition::delta::Kept;
 use crate::push::sample::Part;
 
@@ -26,6 +27,7 @@ pub(super) fn kind(part: Part) -> usize {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) names: FamilyNames,
+    pub(super) url: UrlTags,
     pub(super) arrangements: [Arrangement; KINDS],
     /// What is kept of the labels of the last sample of each kind.
     pub(super) kept: [Kept; KINDS],

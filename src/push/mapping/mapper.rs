@@ -21,7 +21,7 @@ use super::context::Context;
 use super::known::{Known, Memory, kind};
 use super::options::Timestamps;
 use super::point::{Point, Series};
-use super::tags::{Arrangement, Subject, bound_key};
+use super::tags::{Arrangement, Given, Subject, bound_key};
 use crate::push::exposition::delta::{Delta, Kept, Likeness};
 use crate::push::sample::{Label, Part, Sample, Value};
 
@@ -67,8 +67,7 @@ pub(crate) struct Mapping<'p> {
     pub doubtful: Doubtful,
 }
 
-/// Samples in a row that are alike and have the same arrangement of tags. None of them has an empty
-/// label.
+/// Samples in a row that are alike and have the same arrangement of tags.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     kind: usize,
@@ -87,6 +86,7 @@ impl Mapper {
     pub(crate) fn begin<'p>(&'p mut self, context: Context<'p>) -> Mapping<'p> {
         let Mapper(memory) = self;
         memory.names.clear();
+        memory.url.set(&context);
         memory.arrangements.iter_mut().for_each(Arrangement::clear);
         let (skipped, doubtful) = Default::default();
         Mapping { known: Known { context, memory }, run: None, skipped, doubtful }
@@ -122,9 +122,9 @@ impl Mapping<'_> {
             Some(run) if delta.likeness == Likeness::Family => {
                 run.kept = run.kept.and(delta.kept);
                 if run.is_overruled {
-                    let arrangement = &self.known.memory.arrangements[run.kind];
+                    let arrangement = &mut self.known.memory.arrangements[run.kind];
                     let group = self.known.context.group;
-                    let count = arrangement.overruled_count(group, sample.labels);
+                    let count = arrangement.count_overruled(delta.kept, group, sample.labels);
                     self.doubtful.labels_overruled += count;
                 }
                 (delta.kept, run.is_plain && delta.kept == Kept::first(run.label_count))
@@ -142,6 +142,12 @@ impl Mapping<'_> {
         let Sample { labels, part, .. } = *sample;
         let series = Series { known: &self.known, labels, kept, part };
         Some(Point { series, is_of_last_series, value: sample.value, timestamp_ns })
+    }
+
+    /// How many labels and tags were looked at so far.
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> usize {
+        self.known.memory.arrangements.iter().map(|arrangement| arrangement.steps).sum()
     }
 
     /// Whether a sample's own time counts. One that is not plausible counts too, and is noted.
@@ -184,8 +190,9 @@ impl Mapping<'_> {
             run.family = names.number;
             run.kept = run.kept.and(kept);
             if run.is_overruled {
-                let count = arrangements[run.kind].overruled_count(context.group, subject.labels);
-                self.doubtful.labels_overruled += count;
+                let (group, labels) = (context.group, subject.labels);
+                self.doubtful.labels_overruled +=
+                    arrangements[run.kind].count_overruled(kept, group, labels);
             }
         }
         is_right
@@ -210,7 +217,7 @@ impl Mapping<'_> {
         let last = self.run.take();
         let Known { context, memory } = &mut self.known;
         memory.note_kept(last, delta.kept);
-        let Memory { names, arrangements, kept, last_number } = &mut **memory;
+        let Memory { names, url, arrangements, kept, last_number } = &mut **memory;
         names.set(family, context);
         if !names.is_kept {
             self.skipped.filtered += 1;
@@ -222,24 +229,25 @@ impl Mapping<'_> {
             arrangement.holds(labels, kept) && arrangement.take_over(names, context, subject);
         if !is_known {
             *last_number += 1;
-            arrangement.arrange(*last_number, names, context, subject);
+            arrangement.arrange(*last_number, Given { names, url, context }, subject);
         }
-        let is_overruled = !arrangement.overruled.is_empty();
+        let is_overruled = arrangement.is_overruled();
         if is_overruled {
-            let count = arrangement.overruled_count(context.group, labels);
-            self.doubtful.labels_overruled += count;
+            let known = if is_known { kept } else { Kept::NONE };
+            self.doubtful.labels_overruled +=
+                arrangement.count_overruled(known, context.group, labels);
         }
         let run = Run {
             kind,
             family: names.number,
             kept: Kept::ALL,
             label_count: labels.len(),
-            is_plain: bound_key(part).is_none() && arrangement.renamed.is_empty() && !is_overruled,
+            is_plain: bound_key(part).is_none()
+                && arrangement.other_keys.is_empty()
+                && !is_overruled,
             is_overruled,
         };
-        if arrangement.is_lasting() {
-            self.run = Some(run);
-        }
+        self.run = Some(run);
         let keeps_all = delta.kept == Kept::first(labels.len());
         let is_of_last_series = last.is_some_and(|last| {
             run.is_plain

@@ -1,6 +1,7 @@
 //! What the mapping makes of a sample: a field of a series at a time.
 
 use super::context::Context;
+use super::key::TagKey;
 use super::known::{Known, kind};
 use super::names::FamilyNames;
 use super::tags::{Arrangement, TagSource, bound_key};
@@ -40,8 +41,8 @@ pub(crate) struct Series<'m> {
 /// A tag of a series.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tag<'m> {
-    /// Clean, and never empty.
-    pub key: &'m str,
+    /// No other tag has it.
+    pub key: TagKey<'m>,
     /// Never empty.
     pub value: TagValue<'m>,
     /// Where the value comes from.
@@ -127,8 +128,8 @@ impl<'m> Series<'m> {
     pub(crate) fn tags(&self) -> impl Iterator<Item = Tag<'m>> {
         let (arrangement, context) = (self.arrangement(), self.context());
         let Series { labels, part, .. } = *self;
-        arrangement.order.iter().filter_map(move |entry| {
-            let source = entry.source;
+        arrangement.order.iter().filter_map(move |slot| {
+            let source = slot.source;
             let (key, value) = match source {
                 TagSource::Group(index) => {
                     (&*context.group.get(index)?.name, TagValue::Group(index))
@@ -143,9 +144,9 @@ impl<'m> Series<'m> {
                     (&*tag.name, TagValue::Text(&tag.value))
                 }
             };
-            let key = match entry.renamed {
-                Some(index) => arrangement.renamed.get(index)?,
-                None => key,
+            let key = match slot.other_key {
+                Some(index) => arrangement.other_keys.get(index)?.borrowed(),
+                None => TagKey::of(key),
             };
             Some(Tag { key, value, source })
         })

@@ -1,19 +1,39 @@
 //! Which tags a line has, in which order, and what their keys are (SPEC 2.3).
+//!
+//! Of what has one name, one becomes the tag: the bound wins over the URL, the URL over the body,
+//! and an added tag comes last. Renaming can also give two labels of the URL, or of the body, one
+//! name: then the one that had it from the start wins, else the one whose old name is the first in
+//! byte order, and the other is lost. A label without a value is as good as absent, but one of the
+//! URL takes the body's away.
+//!
+//! ```text
+//! bound     le
+//! URL           job=j  zone=     ┐ each sorted by key, then merged: of one key the uppermost
+//! body   a=1 le=2 m=3 zone=b     │ (zone: the URL has no value, and takes the body's away)
+//! added     host=h               ┘
+//! ─────────────────────────────
+//! tags   a host job le m           from body 0, added 0, URL 0, the bound, body 2
+//! ```
+//!
+//! What comes out, an [`Arrangement`], says where each tag is from, not what its value is. So it
+//! serves all samples whose labels have the same names, and the same of them empty.
 
+use super::clashes::free_keys;
 use super::context::Context;
+use super::key::{ChangedKey, TagKey};
 use super::names::{FamilyNames, clean};
+use super::url_tags::UrlTags;
 use crate::bytes::chunk::is_same;
 use crate::push::exposition::delta::Kept;
 use crate::push::sample::{Label, Part};
 use std::borrow::Cow;
-use std::collections::HashSet;
 
-/// Where a tag comes from, and its key where that changed.
+/// Where a tag comes from, and its key where that is another than its name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TagSlot {
     pub(super) source: TagSource,
-    /// An index of `renamed`.
-    pub(super) renamed: Option<usize>,
+    /// An index of [`Arrangement::other_keys`].
+    pub(super) other_key: Option<usize>,
 }
 
 /// Where the value of a tag comes from.
@@ -52,15 +72,34 @@ pub(super) struct Subject<'s> {
     pub(super) labels: &'s [Label<'s>],
 }
 
+/// What of a push does: the same for all its samples.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'g> {
+    pub(super) names: &'g FamilyNames,
+    pub(super) url: &'g UrlTags,
+    pub(super) context: &'g Context<'g>,
+}
+
+/// A label of the body.
+#[derive(Clone, Copy, Debug)]
+struct BodyTag<'s> {
+    key: &'s str,
+    index: usize,
+    is_renamed: bool,
+    is_empty: bool,
+}
+
 /// The tags of samples of one kind, and what they were arranged for: samples of a family stand
 /// together and mostly have the same label names, and then their tags need not be arranged again.
 #[derive(Debug, Default)]
 pub(super) struct Arrangement {
-    /// The tags in order.
+    /// The tags, sorted by key.
     pub(super) order: Vec<TagSlot>,
-    pub(super) renamed: Vec<String>,
+    pub(super) other_keys: Vec<ChangedKey>,
     /// The labels of the URL that overrule one of the body, each with the index of that one.
-    pub(super) overruled: Vec<(usize, usize)>,
+    overruled: Vec<(usize, usize)>,
+    /// How many of them had another value in the last sample.
+    overruled_count: u64,
     /// Never the same for another arrangement.
     pub(super) number: u64,
     /// The body's labels by name: their indexes.
@@ -69,9 +108,20 @@ pub(super) struct Arrangement {
     family: u64,
     /// How long its keys are: see [`len_bit`].
     key_lens: u64,
-    /// The names of the labels, one behind the other, and where each ends.
+    /// The names of the labels, one after the other.
     label_names: String,
-    ends: Vec<usize>,
+    labels: Vec<KnownLabel>,
+    /// How many labels and tags were looked at.
+    #[cfg(test)]
+    pub(super) steps: usize,
+}
+
+/// A label that an arrangement was made for.
+#[derive(Clone, Copy, Debug)]
+struct KnownLabel {
+    /// Where its name ends in [`Arrangement::label_names`].
+    name_end: usize,
+    is_empty: bool,
 }
 
 impl Arrangement {
@@ -80,26 +130,22 @@ impl Arrangement {
         self.family = 0;
     }
 
-    /// Whether it is right for more samples than the one that it was made for.
-    pub(super) fn is_lasting(&self) -> bool {
-        self.family != 0
-    }
-
     /// Whether it has the labels of a sample of this kind, of which `kept` are those of the last
-    /// one. A label without a value is no tag: with one, nothing has them.
+    /// one.
     #[inline(always)]
     pub(super) fn holds(&self, labels: &[Label<'_>], kept: Kept) -> bool {
         let kept = kept.of(labels.len());
         let mut start = match kept {
             0 => 0,
-            count => self.ends.get(count - 1).copied().unwrap_or_default(),
+            count => self.labels.get(count - 1).map_or(0, |known| known.name_end),
         };
-        self.is_lasting()
-            && self.ends.len() == labels.len()
-            && self.ends.iter().zip(labels).skip(kept).all(|(end, label)| {
-                let name = self.label_names.get(start..*end);
-                start = *end;
-                name.is_some_and(|name| is_same(name, &label.name)) && !label.value.is_empty()
+        self.family != 0
+            && self.labels.len() == labels.len()
+            && self.labels.iter().zip(labels).skip(kept).all(|(known, label)| {
+                let name = self.label_names.get(start..known.name_end);
+                start = known.name_end;
+                name.is_some_and(|name| is_same(name, &label.name))
+                    && label.value.is_empty() == known.is_empty
             })
     }
 
@@ -115,180 +161,212 @@ impl Arrangement {
         if self.family == names.number {
             return true;
         }
-        let (group, Subject { part, labels }) = (context.group, subject);
-        let suffix = names.suffix(part);
+        let suffix = names.suffix(subject.part);
         let field_len = names.field().len() + suffix.len();
-        let is_free = |entry: &TagSlot| {
-            let key = match entry.source {
-                TagSource::Group(index) => group.get(index).map(|label| &*label.name),
-                TagSource::Label(index) => labels.get(index).map(|label| &*label.name),
-                TagSource::Bound => bound_key(part),
-                TagSource::Added(index) => {
-                    context.options.tags.add.get(index).map(|tag| &*tag.name)
-                }
-            };
-            key.is_some_and(|key| !names.is_field(key, suffix))
-        };
         let has_no_key_of_its_len = self.key_lens & len_bit(field_len) == 0;
+        let is_free =
+            |slot: &TagSlot| !names.is_field(name_of(slot.source, context, subject), suffix);
         let is_right =
-            self.renamed.is_empty() && (has_no_key_of_its_len || self.order.iter().all(is_free));
+            self.other_keys.is_empty() && (has_no_key_of_its_len || self.order.iter().all(is_free));
         if is_right {
             self.family = names.number;
         }
         is_right
     }
 
-    /// How many labels of a sample the URL overrules with another value.
+    /// Whether the URL overrules labels of its samples.
+    pub(super) fn is_overruled(&self) -> bool {
+        !self.overruled.is_empty()
+    }
+
+    /// How many labels of a sample the URL overrules with another value; `kept` are those of the
+    /// last sample of its kind.
     #[cold]
-    pub(super) fn overruled_count(&self, group: &[Label<'_>], labels: &[Label<'_>]) -> u64 {
-        let is_other = |(in_url, in_body): &&(usize, usize)| {
-            let label = labels.get(*in_body).filter(|label| !label.value.is_empty());
-            label.zip(group.get(*in_url)).is_some_and(|(label, by)| label.value != by.value)
-        };
-        self.overruled.iter().filter(is_other).count() as u64
-    }
-
-    fn note(&mut self, family: u64, labels: &[Label<'_>]) {
-        let has_empty = labels.iter().any(|label| label.value.is_empty());
-        self.family = if has_empty { 0 } else { family };
-        self.label_names.clear();
-        self.ends.clear();
-        for label in labels {
-            self.label_names.push_str(&label.name);
-            self.ends.push(self.label_names.len());
-        }
-    }
-
-    /// Merges the labels of URL and body in the order of their keys; leaves out what is empty or
-    /// overruled: the bound wins over the URL, the URL over the body.
-    pub(super) fn arrange(
+    pub(super) fn count_overruled(
         &mut self,
-        number: u64,
-        names: &FamilyNames,
-        context: &Context<'_>,
-        subject: Subject<'_>,
-    ) {
-        let (group, Subject { part, labels }) = (context.group, subject);
-        let (bound, suffix) = (bound_key(part), names.suffix(part));
+        kept: Kept,
+        group: &[Label<'_>],
+        labels: &[Label<'_>],
+    ) -> u64 {
+        if kept.of(labels.len()) < labels.len() {
+            let is_other = |(in_url, in_body): &&(usize, usize)| {
+                let label = labels.get(*in_body).filter(|label| !label.value.is_empty());
+                label.zip(group.get(*in_url)).is_some_and(|(label, by)| label.value != by.value)
+            };
+            self.overruled_count = self.overruled.iter().filter(is_other).count() as u64;
+        }
+        self.overruled_count
+    }
+
+    /// Works out the tags of a sample.
+    pub(super) fn arrange(&mut self, number: u64, given: Given<'_>, subject: Subject<'_>) {
         self.number = number;
-        self.note(names.number, labels);
+        self.note(given.names.number, given.context.group, subject);
         self.order.clear();
-        self.renamed.clear();
-        self.overruled.clear();
+        self.other_keys.clear();
         self.key_lens = 0;
-        if !context.options.tags.is_empty() {
-            return self.arrange_by_rules(names, context, subject);
-        }
-        self.sorted.clear();
-        self.sorted.extend(0..labels.len());
-        let name_of = |index: &usize| labels.get(*index).map(|label| &*label.name);
-        self.sorted.sort_unstable_by(|a, b| name_of(a).cmp(&name_of(b)));
-        let mut bound_waits = bound;
-        let mut of_group = group.iter().enumerate().peekable();
-        let mut of_body =
-            self.sorted.iter().filter_map(|at| Some((*at, labels.get(*at)?))).peekable();
-        let mut must_rename = false;
-        loop {
-            let group_name = of_group.peek().map(|(_, label)| &*label.name);
-            let body_name = of_body.peek().map(|(_, label)| &*label.name);
-            let Some(key) = [group_name, body_name, bound_waits].into_iter().flatten().min() else {
-                break;
-            };
-            let from_body = of_body.next_if(|(_, label)| label.name == key);
-            let from_group = of_group.next_if(|(_, label)| label.name == key);
-            let source = if bound == Some(key) {
-                bound_waits = None;
-                Some(TagSource::Bound)
-            } else if let Some((index, label)) = from_group {
-                self.overruled.extend(from_body.map(|(in_body, _)| (index, in_body)));
-                (!label.value.is_empty()).then_some(TagSource::Group(index))
-            } else {
-                from_body
-                    .filter(|(_, label)| !label.value.is_empty())
-                    .map(|(index, _)| TagSource::Label(index))
-            };
-            if let Some(source) = source {
-                must_rename |= names.is_taken(key, suffix) || matches!(clean(key), Cow::Owned(_));
-                self.key_lens |= len_bit(key.len());
-                self.order.push(TagSlot { source, renamed: None });
-            }
-        }
-        if must_rename {
-            self.rename(names, context, subject);
+        let rules = &given.context.options.tags;
+        let must_change = if rules.is_empty() {
+            let mut sorted = std::mem::take(&mut self.sorted);
+            sort_labels(&mut sorted, subject.labels);
+            let body = sorted.iter().filter_map(|index| {
+                let (index, label) = (*index, subject.labels.get(*index)?);
+                let (key, is_empty) = (&*label.name, label.value.is_empty());
+                Some(BodyTag { key, index, is_renamed: false, is_empty })
+            });
+            let must_change = self.merge(body, given, subject.part);
+            self.sorted = sorted;
+            must_change
+        } else {
+            let body = by_rules(given.context, subject);
+            self.merge(body.into_iter(), given, subject.part)
+        };
+        if must_change {
+            self.change_keys(given, subject);
         }
     }
 
-    /// The same for an input with rules for its tags.
-    fn arrange_by_rules(
+    /// Notes what it is made for.
+    fn note(&mut self, family: u64, group: &[Label<'_>], subject: Subject<'_>) {
+        self.family = family;
+        self.label_names.clear();
+        self.labels.clear();
+        self.overruled.clear();
+        let bound = bound_key(subject.part);
+        for (index, label) in subject.labels.iter().enumerate() {
+            self.label_names.push_str(&label.name);
+            let (name_end, is_empty) = (self.label_names.len(), label.value.is_empty());
+            self.labels.push(KnownLabel { name_end, is_empty });
+            // By their own names. What else a rule does to them is meant.
+            if bound != Some(&*label.name)
+                && let Ok(in_url) = group.binary_search_by(|known| known.name.cmp(&label.name))
+            {
+                self.overruled.push((in_url, index));
+            }
+        }
+        #[cfg(test)]
+        {
+            self.steps += subject.labels.len();
+        }
+    }
+
+    /// Merges the labels of URL and body and the added tags in the order of their keys. Tells
+    /// whether one of the keys must change.
+    fn merge<'s>(
         &mut self,
-        names: &FamilyNames,
-        context: &Context<'_>,
-        subject: Subject<'_>,
-    ) {
-        // Any.
-        self.key_lens = u64::MAX;
-        // By their own names. What else a rule does to them is meant.
-        for (in_body, label) in subject.labels.iter().enumerate() {
-            let in_url = context.group.binary_search_by(|known| known.name.cmp(&label.name));
-            let is_bound = bound_key(subject.part) == Some(&*label.name);
-            let in_url = in_url.ok().filter(|_| !is_bound);
-            self.overruled.extend(in_url.map(|in_url| (in_url, in_body)));
-        }
-        for tag in select(context, subject) {
-            let renamed = tag.is_renamed.then_some(self.renamed.len());
-            if tag.is_renamed {
-                self.renamed.push(tag.key.to_owned());
+        body: impl Iterator<Item = BodyTag<'s>>,
+        given: Given<'_>,
+        part: Part,
+    ) -> bool {
+        let Given { names, url, context } = given;
+        let (bound, suffix) = (bound_key(part), names.suffix(part));
+        let (mut of_url, mut of_body) = (url.tags().peekable(), body.peekable());
+        let mut added = context.options.tags.add.iter().enumerate().peekable();
+        let mut bound_waits = bound;
+        let mut must_change = false;
+        loop {
+            let keys = [
+                of_url.peek().map(|(key, ..)| *key),
+                of_body.peek().map(|tag| tag.key),
+                added.peek().map(|(_, label)| &*label.name),
+                bound_waits,
+            ];
+            let Some(key) = keys.into_iter().flatten().min() else { break };
+            let from_url = of_url.next_if(|(url_key, ..)| *url_key == key);
+            let from_body = of_body.next_if(|tag| tag.key == key);
+            let from_added = added.next_if(|(_, label)| label.name == key);
+            let from_body = from_body.filter(|tag| !tag.is_empty);
+            let (source, is_renamed) = if bound == Some(key) {
+                bound_waits = None;
+                (TagSource::Bound, false)
+            } else if let Some((_, index, is_renamed)) = from_url {
+                (TagSource::Group(index), is_renamed)
+            } else if let Some(tag) = from_body.filter(|_| !url.takes_away(key)) {
+                (TagSource::Label(tag.index), tag.is_renamed)
+            } else if let Some((index, _)) = from_added {
+                (TagSource::Added(index), false)
+            } else {
+                continue;
+            };
+            must_change |= names.is_taken(key, suffix) || matches!(clean(key), Cow::Owned(_));
+            self.key_lens |= len_bit(key.len());
+            let other_key = is_renamed.then_some(self.other_keys.len());
+            if is_renamed {
+                self.other_keys.push(ChangedKey { text: key.to_owned(), underscores: 0 });
             }
-            self.order.push(TagSlot { source: tag.source, renamed });
+            self.order.push(TagSlot { source, other_key });
         }
-        self.rename(names, context, subject);
+        #[cfg(test)]
+        {
+            self.steps += self.order.len();
+        }
+        must_change
     }
 
-    /// Gives every tag a clean key of its own: `_` is appended to a key that is reserved, that is
-    /// the line's field, or that another tag has, again while it still clashes. Keys that are clean
-    /// and free stay as they are.
-    fn rename(&mut self, names: &FamilyNames, context: &Context<'_>, subject: Subject<'_>) {
-        let (bound, suffix) = (bound_key(subject.part), names.suffix(subject.part));
-        let name_of = |source: TagSource| match source {
-            TagSource::Group(index) => context.group.get(index).map_or("", |label| &label.name),
-            TagSource::Label(index) => subject.labels.get(index).map_or("", |label| &label.name),
-            TagSource::Bound => bound.unwrap_or_default(),
-            TagSource::Added(index) => {
-                context.options.tags.add.get(index).map_or("", |label| &label.name)
+    /// Gives each tag a clean key of its own (see `clashes`), and sorts them again.
+    fn change_keys(&mut self, given: Given<'_>, subject: Subject<'_>) {
+        let Given { names, context, .. } = given;
+        let (order, other_keys) = (&mut self.order, &mut self.other_keys);
+        // The keys that rules gave are whole texts up to here.
+        let keys: Vec<&str> = order
+            .iter()
+            .map(|slot| match slot.other_key.and_then(|index| other_keys.get(index)) {
+                Some(key) => &*key.text,
+                None => name_of(slot.source, context, subject),
+            })
+            .collect();
+        let changed = free_keys(&keys, names, names.suffix(subject.part));
+        for (index, key) in changed {
+            if let Some(slot) = order.get_mut(index) {
+                slot.other_key = Some(other_keys.len());
             }
-        };
-        // The new names that rules gave; what is found here comes behind them.
-        let (given, mut found) = (std::mem::take(&mut self.renamed), Vec::new());
-        let key_of = |entry: &TagSlot| match entry.renamed {
-            Some(index) => given.get(index).map_or("", String::as_str),
-            None => name_of(entry.source),
-        };
-        let stays =
-            |key: &str| !names.is_taken(key, suffix) && matches!(clean(key), Cow::Borrowed(_));
-        let mut keys: HashSet<Cow<'_, str>> =
-            self.order.iter().map(key_of).filter(|key| stays(key)).map(Cow::Borrowed).collect();
-        for entry in &mut self.order {
-            let key = key_of(entry);
-            if stays(key) {
-                continue;
-            }
-            let mut free = clean(key).into_owned();
-            while names.is_taken(&free, suffix) || keys.contains(&*free) {
-                free.push('_');
-            }
-            keys.insert(Cow::Owned(free.clone()));
-            entry.renamed = Some(given.len() + found.len());
-            found.push(free);
+            other_keys.push(key);
         }
-        self.renamed = given;
-        self.renamed.append(&mut found);
-        let renamed = &self.renamed;
-        let final_key = |entry: &TagSlot| match entry.renamed {
-            Some(index) => renamed.get(index).map_or("", String::as_str),
-            None => name_of(entry.source),
+        let other_keys = &self.other_keys;
+        let key = |slot: &TagSlot| match slot.other_key.and_then(|index| other_keys.get(index)) {
+            Some(key) => key.borrowed(),
+            None => TagKey::of(name_of(slot.source, context, subject)),
         };
-        self.order.sort_unstable_by(|a, b| final_key(a).cmp(final_key(b)));
+        order.sort_by(|one, two| key(one).cmp(key(two)));
     }
+}
+
+/// What a tag from there is called before its key changes.
+fn name_of<'n>(source: TagSource, context: &'n Context<'_>, subject: Subject<'n>) -> &'n str {
+    match source {
+        TagSource::Group(index) => context.group.get(index).map_or("", |label| &label.name),
+        TagSource::Label(index) => subject.labels.get(index).map_or("", |label| &label.name),
+        TagSource::Bound => bound_key(subject.part).unwrap_or_default(),
+        TagSource::Added(index) => {
+            context.options.tags.add.get(index).map_or("", |label| &label.name)
+        }
+    }
+}
+
+/// The indexes of labels in the order of their names.
+fn sort_labels(sorted: &mut Vec<usize>, labels: &[Label<'_>]) {
+    sorted.clear();
+    sorted.extend(0..labels.len());
+    let name = |index: &usize| labels.get(*index).map(|label| &*label.name);
+    sorted.sort_unstable_by(|one, two| name(one).cmp(&name(two)));
+}
+
+/// The body's labels under the rules of the input, sorted by key, no key twice. One with the name
+/// of the bound is the text of that, and no label.
+fn by_rules<'s>(context: &'s Context<'_>, subject: Subject<'s>) -> Vec<BodyTag<'s>> {
+    let bound = bound_key(subject.part);
+    let labels = subject.labels.iter().enumerate();
+    let of = |(index, label): (usize, &'s Label<'s>)| {
+        let key = context.options.tags.name(&label.name)?;
+        let (is_renamed, is_empty) = (key != label.name, label.value.is_empty());
+        Some((BodyTag { key, index, is_renamed, is_empty }, &*label.name))
+    };
+    let mut tags: Vec<_> =
+        labels.filter(|(_, label)| bound != Some(&*label.name)).filter_map(of).collect();
+    // Of those with one key the first wins: one with a value, under its own name.
+    tags.sort_unstable_by_key(|(tag, old_name)| (tag.key, tag.is_empty, tag.is_renamed, *old_name));
+    tags.dedup_by(|next, first| next.0.key == first.0.key);
+    tags.into_iter().map(|(tag, _)| tag).collect()
 }
 
 /// A bit for the length of a key. Most fields are longer than all keys, and need not be compared.
@@ -303,73 +381,4 @@ pub(super) fn bound_key(part: Part) -> Option<&'static str> {
         Part::Quantile(_) => Some("quantile"),
         Part::Whole | Part::Sum | Part::Count => None,
     }
-}
-
-/// A tag that a line has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Selected<'a> {
-    pub(super) key: &'a str,
-    pub(super) source: TagSource,
-    /// The key is not what its source calls it.
-    pub(super) is_renamed: bool,
-}
-
-/// Who wins, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Bound,
-    Group,
-    Label,
-    Added,
-}
-
-/// A tag that a line may have.
-#[derive(Clone, Copy, Debug)]
-struct Candidate<'a> {
-    tag: Selected<'a>,
-    rank: Rank,
-    is_empty: bool,
-    old_name: &'a str,
-}
-
-/// The tags of a line, sorted by key, no key twice.
-pub(super) fn select<'a>(context: &Context<'a>, subject: Subject<'a>) -> Vec<Selected<'a>> {
-    let mut candidates = candidates(context, subject);
-    candidates.sort_unstable_by_key(|candidate| {
-        let Candidate { tag, rank, is_empty, old_name } = *candidate;
-        (tag.key, rank, is_empty, tag.is_renamed, old_name)
-    });
-    let of_one_key = candidates.chunk_by(|one, next| one.tag.key == next.tag.key);
-    of_one_key.filter_map(winner).map(|winner| winner.tag).collect()
-}
-
-fn candidates<'a>(context: &Context<'a>, subject: Subject<'a>) -> Vec<Candidate<'a>> {
-    let rules = &context.options.tags;
-    let of = |label: &'a Label<'_>, rank, source| {
-        let key = rules.name(&label.name)?;
-        let tag = Selected { key, source, is_renamed: key != label.name };
-        Some(Candidate { tag, rank, is_empty: label.value.is_empty(), old_name: &label.name })
-    };
-    let unchanged = |key, rank, source| {
-        let tag = Selected { key, source, is_renamed: false };
-        Candidate { tag, rank, is_empty: false, old_name: key }
-    };
-    let bound = bound_key(subject.part);
-    let group = context.group.iter().enumerate();
-    let group = group.filter_map(|(at, label)| of(label, Rank::Group, TagSource::Group(at)));
-    // The body's label of that name is the text of the bound.
-    let labels = subject.labels.iter().enumerate();
-    let labels = labels
-        .filter(|(_, label)| bound != Some(&*label.name))
-        .filter_map(|(at, label)| of(label, Rank::Label, TagSource::Label(at)));
-    let added = rules.add.iter().enumerate();
-    let added = added.map(|(at, label)| unchanged(&*label.name, Rank::Added, TagSource::Added(at)));
-    let bound = bound.map(|key| unchanged(key, Rank::Bound, TagSource::Bound));
-    bound.into_iter().chain(group).chain(labels).chain(added).collect()
-}
-
-/// The first one of a key, or the last, which may be an added one, where that has no value.
-fn winner<'c, 'a>(of_one_key: &'c [Candidate<'a>]) -> Option<&'c Candidate<'a>> {
-    let (first, last) = (of_one_key.first(), of_one_key.last());
-    first.filter(|first| !first.is_empty).or_else(|| last.filter(|last| last.rank == Rank::Added))
 }

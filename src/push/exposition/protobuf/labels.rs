@@ -59,7 +59,7 @@ impl<'b> MetricLabels<'b> {
         let last = std::mem::replace(before, label);
         Ok(match has_known_name {
             true if before.value == last.value => Delta::SAME,
-            true if !before.value.is_empty() => differs(Likeness::Family),
+            true if !before.value.is_empty() && !last.value.is_empty() => differs(Likeness::Family),
             _ => differs(Likeness::Unknown),
         })
     }

@@ -118,7 +118,7 @@ impl<'a> PairReader<'a> {
             let body = *cursor;
             let (value, after) =
                 quoted_value(body.moved_to(start + span.start - 1), self.unknown_escape)?;
-            let likeness = likeness_of(!value.is_empty());
+            let likeness = likeness_of(!value.is_empty() && !label.value.is_empty());
             label.value = value;
             span.end = after - start;
             if body.moved_to(after).peek() == b'}' {
@@ -161,8 +161,9 @@ impl<'a> PairReader<'a> {
             old_end = span.end;
             let opening = body.moved_to(at + gap - 1);
             span.start = at + gap - start;
+            let had_value = !label.value.is_empty();
             (label.value, at) = quoted_value(opening, self.unknown_escape)?;
-            have_values &= !label.value.is_empty();
+            have_values &= had_value && !label.value.is_empty();
             span.end = at - start;
             known_names += 1;
         }
