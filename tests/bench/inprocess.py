@@ -7,6 +7,7 @@ import programs
 from table import Row, skipped
 
 SECONDS = 4
+WORST_SECONDS = 0.3
 FAMILIES = ("node", "hist")
 
 
@@ -126,6 +127,21 @@ def parsers(built):
             [20, 20],
             [30, 30],
         ),
+    ]
+
+
+def worst(built):
+    """The 20 most expensive bodies, in nanoseconds a byte, and how many times the usual byte."""
+    figures = built.figures("worst", WORST_SECONDS)
+    usual = max(figures.pop("usual_text"), figures.pop("usual_protobuf"))
+    worst_first = sorted(figures.items(), key=lambda case: -case[1])[:20]
+    return [
+        Row("usual body, text or protobuf", [usual], unit="ns/byte"),
+        *(
+            Row(f"worst: {name.replace('_', ' ')}", [ns, ns / usual], unit="ns/byte, times the usual")
+            for name, ns in worst_first
+        ),
+        Row("worst ÷ usual", [worst_first[0][1] / usual], [60], [30], "less"),
     ]
 
 

@@ -24,8 +24,11 @@ impl Path {
         let input = Input::default();
         let found = route("POST", PATH.as_bytes(), std::slice::from_ref(&input.endpoint));
         let Ok(Route::Push { group, .. }) = found else { panic!("{PATH} is no push: {found:?}") };
-        let options =
-            PushLimits { decoded_bytes_max: DECODED_BYTES_MAX, line_bytes_max: 1 << 16, lines_bytes_max: QUEUE_BYTES };
+        let options = PushLimits {
+            decoded_bytes_max: DECODED_BYTES_MAX,
+            line_bytes_max: 1 << 16,
+            lines_bytes_max: QUEUE_BYTES,
+        };
         Path { inputs: [input], group, pusher: Pusher::new(options), lines: Vec::new() }
     }
 

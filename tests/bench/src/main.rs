@@ -4,7 +4,7 @@ use bench::body::{Body, Notation};
 use bench::figures::tell;
 use bench::load::Plan;
 use bench::rounds::median;
-use bench::{conversion, drain, load, parsers, request, start, store};
+use bench::{conversion, drain, load, parsers, request, start, store, worst};
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +14,7 @@ bench convert text|protobuf BODY SECONDS     times body to lines beside the yard
 bench describe text|protobuf BODY            how large a body is
 bench repeat text|protobuf BODY PUSHES       only converts, to be counted from outside
 bench parsers BODY SECONDS                   times other parsers beside body to lines
+bench worst SECONDS                          times each of the worst bodies that long
 bench load ADDRESS PATH BODY CONNECTIONS SECONDS     pushes a text body over HTTP
 bench drain                                  reads standard input and counts its lines
 bench store ADDRESS                          takes what is posted, and counts its lines
@@ -74,6 +75,7 @@ fn in_process(words: &[&str]) -> Option<()> {
             }
         }
         ["parsers", body, seconds] => parsers::measure(body, duration(seconds)?),
+        ["worst", seconds] => worst::measure(duration(seconds)?),
         _ => return None,
     }
     Some(())

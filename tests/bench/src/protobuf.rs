@@ -70,22 +70,26 @@ fn histogram(out: &mut Vec<u8>, buckets: &[(f64, u64)], sum: f64) {
     }
 }
 
-fn integer(out: &mut Vec<u8>, field: u64, value: u64) {
+/// Appends an integer.
+pub fn integer(out: &mut Vec<u8>, field: u64, value: u64) {
     varint(out, field << 3);
     varint(out, value);
 }
 
-fn double(out: &mut Vec<u8>, field: u64, value: f64) {
+/// Appends a double.
+pub fn double(out: &mut Vec<u8>, field: u64, value: f64) {
     varint(out, field << 3 | 1);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
+/// Appends bytes, or a nested message.
+pub fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
     varint(out, field << 3 | 2);
     delimited(out, value);
 }
 
-fn delimited(out: &mut Vec<u8>, value: &[u8]) {
+/// Appends a message after its length.
+pub fn delimited(out: &mut Vec<u8>, value: &[u8]) {
     varint(out, value.len() as u64);
     out.extend_from_slice(value);
 }

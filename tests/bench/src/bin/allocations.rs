@@ -104,7 +104,8 @@ fn serve_pushline() -> io::Result<SocketAddr> {
         ("PUSHLINE_SERVER_LISTEN".to_owned(), address.to_string()),
         ("PUSHLINE_OUTPUT_TARGET".to_owned(), "file:/dev/null".to_owned()),
     ];
-    let config = Config::load(&Sources::default(), environment.into_iter()).map_err(io::Error::other)?;
+    let config =
+        Config::load(&Sources::default(), environment.into_iter()).map_err(io::Error::other)?;
     let log = Arc::new(Log::new(Level::Error, LogFormat::default()));
     thread::spawn(move || {
         let supervisor = Supervisor::read(|_| None, std::process::id(), Arc::clone(&log));
@@ -112,7 +113,10 @@ fn serve_pushline() -> io::Result<SocketAddr> {
         let load = Box::new(|| Ok(Config::default()));
         let signals = SignalHandlers::install();
         let signals = signals.map_err(app::Error::System)?;
-        app::run(config, Surroundings { load, supervisor, log, signals, greeting: Greeting::Omitted })
+        app::run(
+            config,
+            Surroundings { load, supervisor, log, signals, greeting: Greeting::Omitted },
+        )
     });
     Ok(address)
 }
