@@ -1,7 +1,7 @@
 //! Raw arguments → what the operator asks for.
 //!
-//! `spec` has a table for each command: `convert` and `spool` are the words that are commands,
-//! everything else are flags. A flag's value follows it, or its `=`. What a value means is checked here where
+//! `spec` has a table for each command: `convert` and `spool` are the words that are commands, all
+//! else are flags. A flag's value follows it, or its `=`. What a value means is checked here where
 //! an argument can be wrong, and is the room's own where the configuration has a say in it.
 
 mod error;
