@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Pushes that wait.
 #[derive(Debug, Default)]
@@ -84,6 +85,15 @@ impl Drainer {
     /// These pushes are delivered, or refused for good.
     pub(crate) fn delivered(&mut self, drained: &Drained) {
         self.ledger.advance(drained.to, drained.time_ms);
+    }
+
+    /// Writes the cursor, unless that was done within the last second: soon after a start it makes
+    /// a process that is killed again and again go on nevertheless.
+    ///
+    /// # Errors
+    /// What the system says: it is tried again.
+    pub(crate) fn persist_when_due(&self) -> io::Result<()> {
+        self.ledger.persist_when_due(Instant::now())
     }
 
     /// The pushes of these records were delivered on another way, before any other of the spool.

@@ -119,6 +119,9 @@ impl Draining {
                 let taken = offering.deliver(&self.drained.block)?;
                 refused::count(&self.telemetry, &self.drained.block, &taken);
                 self.drainer.delivered(&self.drained);
+                if self.drainer.persist_when_due().is_err() {
+                    // OK because the spooler tries again every second, and tells of a failure.
+                }
                 Ok(true)
             }
             Ok(false) => Ok(false),
