@@ -139,6 +139,9 @@ pub(crate) const STATUS_NOTES_MAX: usize = 602;
 /// The text of an error on the status page, in bytes.
 pub(crate) const STATUS_ERROR_BYTES_MAX: usize = 512;
 
+/// Pairs of lines that a dry run or `pushline convert` tells of; the rest is counted.
+pub(crate) const REMARKS_MAX: usize = 1000;
+
 const _: () = assert!(STATUS_VALUE_BYTES_MAX < STATUS_LABELS_BYTES_MAX);
 const _: () = assert!(STATUS_LABELS_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= DECODED_BYTES_MAX);

@@ -109,9 +109,8 @@ fn convert(config: &Config, conversion: &Conversion) -> ExitCode {
         body_bytes_max: config.server.gate.body_bytes_max,
     };
     match convert::run(conversion, &settings, &mut io::stdout()) {
-        Ok(report) if report.is_complete() => ExitCode::SUCCESS,
-        Ok(report) => {
-            tell(&format!("{report}\n"));
+        Ok(remarks) => {
+            remarks.iter().for_each(|remark| tell(&format!("{remark}\n")));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -5,10 +5,9 @@
 //! get. All or nothing, as a push is: the lines of a refused body never reach the output.
 
 use crate::push::body::Coding;
-use crate::push::mapping::Skipped;
 use crate::push::route;
 use crate::push::sample::Format;
-use crate::push::{self, Converted, Input, PushHeaders, Pusher};
+use crate::push::{self, Input, PushHeaders, Pusher};
 use crate::system;
 use std::ffi::OsString;
 use std::fmt;
@@ -143,46 +142,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What was converted, and what of it has no line.
-#[derive(Debug)]
-pub struct Report {
-    source: BodySource,
-    sample_count: u64,
-    skipped: Skipped,
-}
-
-impl Report {
-    /// The samples without a line by reason, those that there are.
-    fn reasons(&self) -> impl Iterator<Item = (u64, &'static str)> {
-        let Skipped { not_finite, bound_nan, filtered } = self.skipped;
-        let reasons = [
-            (not_finite, "NaN or infinite"),
-            (bound_nan, "with a NaN le or quantile"),
-            (filtered, "filtered"),
-        ];
-        reasons.into_iter().filter(|(count, _)| *count > 0)
-    }
-
-    /// Whether every sample has its line.
-    pub fn is_complete(&self) -> bool {
-        self.reasons().next().is_none()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { source, sample_count, .. } = self;
-        let skipped: u64 = self.reasons().map(|(count, _)| count).sum();
-        write!(f, "{source}: {skipped} of {sample_count} samples skipped")?;
-        for (index, (count, reason)) in self.reasons().enumerate() {
-            let separator = if index == 0 { ":" } else { "," };
-            write!(f, "{separator} {count} {reason}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Converts one body and writes its lines.
+/// Converts one body and writes its lines: what its author should know of them, one line each.
 ///
 /// # Errors
 /// [`Error`]; nothing is written unless it is [`Error::Write`].
@@ -190,7 +150,7 @@ pub fn run(
     conversion: &Conversion,
     settings: &ConvertSettings,
     output: &mut impl Write,
-) -> Result<Report, Error> {
+) -> Result<Vec<String>, Error> {
     let input = choose(conversion, &settings.inputs)?;
     let group = route::group(&conversion.job, &conversion.labels, input.endpoint.names);
     let group = group.map_err(Error::Group)?;
@@ -202,11 +162,12 @@ pub fn run(
     };
     let sent = read(&conversion.source, settings.body_bytes_max)?;
     let source = || conversion.source.clone();
-    let converted = Pusher::new(settings.push).convert(input, head, &sent, Vec::new());
-    let Converted { lines, sample_count, skipped, .. } =
-        converted.map_err(|error| Error::Refused(source(), error))?;
-    output.write_all(&lines).and_then(|()| output.flush()).map_err(Error::Write)?;
-    Ok(Report { source: source(), sample_count, skipped })
+    let mut pusher = Pusher::new(settings.push);
+    let converted = pusher.convert(input, head, &sent, Vec::new());
+    let converted = converted.map_err(|error| Error::Refused(source(), error))?;
+    output.write_all(&converted.lines).and_then(|()| output.flush()).map_err(Error::Write)?;
+    let remarks = pusher.remarks(input, head, &sent, &converted);
+    Ok(remarks.iter().map(|remark| format!("{}: {remark}", source())).collect())
 }
 
 /// The input that is meant: the only one, or that of the prefix. To take the first of several would

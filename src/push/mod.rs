@@ -7,6 +7,7 @@ pub mod body;
 pub mod exposition;
 pub mod line;
 pub mod mapping;
+mod remarks;
 pub mod route;
 pub mod sample;
 
@@ -17,6 +18,7 @@ use exposition::text::Dialect;
 use exposition::{protobuf, text};
 use line::{Encoder, LineLimits, TooLong};
 use mapping::{Context, Doubtful, Mapper, Mapping, Skipped};
+use remarks::{SamePoint, SamplesByLine, WrittenSample};
 use route::Group;
 use sample::{Format, Sample};
 use std::fmt;
@@ -52,6 +54,14 @@ pub struct PushHeaders<'a> {
     pub content_encoding: Option<&'a str>,
     /// When it was received, in nanoseconds since the Unix epoch.
     pub received_ns: i64,
+}
+
+impl<'a> PushHeaders<'a> {
+    /// What the mapping needs of them.
+    fn context(&self, input: &'a Input) -> Context<'a> {
+        let (job, group) = (self.group.job(), self.group.labels());
+        Context { options: &input.mapping, job, group, received_ns: self.received_ns }
+    }
 }
 
 /// A push that became lines.
@@ -156,6 +166,15 @@ impl From<exposition::Error> for PushStop {
     }
 }
 
+/// Nothing more of a body needs to be read again.
+struct Enough;
+
+impl From<exposition::Error> for Enough {
+    fn from(_: exposition::Error) -> Enough {
+        Enough
+    }
+}
+
 /// The stages behind the reader of one push.
 struct SampleWriter<'p> {
     mapping: Mapping<'p>,
@@ -214,12 +233,7 @@ impl Pusher {
         let coding = Coding::from_header(head.content_encoding).map_err(Error::Body)?;
         let PushLimits { decoded_bytes_max, line_bytes_max, lines_bytes_max } = self.options;
         let body = self.decoder.decode(coding, sent, decoded_bytes_max).map_err(Error::Body)?;
-        let mapping = self.mapper.begin(Context {
-            options: &input.mapping,
-            job: head.group.job(),
-            group: head.group.labels(),
-            received_ns: head.received_ns,
-        });
+        let mapping = self.mapper.begin(head.context(input));
         let encoder = &mut self.encoder;
         let limits = LineLimits { line_bytes_max, lines_bytes_max };
         encoder.begin(buffer, limits, head.group.labels());
@@ -259,5 +273,70 @@ impl Pusher {
             format,
             coding,
         })
+    }
+    /// What a person who looks at the lines of a push should know of them; one line each.
+    /// `converted` is what [`Pusher::convert`] made of the same push.
+    pub fn remarks(
+        &mut self,
+        input: &Input,
+        head: PushHeaders<'_>,
+        sent: &[u8],
+        converted: &Converted,
+    ) -> Vec<String> {
+        let Converted { sample_count, skipped, doubtful, format, .. } = *converted;
+        let mut remarks = remarks::of_counts(sample_count, skipped, doubtful, format);
+        let limits = self.options;
+        let body = self.decoder.decode(converted.coding, sent, limits.decoded_bytes_max);
+        remarks.extend(body.ok().and_then(|body| remarks::of_body(body, sample_count)));
+        let (pairs, more) = remarks::same_points(&converted.lines);
+        if !pairs.is_empty() {
+            let samples = self.samples_of(input, head, (sent, converted), &pairs);
+            let labels = head.group.labels();
+            let of_pair = |pair: &SamePoint| remarks::of_same_point(*pair, &samples, labels);
+            remarks.extend(pairs.iter().map(of_pair));
+        }
+        if more > 0 {
+            remarks.push(format!("{more} more pairs of lines are one point each"));
+        }
+        remarks
+    }
+
+    /// The samples of the lines of these pairs: the push is converted again up to the last of them,
+    /// and noted is what comes to each.
+    fn samples_of(
+        &mut self,
+        input: &Input,
+        head: PushHeaders<'_>,
+        (sent, converted): (&[u8], &Converted),
+        pairs: &[SamePoint],
+    ) -> SamplesByLine {
+        let PushLimits { decoded_bytes_max, line_bytes_max, lines_bytes_max } = self.options;
+        let numbers = pairs.iter().flat_map(|pair| [pair.first, pair.second]);
+        let mut samples: SamplesByLine = numbers.map(|number| (number, Vec::new())).collect();
+        let last_number = pairs.iter().map(|pair| pair.second).max().unwrap_or_default();
+        let (mut mapper, mut encoder) = (Mapper::default(), Encoder::default());
+        let mut mapping = mapper.begin(head.context(input));
+        let limits = LineLimits { line_bytes_max, lines_bytes_max };
+        encoder.begin(Vec::new(), limits, head.group.labels());
+        // OK because it was decoded and read before: there is no error, and without a body there
+        // would be no reasons.
+        let body = self.decoder.decode(converted.coding, sent, decoded_bytes_max);
+        let note = |sample: &Sample<'_>| -> Result<(), Enough> {
+            let Some(point) = mapping.map(sample, Delta::UNKNOWN) else { return Ok(()) };
+            let field = [point.series.field(), point.series.suffix()].concat();
+            encoder.push(&point).map_err(|_| Enough)?;
+            let number = encoder.line_count();
+            if let Some(known) = samples.get_mut(&number) {
+                known.push(WrittenSample::new(field, sample));
+            }
+            if number > last_number { Err(Enough) } else { Ok(()) }
+        };
+        let names = input.endpoint.names;
+        let body = body.unwrap_or_default();
+        if exposition::read(body, converted.format, names, note).is_err() {
+            // OK because the lines that are asked about come before that.
+        }
+        self.decoder.release();
+        samples
     }
 }

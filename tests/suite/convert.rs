@@ -250,6 +250,38 @@ fn samples_without_a_line_are_counted_on_standard_error() {
 }
 
 #[test]
+fn lines_of_one_point_are_told_with_the_reason_where_it_is_known() {
+    let body = "a 1\na_a 2\n_a_b 3\na_b 4\nm_c{job=\"x\",k=\"1\"} 5\nm_c{job=\"y\",k=\"1\"} 6\n\
+                m_d{k=\"1\"} 7\nm_d{k=\"1\"} 8\n# TYPE s summary\ns_sum 1\ns_count 2\ns_count 3\n\
+                t_x{k=\"1\",q=\"a\\nb\"} 1\nt_x{k=\"1\",q=\"a b\"} 2\n";
+    let outcome = convert(&["--time=1700000000000000000"], body.as_bytes());
+    assert_eq!(outcome.status, Some(0));
+    let same = "are one point: same measurement, tags, field and time";
+    let want = format!(
+        "<stdin>: 2 labels are overruled by the URL, which has another value\n\
+         <stdin>: lines 1 and 2 {same}; the names \"a\" and \"a_a\" are cut alike\n\
+         <stdin>: lines 3 and 4 {same}; the names \"_a_b\" and \"a_b\" are cut alike\n\
+         <stdin>: lines 5 and 6 {same}; the URL overrules their label \"job\"\n\
+         <stdin>: lines 7 and 8 {same}; the body has this sample twice\n\
+         <stdin>: lines 9 and 10 {same}; the body has this sample twice\n\
+         <stdin>: lines 11 and 12 {same}\n"
+    );
+    assert_eq!(outcome.stderr, want);
+    let found = outcome.text().lines().nth(8).unwrap();
+    assert_eq!(found, "s,job=convert s_sum=1,s_count=2 1700000000000000000");
+}
+
+#[test]
+fn a_body_without_newlines_that_is_one_comment_is_told() {
+    let outcome = convert(&[], b"# HELP a_b Words.# TYPE a_b gaugea_b 1");
+    assert_eq!((outcome.status, outcome.text()), (Some(0), ""));
+    assert_eq!(
+        outcome.stderr,
+        "<stdin>: the body has no samples, it is one comment: were its newlines lost? curl needs --data-binary\n"
+    );
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_ends_it_quietly() {
     let mut child = start(&["--time=7"]);
     let mut stdin = child.stdin.take().unwrap();
@@ -288,7 +320,8 @@ fn a_body_as_large_as_allowed_is_converted_and_one_byte_more_is_not() {
     body.resize(BODY_BYTES_MAX, b'\n');
     std::fs::write(&path, &body).unwrap();
     let outcome = convert(&["--time=7", path.to_str().unwrap()], b"");
-    assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""));
+    // Each line but the first is a point that there was before.
+    assert_eq!((outcome.status, outcome.stderr.lines().count()), (Some(0), 1000 + 1));
     let line = b"a,job=convert b=1 7\n";
     assert_eq!(outcome.stdout.len(), sample_count * line.len());
     assert!(outcome.stdout.chunks(line.len()).all(|found| found == line));

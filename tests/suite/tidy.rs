@@ -19,7 +19,17 @@ const TIERS: [&[&str]; 10] = [
 
 /// The same inside the rooms that have rooms of their own; `mod` composes the others.
 const INNER_TIERS: [(&str, &[&[&str]]); 3] = [
-    ("push", &[&["sample"], &["exposition", "route", "body"], &["mapping"], &["line"], &["mod"]]),
+    (
+        "push",
+        &[
+            &["sample"],
+            &["exposition", "route", "body"],
+            &["mapping"],
+            &["line"],
+            &["remarks"],
+            &["mod"],
+        ],
+    ),
     (
         "delivery",
         &[&["condition"], &["queue"], &["sink"], &["spool"], &["writer", "emitter"], &["mod"]],

@@ -202,7 +202,9 @@ for the server.
         },
     ],
     notes: "\
-Samples that line protocol cannot say are skipped and counted on standard error.
+Standard error counts the samples that line protocol cannot say, which are skipped, and tells of
+what may not be meant: implausible timestamps, labels that the URL overrules, and lines of which a
+store keeps one.
 Exit status: 0 fine, 1 the push is refused, or standard output does not take its lines, 2 a wrong
 argument or configuration, or a file that cannot be read.
 ",

@@ -35,8 +35,11 @@ impl Answer {
         }
     }
 
-    /// The lines of a dry run.
-    pub(crate) fn lines(lines: Vec<u8>) -> Answer {
+    /// The lines of a dry run, and each remark on a line of its own that begins with `#`.
+    pub(crate) fn lines(mut lines: Vec<u8>, remarks: &[String]) -> Answer {
+        for remark in remarks {
+            lines.extend_from_slice(format!("# {remark}\n").as_bytes());
+        }
         Answer { body: Cow::Owned(lines), ..Answer::text(200, "") }
     }
 

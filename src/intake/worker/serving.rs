@@ -169,7 +169,8 @@ impl Worker {
         match self.pusher.convert(options, head, body, queue.spare()) {
             // Nothing of it counts as pushed.
             Ok(converted) if route::delivery(request.target.as_bytes()) == Delivery::DryRun => {
-                Answer::lines(converted.lines).into()
+                let remarks = self.pusher.remarks(options, head, body, &converted);
+                Answer::lines(converted.lines, &remarks).into()
             }
             Ok(converted) => {
                 let route_prefix = &options.endpoint.prefix;

@@ -266,6 +266,11 @@ impl Encoder {
         Ok((joined.start, line.end()))
     }
 
+    /// How many lines there are so far.
+    pub(crate) fn line_count(&self) -> u32 {
+        self.line_count
+    }
+
     /// Ends a push: its lines and how many they are.
     pub fn finish(&mut self) -> (Vec<u8>, u32) {
         (std::mem::take(&mut self.lines).into_bytes(), self.line_count)
