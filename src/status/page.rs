@@ -18,7 +18,7 @@ pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 pub(crate) const HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; \
     style-src 'sha256-otHrP3o01gufcsSoIlJfPMh0cQ8ETEG241kWVaJ0odo='; \
-    script-src 'sha256-GigQZWQlGMEc8z+uvC0CGLNfWfSVvpcK0Jfvx6sIHgE='; \
+    script-src 'sha256-LxpaKDeDSSXV7DqNlTbXnORP4MoCn33P+LYHjLVornM='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\

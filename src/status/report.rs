@@ -53,6 +53,9 @@ fn render(status: &Status, now_ns: i64) -> String {
             .array(|json| facts.route_prefixes.iter().for_each(|prefix| json.text(prefix)));
         json.key("configuration").text(&facts.configuration);
         json.key("samples_skipped").number(skipped(status));
+        let telemetry = &status.setup.telemetry;
+        json.key("labels_overruled").number(telemetry.labels_overruled.get());
+        json.key("timestamps_implausible").number(telemetry.timestamps_implausible.get());
         status.board.report(json, ms(now_ns));
         let history = status.history.lock().unwrap_or_else(PoisonError::into_inner);
         history.report(json, ms(now_ns), status.figures());

@@ -21,6 +21,7 @@ use pushline::push;
 
 mod alone;
 mod anything;
+mod cases;
 mod cli;
 mod conversion;
 mod convert;
