@@ -140,7 +140,13 @@ impl Outcome {
                 let lines = String::from_utf8(lines).unwrap();
                 Outcome { lines, line_count, sample_count, skipped, error: None }
             }
-            Err(error) => Outcome { error: Some(error.to_string()), ..Outcome::default() },
+            Err(error) => {
+                // What a body looks like as a whole, its lines alone do not.
+                let text = error.to_string();
+                let text = text.split("; the body is").next().unwrap_or_default();
+                let text = text.split("; its newlines are").next().unwrap_or_default();
+                Outcome { error: Some(text.to_owned()), ..Outcome::default() }
+            }
         }
     }
 }

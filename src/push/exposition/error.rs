@@ -3,6 +3,7 @@
 //! Only the byte offset is known on the hot path; line and column are counted when the error is
 //! told. The words stand in [`fmt::Display`] of [`ErrorKind`], nowhere else.
 
+use super::slip;
 use crate::push::sample::{Format, Quoted};
 use std::fmt;
 
@@ -159,7 +160,15 @@ impl Error {
     /// One line for the pusher: what is wrong, where in `body`, what is allowed.
     pub fn describe(&self, body: &[u8], format: Format) -> String {
         let Detail { kind, place } = &*self.0;
-        place.describe(body, format, kind)
+        let text = place.describe(body, format, kind);
+        let cure = match kind {
+            ErrorKind::TimestampRange { .. } => Some(slip::of_timestamp(format)),
+            _ => slip::of_body(body, format),
+        };
+        match cure {
+            Some(cure) => format!("{text}; {cure}"),
+            None => text,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod native;
 mod number;
 pub mod protobuf;
 mod reuse;
+mod slip;
 pub mod text;
 mod types;
 

@@ -335,7 +335,7 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         ),
         (
             "ab_c 1 9223372036855\n",
-            "line 1, column 8: the timestamp \"9223372036855\" is outside of 1677 to 2262",
+            "line 1, column 8: the timestamp \"9223372036855\" is outside of 1677 to 2262; an integer is milliseconds: is it in microseconds or nanoseconds?",
         ),
         ("ab_c 1 # x\n", "line 1, column 10: expected the labels of an exemplar, found \"x\""),
         (
