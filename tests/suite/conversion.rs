@@ -81,7 +81,7 @@ fn push(case: &vectors::Case, body: &[u8]) -> (u16, String, Vec<u8>) {
 fn golden_pushes_become_the_lines_that_they_must() {
     let mut count = 0;
     let mut failures = Vec::new();
-    for case in vectors::every() {
+    for case in vectors::all() {
         if !case.is_whole_push() {
             continue;
         }

@@ -3,15 +3,6 @@
 use serde_json::Value;
 use std::path::Path;
 
-/// What the names of those begin with whose rule is not built yet.
-const PENDING: &[&str] = &[
-    // The framing of chunks, requests across sites, blanks in the target: the gate.
-    "http/chunk_lf_",
-    "http/site_cross_",
-    "http/site_same_site",
-    "url/target_blank",
-];
-
 /// One line of one file.
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -76,14 +67,8 @@ impl Case {
     }
 }
 
-/// All cases whose rule is built.
-pub(crate) fn all() -> Vec<Case> {
-    let is_pending = |case: &Case| PENDING.iter().any(|name| case.name.starts_with(name));
-    every().into_iter().filter(|case| !is_pending(case)).collect()
-}
-
 /// All cases of all files.
-pub(crate) fn every() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
