@@ -33,8 +33,8 @@ impl<R: Reply> QueueSender<R> {
         self.queue.state.ready()
     }
 
-    /// The beats of the writer, the spooler and the warden, for a watchdog. Without a spool there is
-    /// no spooler, and its beat is at rest.
+    /// The beats of the writer, the spooler and the warden, for a watchdog. Without a spool there
+    /// is no spooler, and its beat is at rest.
     pub(crate) fn beats(&self) -> [(&'static str, Arc<Beat>); 3] {
         let Queue { writer_beat, spooler_beat, warden_beat, .. } = &*self.queue;
         let beats = [("writer", writer_beat), ("spooler", spooler_beat), ("warden", warden_beat)];
