@@ -141,11 +141,8 @@ impl Outcome {
                 Outcome { lines, line_count, sample_count, skipped, error: None }
             }
             Err(error) => {
-                // What a body looks like as a whole, its lines alone do not.
-                let text = error.to_string();
-                let text = text.split("; the body is").next().unwrap_or_default();
-                let text = text.split("; its newlines are").next().unwrap_or_default();
-                Outcome { error: Some(text.to_owned()), ..Outcome::default() }
+                let error = Some(without_cure(&error.to_string()).to_owned());
+                Outcome { error, ..Outcome::default() }
             }
         }
     }
@@ -193,7 +190,8 @@ fn plainly(setting: &Setting, body: &[u8]) -> (Outcome, usize) {
                 fields.extend(field(setting, &alone, &converted.lines));
             }
             Err(error) => {
-                outcome.error = Some(moved_to_line(&error.to_string(), read + 1));
+                let message = error.to_string();
+                outcome.error = Some(moved_to_line(without_cure(&message), read + 1));
                 break;
             }
         }
@@ -204,6 +202,13 @@ fn plainly(setting: &Setting, body: &[u8]) -> (Outcome, usize) {
     }
     (outcome.lines, outcome.line_count) = joined(&fields);
     (outcome, read)
+}
+
+/// The message without what a known slip adds to it: that looks at the whole body.
+fn without_cure(message: &str) -> &str {
+    let cures = ["; the body is", "; its newlines are"];
+    let end = cures.iter().find_map(|cure| message.find(cure)).unwrap_or(message.len());
+    &message[..end]
 }
 
 fn is_comment(line: &[u8]) -> bool {

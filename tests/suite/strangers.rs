@@ -80,11 +80,15 @@ fn clients_that_read_no_answer_make_room_for_a_whole_request() {
 fn a_probe_is_answered_while_every_place_waits_for_the_output() {
     const SERVED: usize = 4 + 56;
     let pushline = stalled("max_connections = 4\n");
-    let mut pushers: Vec<_> = (0..SERVED).map(|_| Client::connect(pushline.address)).collect();
     let whole = request("POST", b"/metrics/job/x", &[], b"a_b 1\n");
-    for pusher in &mut pushers {
-        pusher.send(&whole).unwrap();
-    }
+    // Each sends its push before the next one connects: an idle connection would make room.
+    let mut pushers: Vec<_> = (0..SERVED)
+        .map(|_| {
+            let mut pusher = Client::connect(pushline.address);
+            pusher.send(&whole).unwrap();
+            pusher
+        })
+        .collect();
     // A push that comes now finds no place, and is told so at once.
     let refusal = loop {
         let mut client = Client::connect(pushline.address);

@@ -74,9 +74,15 @@ fn has_lost_newlines(start: &[u8]) -> bool {
         };
         let is_exponent =
             |rest: &[u8]| matches!(rest, [b'e' | b'E', b'+' | b'-' | b'0'..=b'9', ..]);
+        // `0x10` is a hexadecimal number, and as such a mistake of its own.
+        let is_hex = |rest: &[u8]| {
+            digits == 1
+                && matches!(rest, [b'x' | b'X', b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..])
+        };
         let is_comment = text.starts_with(b"#");
-        after_number.is_some_and(|rest| !is_comment && begins_line(rest) && !is_exponent(rest))
-            || after_type.is_some_and(begins_line)
+        after_number.is_some_and(|rest| {
+            !is_comment && begins_line(rest) && !is_exponent(rest) && !is_hex(rest)
+        }) || after_type.is_some_and(begins_line)
     })
 }
 
@@ -137,9 +143,14 @@ mod tests {
             assert!(text.ends_with(&format!("; {want}")), "{text}");
             assert!(!text.contains('\n'), "{text}");
         }
-        for body in
-            [&b"a_b oops\n"[..], b"a_b 1e5x", b"a-b 1", b"a_b{x=\"1\"} x=1&y=2\n", b"9ab 1\n"]
-        {
+        for body in [
+            &b"a_b oops\n"[..],
+            b"a_b 1e5x",
+            b"a_b 0x10",
+            b"a-b 1",
+            b"a_b{x=\"1\"} x=1&y=2\n",
+            b"9ab 1\n",
+        ] {
             let text = told(body, Format::Text);
             assert!(!text.contains("; "), "{text}");
         }
