@@ -7,7 +7,7 @@ use pushline::app::signals::SignalHandlers;
 use pushline::app::spool::{self, SpoolPlace, SpoolView};
 use pushline::app::{self, Greeting, Surroundings};
 use pushline::config::{Config, Error, Sources};
-use pushline::observe::log::Log;
+use pushline::observe::log::{LineStart, Log};
 use pushline::supervise::notify::Supervisor;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -81,7 +81,8 @@ fn check(config: &Config) -> ExitCode {
 }
 
 fn serve(config: Config, sources: Sources, signals: SignalHandlers) -> ExitCode {
-    let log = Arc::new(Log::new(config.log.level, config.log.format));
+    let log = Log::new(config.log.level, config.log.format);
+    let log = Arc::new(log.beginning_with(LineStart::of_environment()));
     for warning in config.warnings() {
         log.warn(&warning, &[]);
     }

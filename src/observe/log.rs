@@ -44,6 +44,28 @@ pub enum LogFormat {
     Json,
 }
 
+/// What a line begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineStart {
+    /// The time of the event.
+    #[default]
+    Time,
+    /// `<3>` to `<7>`, the priority as sd-daemon(3) has it, and no time: the journal has its own.
+    Priority,
+}
+
+impl LineStart {
+    /// What fits the reader of standard error: systemd sets `JOURNAL_STREAM` where that is the
+    /// journal.
+    #[must_use]
+    pub fn of_environment() -> LineStart {
+        match std::env::var_os("JOURNAL_STREAM") {
+            Some(stream) if !stream.is_empty() => LineStart::Priority,
+            _ => LineStart::Time,
+        }
+    }
+}
+
 /// One key and its value.
 pub type Field<'a> = (&'static str, &'a dyn Display);
 
@@ -51,6 +73,7 @@ pub type Field<'a> = (&'static str, &'a dyn Display);
 #[derive(Debug)]
 pub struct Log {
     options: Current<LogOptions>,
+    line_start: LineStart,
     /// Events lost since the last one that was written. Whoever writes holds this lock.
     lost: Mutex<u64>,
 }
@@ -64,7 +87,19 @@ struct LogOptions {
 impl Log {
     /// A log on standard error.
     pub fn new(level: Level, format: LogFormat) -> Log {
-        Log { options: Current::new(LogOptions { level, format }), lost: Mutex::new(0) }
+        let (options, line_start) = (Current::new(LogOptions { level, format }), LineStart::Time);
+        Log { options, line_start, lost: Mutex::new(0) }
+    }
+
+    /// The same log, whose lines begin with that.
+    #[must_use]
+    pub fn beginning_with(self, line_start: LineStart) -> Log {
+        Log { line_start, ..self }
+    }
+
+    /// The time that a line has, if any.
+    fn time(&self) -> Option<SystemTime> {
+        (self.line_start == LineStart::Time).then(SystemTime::now)
     }
 
     /// Changes how much is written, and how it looks, from here on (SIGHUP).
@@ -100,7 +135,7 @@ impl Log {
     fn event(&self, level: Level, message: &str, fields: &[Field<'_>]) {
         let LogOptions { level: most, format } = *self.options.read();
         if level <= most {
-            let line = render(format, SystemTime::now(), level, message, fields);
+            let line = render(format, self.time(), level, message, fields);
             self.write(&std::io::stderr(), format, &line);
         }
     }
@@ -116,7 +151,7 @@ impl Log {
         if *lost > 0 {
             let message = "nobody read standard error, events are lost";
             let fields: [Field<'_>; 1] = [("events", &*lost)];
-            let told = render(format, SystemTime::now(), Level::Warn, message, &fields);
+            let told = render(format, self.time(), Level::Warn, message, &fields);
             if !write_at_once(stderr, &told) {
                 *lost += 1;
                 return;
@@ -163,7 +198,7 @@ pub(crate) fn take_panics(log: &Arc<Log>) {
 /// One line of at most [`LOG_LINE_BYTES_MAX`] bytes: its longest values are cut until it is.
 fn render(
     format: LogFormat,
-    time: SystemTime,
+    time: Option<SystemTime>,
     level: Level,
     message: &str,
     fields: &[Field<'_>],
@@ -182,26 +217,31 @@ fn render(
 
 fn render_cut(
     format: LogFormat,
-    time: SystemTime,
+    time: Option<SystemTime>,
     level: Level,
     message: &str,
     fields: &[(&'static str, String)],
     value_bytes_max: usize,
 ) -> String {
-    let time = Rfc3339::from(time);
-    let level = match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
+    let (level, priority) = match level {
+        Level::Error => ("error", 3),
+        Level::Warn => ("warn", 4),
+        Level::Info => ("info", 6),
+        Level::Debug => ("debug", 7),
     };
     let message = cut(message, value_bytes_max);
     let fields = fields.iter().map(|(key, value)| (key, cut(value, value_bytes_max)));
     let mut line = String::with_capacity(160);
     // OK because writing to a String never fails.
+    if time.is_none() {
+        write!(line, "<{priority}>").ok();
+    }
     match format {
         LogFormat::Logfmt => {
-            write!(line, "time={time} level={level} msg=").ok();
+            if let Some(time) = time.map(Rfc3339::from) {
+                write!(line, "time={time} ").ok();
+            }
+            write!(line, "level={level} msg=").ok();
             logfmt_value(&mut line, &message);
             for (key, value) in fields {
                 write!(line, " {key}=").ok();
@@ -209,7 +249,11 @@ fn render_cut(
             }
         }
         LogFormat::Json => {
-            write!(line, "{{\"time\":\"{time}\",\"level\":\"{level}\",\"msg\":").ok();
+            line.push('{');
+            if let Some(time) = time.map(Rfc3339::from) {
+                write!(line, "\"time\":\"{time}\",").ok();
+            }
+            write!(line, "\"level\":\"{level}\",\"msg\":").ok();
             json::quoted(&mut line, &message, Markup::Kept);
             for (key, value) in fields {
                 write!(line, ",\"{key}\":").ok();
@@ -300,7 +344,13 @@ mod tests {
 
     fn line(format: LogFormat) -> String {
         let time = UNIX_EPOCH + Duration::from_millis(1_709_210_096_007);
-        render(format, time, Level::Warn, "it \"broke\"", &[("peer", &"a=b"), ("status", &503)])
+        render(
+            format,
+            Some(time),
+            Level::Warn,
+            "it \"broke\"",
+            &[("peer", &"a=b"), ("status", &503)],
+        )
     }
 
     #[test]
@@ -321,8 +371,31 @@ mod tests {
     }
 
     #[test]
+    fn a_line_for_the_journal_has_a_priority_and_no_time() {
+        for (level, logfmt, json) in [
+            (
+                Level::Error,
+                "<3>level=error msg=x a=b\n",
+                r#"<3>{"level":"error","msg":"x","a":"b"}"#,
+            ),
+            (Level::Warn, "<4>level=warn msg=x a=b\n", r#"<4>{"level":"warn","msg":"x","a":"b"}"#),
+            (Level::Info, "<6>level=info msg=x a=b\n", r#"<6>{"level":"info","msg":"x","a":"b"}"#),
+            (
+                Level::Debug,
+                "<7>level=debug msg=x a=b\n",
+                r#"<7>{"level":"debug","msg":"x","a":"b"}"#,
+            ),
+        ] {
+            assert_eq!(render(LogFormat::Logfmt, None, level, "x", &[("a", &"b")]), logfmt);
+            let found = render(LogFormat::Json, None, level, "x", &[("a", &"b")]);
+            assert_eq!(found.trim_end(), json);
+        }
+    }
+
+    #[test]
     fn control_characters_never_reach_the_terminal() {
-        let text = render(LogFormat::Logfmt, UNIX_EPOCH, Level::Info, "a\n\u{1b}[2Jb\u{85}", &[]);
+        let text =
+            render(LogFormat::Logfmt, Some(UNIX_EPOCH), Level::Info, "a\n\u{1b}[2Jb\u{85}", &[]);
         assert!(text.trim_end_matches('\n').chars().all(|char| !char.is_control()), "{text:?}");
         assert!(text.starts_with("time=1970-01-01T00:00:00.000Z"));
     }
@@ -342,7 +415,7 @@ mod tests {
         let long = "\u{1b}ü".repeat(10_000);
         for format in [LogFormat::Logfmt, LogFormat::Json] {
             let fields: [Field<'_>; 2] = [("changed", &long), ("key", &"short")];
-            let line = render(format, UNIX_EPOCH, Level::Info, &long, &fields);
+            let line = render(format, Some(UNIX_EPOCH), Level::Info, &long, &fields);
             assert!(line.len() <= LOG_LINE_BYTES_MAX, "{}", line.len());
             assert!(line.len() > LOG_LINE_BYTES_MAX / 4, "more is cut than needed: {}", line.len());
             assert_eq!(line.matches('…').count(), 2);
@@ -368,7 +441,8 @@ mod tests {
                 for number in (0..LINES).rev() {
                     let text = "x".repeat(97 * number);
                     let fields: [Field<'_>; 1] = [("text", &text)];
-                    let line = render(LogFormat::Json, UNIX_EPOCH, Level::Info, "long", &fields);
+                    let line =
+                        render(LogFormat::Json, Some(UNIX_EPOCH), Level::Info, "long", &fields);
                     log.write(&*writer, LogFormat::Json, &line);
                 }
                 drop(writer);

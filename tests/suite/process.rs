@@ -88,7 +88,8 @@ pub(crate) fn command() -> Command {
     command.args(words);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("PUSHLINE_") || text.starts_with("ENV_INPUT_") {
+        let is_of_a_supervisor = matches!(&*text, "NOTIFY_SOCKET" | "JOURNAL_STREAM");
+        if text.starts_with("PUSHLINE_") || text.starts_with("ENV_INPUT_") || is_of_a_supervisor {
             command.env_remove(&name);
         }
     }

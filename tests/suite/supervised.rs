@@ -236,3 +236,14 @@ fn the_watchdog_is_not_told_while_an_essential_thread_stands_still() {
         pushline.log.wait_for_text("the watchdog is told again");
     }
 }
+
+#[test]
+fn lines_for_the_journal_have_a_priority_and_no_time() {
+    let mut command = command();
+    command.env("JOURNAL_STREAM", "8:42");
+    let pushline = Pushline::spawn_with(command, "", Stdio::null());
+    pushline.log.wait_for_text("msg=listening");
+    let log = String::from_utf8(pushline.log.snapshot()).unwrap();
+    let listening = log.lines().find(|line| line.contains("msg=listening")).unwrap();
+    assert!(listening.starts_with("<6>level=info msg=listening address="), "{log}");
+}
