@@ -1,7 +1,7 @@
 // Looks at the status page of a real pushline in headless Chromium: run.js PUSHLINE SCREENSHOTS
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
@@ -17,7 +17,8 @@ const RTL = '\u202egnp.exe\u200b\u2028\u0007';
 async function start(environment = {}) {
   const child = spawn(binary, [], {
     env: { ...process.env, PUSHLINE_SERVER_LISTEN: '127.0.0.1:0', ...environment },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    // What 'ignore' opens cannot be told from a standard output that is closed.
+    stdio: ['ignore', openSync('/dev/null', 'w'), 'pipe'],
   });
   const lines = createInterface({ input: child.stderr });
   const address = await new Promise((resolve, reject) => {
