@@ -32,11 +32,13 @@ def output(*command, **more):
 
 def check_configuration(toml, pushline=PUSHLINE):
     """Has pushline itself read it, with nothing from the environment; returns the effective one."""
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(toml)
-        file.flush()
-        output(pushline, "--check", "--config", file.name, env={})
-        return tomllib.loads(output(pushline, "--print-config", "--config", file.name, env={}))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "pushline.toml")
+        # The check looks for the folder of a file output, which only an installed package has.
+        path.write_text(toml.replace("/var/log/pushline", folder))
+        output(pushline, "--check", "--config", path, env={})
+        path.write_text(toml)
+        return tomllib.loads(output(pushline, "--print-config", "--config", path, env={}))
 
 
 def seconds(text):
