@@ -61,13 +61,18 @@ fn meant(name: &str) -> Meant {
 /// Every name, with its key.
 pub(super) fn variables() -> impl Iterator<Item = (String, AnyKey)> {
     let own = SECTIONS.into_iter().flat_map(|section| {
-        let table = format!("{OWN_PREFIX}_{}", section.name);
-        section.keys.iter().map(move |key| (variable(&table, key.name), AnyKey::Once(key)))
+        let name = section.name;
+        section.keys.iter().map(move |key| (variable_of(name, key.name), AnyKey::Once(key)))
     });
     let input = INPUT.keys.iter();
-    own.chain(input.map(|key| (variable(INPUT_PREFIX, key.name), AnyKey::Input(0, key))))
+    own.chain(input.map(|key| (variable_of(INPUT.name, key.name), AnyKey::Input(0, key))))
 }
 
-fn variable(prefix: &str, key: &str) -> String {
-    format!("{prefix}_{key}").replace('.', "_").to_ascii_uppercase()
+/// The variable of a key.
+pub(super) fn variable_of(section: &str, key: &str) -> String {
+    let name = match section == INPUT.name {
+        true => format!("{INPUT_PREFIX}_{key}"),
+        false => format!("{OWN_PREFIX}_{section}_{key}"),
+    };
+    name.replace('.', "_").to_ascii_uppercase()
 }

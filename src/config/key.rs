@@ -17,8 +17,7 @@ pub(super) struct Section<C: 'static> {
 /// One key.
 pub(super) struct Key<C: 'static> {
     pub(super) name: &'static str,
-    /// What it is for: the first line goes into the README's table and into `conf.sample`, further
-    /// ones only there, as they are.
+    /// What it is for: a sentence in the first line; further lines are printed as they are.
     #[cfg_attr(not(test), expect(dead_code, reason = "read where tests make the reference"))]
     pub(super) about: &'static str,
     pub(super) reload: Reload,

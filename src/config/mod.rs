@@ -21,7 +21,7 @@ mod options;
 mod print;
 mod raw;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 mod rules;
 mod setting;
 mod sources;

@@ -5,8 +5,8 @@ use super::{KeyChange, Shortcut, Sources, reference};
 use crate::delivery::sink::Target;
 use crate::intake::gate::Listen;
 use crate::push::mapping::Measurement;
+use crate::testing::manual::check_file;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 fn load(toml: &str) -> Result<Config, String> {
@@ -42,38 +42,11 @@ fn names() -> Vec<String> {
     own.chain(input).collect()
 }
 
-/// Compares a file of the project with what it should be, or with `BLESS` set makes it that.
-fn check_file(name: &str, want: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, want).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap();
-    for (found, want) in found.lines().zip(want.lines()) {
-        assert_eq!(found, want, "{name}: is made by BLESS=1 cargo test --lib config::");
-    }
-    assert_eq!(found.len(), want.len(), "{name}: is made by BLESS=1 cargo test --lib config::");
-}
-
 #[test]
 fn conf_sample_shows_every_key_with_its_default() {
     let sample = reference::sample();
     check_file("conf.sample", &sample);
     assert_eq!(load(&sample).unwrap(), Config::default());
-}
-
-#[test]
-fn the_table_of_the_readme_shows_every_key_with_its_default() {
-    const HEAD: &str = "| key | default | meaning |\n|---|---|---|\n";
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (before, rest) = readme.split_once(HEAD).unwrap();
-    let (_, after) = rest.split_once("\n\n").unwrap();
-    let rows = reference::readme_rows();
-    for row in rows.lines() {
-        assert_eq!(row.matches('|').count(), 4, "{row}");
-    }
-    check_file("README.md", &format!("{before}{HEAD}{rows}\n{after}"));
 }
 
 /// Each key with another value than its default, and what else that value needs.

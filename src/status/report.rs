@@ -1,7 +1,7 @@
 //! Board, telemetry, queue and facts → the JSON of `GET /api/v1/status`.
 //!
-//! Names are stable and end in their unit; times are milliseconds since the Unix epoch. The README
-//! has the table of them.
+//! Names are stable and end in their unit; times are milliseconds since the Unix epoch. The
+//! table of them is in `scripts/packaging/metrics.md`.
 
 use super::{Facts, Status};
 use crate::delivery::condition::{Condition, NotReady};
@@ -17,7 +17,7 @@ use std::time::Duration;
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 impl Status {
-    /// Everything as one JSON object; the README tells what each name means.
+    /// Everything as one JSON object; `scripts/packaging/metrics.md` tells what each name means.
     pub fn report(&self, now_ns: i64) -> String {
         render(self, now_ns)
     }

@@ -25,6 +25,9 @@ pub(crate) struct FlagSpec<F> {
     pub(crate) short: Option<&'static str>,
     /// What its value is called; `None` if it takes no value.
     pub(crate) value: Option<&'static str>,
+    /// The values that it takes, where there are few.
+    #[cfg_attr(not(test), expect(dead_code, reason = "read where tests make the completions"))]
+    pub(crate) choices: &'static [&'static str],
     /// What it does.
     pub(crate) about: &'static str,
 }
@@ -57,6 +60,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
             name: "--config",
             short: None,
             value: Some("FILE"),
+            choices: &[],
             about: "read this TOML file; see conf.sample for every key",
         },
         FlagSpec {
@@ -64,6 +68,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
             name: "--listen",
             short: None,
             value: Some("ADDRESS"),
+            choices: &[],
             about: "listen there: server.listen, such as 127.0.0.1:9091 or :9091",
         },
         FlagSpec {
@@ -71,6 +76,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
             name: "--output",
             short: None,
             value: Some("TARGET"),
+            choices: &[],
             about: "write lines there: output.target, such as file:/tmp/lines",
         },
         FlagSpec {
@@ -78,6 +84,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
             name: "--check",
             short: None,
             value: None,
+            choices: &[],
             about: "only check the configuration, and what it names",
         },
         FlagSpec {
@@ -85,6 +92,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
             name: "--print-config",
             short: None,
             value: None,
+            choices: &[],
             about: "print the effective configuration as TOML",
         },
         FlagSpec {
@@ -92,6 +100,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
             name: "--version",
             short: Some("-V"),
             value: None,
+            choices: &[],
             about: "print the version",
         },
         FlagSpec {
@@ -99,6 +108,7 @@ pub(crate) static SERVE: CommandSpec<ServeFlag> = CommandSpec {
             name: "--help",
             short: Some("-h"),
             value: None,
+            choices: &[],
             about: "print this",
         },
     ],
@@ -110,8 +120,8 @@ Environment (wins over the file, and a flag wins over both):
   PUSHLINE_<TABLE>_<KEY>              such as PUSHLINE_SERVER_LISTEN, PUSHLINE_OUTPUT_TARGET
   ENV_INPUT_PUSHGATEWAY_<KEY>         for the first input, as DataKit names them; lists are a,b
                                       and tables a=b,c=d
-  NOTIFY_SOCKET WATCHDOG_USEC         what a supervisor such as systemd sets: it is told of
-  LISTEN_FDS                          each step, and its sockets take the place of server.listen
+  NOTIFY_SOCKET, WATCHDOG_USEC        set by a supervisor such as systemd: it is told of each step
+  LISTEN_FDS                          its sockets take the place of server.listen
 
 Signals: SIGTERM and SIGINT drain and end. SIGHUP reopens a file output and rereads the file and
 the credentials: what can change at run time changes, what needs a restart is named in the log,
@@ -149,6 +159,7 @@ for the server.
             name: "--config",
             short: None,
             value: Some("FILE"),
+            choices: &[],
             about: "the configuration, as for the server",
         },
         FlagSpec {
@@ -156,6 +167,7 @@ for the server.
             name: "--route-prefix",
             short: None,
             value: Some("PREFIX"),
+            choices: &[],
             about: "the input of that route_prefix; needed where there are several",
         },
         FlagSpec {
@@ -163,6 +175,7 @@ for the server.
             name: "--job",
             short: None,
             value: Some("JOB"),
+            choices: &[],
             about: "the job of the URL (convert)",
         },
         FlagSpec {
@@ -170,6 +183,7 @@ for the server.
             name: "--label",
             short: None,
             value: Some("NAME=VALUE"),
+            choices: &[],
             about: "a label of the URL; may be repeated. NAME@base64=VALUE as in the URL",
         },
         FlagSpec {
@@ -177,6 +191,7 @@ for the server.
             name: "--format",
             short: None,
             value: Some("FORMAT"),
+            choices: &["text", "openmetrics", "protobuf"],
             about: "text (default), openmetrics or protobuf",
         },
         FlagSpec {
@@ -184,6 +199,7 @@ for the server.
             name: "--coding",
             short: None,
             value: Some("CODING"),
+            choices: &["identity", "gzip", "deflate", "snappy"],
             about: "how it is compressed: identity (default), gzip, deflate or snappy",
         },
         FlagSpec {
@@ -191,6 +207,7 @@ for the server.
             name: "--time",
             short: None,
             value: Some("NANOSECONDS"),
+            choices: &[],
             about: "the time of the push, since 1970; without it, now",
         },
         FlagSpec {
@@ -198,6 +215,7 @@ for the server.
             name: "--help",
             short: Some("-h"),
             value: None,
+            choices: &[],
             about: "print this",
         },
     ],
@@ -233,6 +251,7 @@ be delivered by hand.
             name: "--config",
             short: None,
             value: Some("FILE"),
+            choices: &[],
             about: "the configuration, as for the server: its spool.dir",
         },
         FlagSpec {
@@ -240,6 +259,7 @@ be delivered by hand.
             name: "--dir",
             short: None,
             value: Some("DIR"),
+            choices: &[],
             about: "this folder",
         },
         FlagSpec {
@@ -247,6 +267,7 @@ be delivered by hand.
             name: "--help",
             short: Some("-h"),
             value: None,
+            choices: &[],
             about: "print this",
         },
     ],

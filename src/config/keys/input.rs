@@ -47,7 +47,8 @@ pub(crate) static INPUT: Section<InputConfig> = Section {
         Key {
             name: "keep_exist_metric_name",
             about: "the measurement is cut from the metric's name at its first `_`; true: the field \
-                    keeps the whole name",
+                    keeps the whole name\n\
+                    DataKit's default is true, though the example of its document says false.",
             reload: Taken,
             value: &Stored {
                 is: FLAG,

@@ -1,5 +1,5 @@
 //! Every key of the configuration: the one table that file, environment, `--print-config`, the diff
-//! of a reload, `conf.sample` and the README's table are made of.
+//! of a reload, `conf.sample` and the manual are made of.
 //!
 //! # How to add a key
 //! 1. Give it a field: in the options of the room that needs it (which `options.rs` holds), or in
@@ -10,8 +10,8 @@
 //!    and comes after the outer one. `value_types.rs` has the types: `Words`, `OptionalPath`,
 //!    `Switch`, `Choice`, `Count`, `Size`, `Period` and so on.
 //! 3. Add its name and a value other than the default to `OTHERS` in `tests.rs`, then run
-//!    `BLESS=1 cargo test --lib config::`, which writes the key into `conf.sample` and the README.
-//!    Without that, the tests fail.
+//!    `BLESS=1 cargo test --lib config::`, which writes the key into `conf.sample` and the
+//!    manual. Without that, the tests fail.
 //!
 //! What no key alone can tell, as two keys that exclude each other, belongs in `check.rs`.
 
