@@ -1,5 +1,5 @@
 //! What a running process says of itself: each figure moves when what it counts happens, and only
-//! then; own figures on the output; the table in the README.
+//! then; own figures on the output; the tables of the manual.
 
 use crate::http::{Answer, Client, push, request};
 use crate::process::{PATIENCE, Pushline, folder};
@@ -351,8 +351,8 @@ fn own_figures_that_hang_in_the_output_do_not_hold_up_the_end() {
 }
 
 #[test]
-fn the_readme_names_every_metric_and_every_reason() {
-    let readme = include_str!("../../README.md");
+fn the_manual_names_every_metric_and_every_reason() {
+    let manual = include_str!("../../scripts/packaging/metrics.md");
     let (pushline, _output) = Pushline::start("");
     let answer = Client::connect(pushline.address).ask("GET", "/metrics", &[], b"");
     let words = answer.text().lines().filter_map(|line| match line.strip_prefix("# TYPE ") {
@@ -362,6 +362,6 @@ fn the_readme_names_every_metric_and_every_reason() {
     let words: Vec<_> = words.collect();
     assert!(words.len() > 50, "{words:?}");
     for word in words {
-        assert!(readme.contains(&format!("`{word}`")), "{word} is not in the README");
+        assert!(manual.contains(&format!("`{word}`")), "{word} is not in the manual");
     }
 }
