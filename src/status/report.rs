@@ -40,6 +40,7 @@ fn render(status: &Status, now_ns: i64) -> String {
         json.key("reason").text(&headline.reason);
         json.key("output").object(|json| {
             output(json, status, &condition);
+            failure(json, status, ms(now_ns));
             match &spool {
                 None => json.key("spool").null(),
                 Some(figures) => {
@@ -122,6 +123,21 @@ fn output(json: &mut Json, status: &Status, condition: &Condition) {
     json.key("waiting_ms").number(u64::try_from(waited_ms).unwrap_or(u64::MAX));
     json.key("stalls").number(telemetry.writer_stalls.get());
     json.key("reconnects").number(telemetry.reconnects.get());
+}
+
+/// What is wrong with the output, since when, and when it is tried again: all null while it works.
+fn failure(json: &mut Json, status: &Status, now_ms: u64) {
+    let failure = status.setup.output.failure();
+    let whole_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let since_ms =
+        failure.as_ref().map(|failure| now_ms.saturating_sub(whole_ms(failure.for_time)));
+    let next_try_s = failure.as_ref().map(|failure| whole_ms(failure.next_try).div_ceil(1000));
+    match &failure {
+        None => json.key("error").null(),
+        Some(failure) => json.key("error").text(&failure.words),
+    }
+    json.key("since_ms").number_or_null(since_ms);
+    json.key("next_try_seconds").number_or_null(next_try_s);
 }
 
 fn spool_figures(json: &mut Json, status: &Status, spool: &SpoolFigures) {
@@ -237,6 +253,25 @@ mod tests {
         assert!(report["server"]["resident_bytes"].as_u64().unwrap() > 100_000);
         status.set_facts(Facts::default());
         assert_eq!(read(&status)["configuration"], "", "facts are replaced");
+    }
+
+    #[test]
+    fn a_failing_output_is_told_with_its_words_its_beginning_and_the_next_try() {
+        let (status, _sender, receiver) = status(Duration::from_secs(5));
+        let told = |status: &Status| {
+            let output = read(status)["output"].clone();
+            ["error", "since_ms", "next_try_seconds"].map(|name| output[name].clone())
+        };
+        assert_eq!(told(&status), [Value::Null, Value::Null, Value::Null]);
+        let output = receiver.state();
+        output.is_misconfigured("401 from the store: \"no\"", Duration::from_secs(3600));
+        let [error, since_ms, next_try] = told(&status);
+        assert_eq!(error, "401 from the store: \"no\"");
+        let (since_ms, next_try) = (since_ms.as_u64().unwrap(), next_try.as_u64().unwrap());
+        assert!((1..=3_500).contains(&since_ms), "{since_ms}");
+        assert!((3_000..=3_600).contains(&next_try), "{next_try}");
+        output.flows();
+        assert_eq!(told(&status), [Value::Null, Value::Null, Value::Null]);
     }
 
     #[test]

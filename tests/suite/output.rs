@@ -256,6 +256,55 @@ fn a_reader_that_hangs_up_at_a_line_gets_every_other_one() {
 }
 
 #[test]
+fn while_it_is_searched_for_what_a_reader_refuses_nothing_is_ready() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let reads_to_the_bad_line = |listener: &TcpListener| {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        lines.find(|line| line.starts_with("bad,"));
+        stream
+    };
+    // At first it seems to have taken the line. Then it closes at it three times, and is away by the
+    // time that the search begins.
+    let reader = thread::spawn(move || {
+        let first = reads_to_the_bad_line(&listener);
+        thread::sleep(Duration::from_millis(300));
+        drop(first);
+        for _ in 0..2 {
+            reads_to_the_bad_line(&listener);
+        }
+        let last = reads_to_the_bad_line(&listener);
+        drop(listener);
+        drop(last);
+    });
+    let toml = format!("[output]\ntarget = \"tcp://{address}\"\n");
+    let pushline = Pushline::spawn(&toml, Stdio::null());
+    let mut pusher = Client::connect(pushline.address);
+    pusher.send(&crate::http::request("POST", b"/metrics/job/x", &[], b"bad_line 1\n")).unwrap();
+    reader.join().unwrap();
+    let mut client = Client::connect(pushline.address);
+    wait_until("it stays ready", || {
+        let (status, text) = readiness(&mut client);
+        status == 503 && text.contains("pushes are offered one by one")
+    });
+    let report = client.ask("GET", "/api/v1/status", &[], b"").text().to_owned();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["state"], "reader_refuses");
+    assert!(report["output"]["since_ms"].is_u64(), "{}", report["output"]);
+    assert_eq!(client.ask("GET", "/-/healthy", &[], b"").status, 200);
+    let listener = TcpListener::bind(address).unwrap();
+    thread::spawn(move || {
+        loop {
+            reads_to_the_bad_line(&listener);
+        }
+    });
+    let rejected = "pushline_lines_rejected_total{reason=\"disconnected\"}";
+    wait_until("nothing is refused", || figure(&mut client, rejected) > 0);
+    wait_until("it does not become ready", || readiness(&mut client).0 == 200);
+}
+
+#[test]
 fn a_reader_that_comes_back_gets_nothing_older_than_the_replay() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -131,7 +131,11 @@ fn a_mistake_of_the_operator_is_told_everywhere_in_the_words_of_the_store_and_me
         answer.status == 503 && answer.text().contains(words)
     });
     let status = client.ask("GET", "/api/v1/status", &[], b"").text().to_owned();
-    assert!(status.contains("401 from the store"), "{status}");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["state"], "misconfigured");
+    assert_eq!(status["output"]["error"], words);
+    assert!(status["output"]["since_ms"].as_u64() >= status["start_ms"].as_u64());
+    assert!(status["output"]["next_try_seconds"].as_u64().unwrap() <= 30);
     let refused = push(pushline.address, "/metrics/job/x", "a_b 2\n");
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains(words), "{}", refused.text());

@@ -44,6 +44,17 @@ pub(crate) enum Condition {
     NotReady(NotReady),
 }
 
+/// What is wrong with an output that fails, from its first failure on, ready or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutputFailure {
+    /// What is wrong, in the consumer's words.
+    pub(crate) words: Arc<str>,
+    /// For how long.
+    pub(crate) for_time: Duration,
+    /// When it is tried again; zero while it is being tried.
+    pub(crate) next_try: Duration,
+}
+
 /// What a spool says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SpoolCondition {
@@ -336,6 +347,20 @@ impl OutputState {
     pub(crate) fn words(&self) -> Option<Arc<str>> {
         let is_failing = self.is_failing.load(Ordering::Relaxed);
         is_failing.then(|| Arc::clone(&self.details().words))
+    }
+
+    /// What is wrong with the output, if it fails: also before that makes it unready, and while a
+    /// spool or the end of the process has another thing to say.
+    pub(crate) fn failure(&self) -> Option<OutputFailure> {
+        if !self.is_failing.load(Ordering::Relaxed) {
+            return None;
+        }
+        let details = self.details();
+        (details.failure != Failure::None).then(|| OutputFailure {
+            words: Arc::clone(&details.words),
+            for_time: details.since.elapsed(),
+            next_try: details.next_try.saturating_duration_since(Instant::now()),
+        })
     }
 
     /// How things are now.

@@ -70,6 +70,25 @@ fn a_mistake_of_the_operator_is_unready_at_once_until_something_is_taken() {
 }
 
 #[test]
+fn a_failure_is_told_from_its_beginning_on_with_the_next_try() {
+    let state = new(NEVER);
+    assert_eq!(state.failure(), None);
+    state.fails("connection refused", Duration::from_secs(3));
+    assert!(is_ready(&state), "not for long enough");
+    let first = state.failure().unwrap();
+    assert_eq!(&*first.words, "connection refused");
+    assert!(first.next_try > Duration::from_secs(2) && first.next_try <= Duration::from_secs(3));
+    state.fails("connection reset", AT_ONCE);
+    let second = state.failure().unwrap();
+    assert_eq!((&*second.words, second.next_try), ("connection reset", AT_ONCE));
+    assert!(second.for_time >= first.for_time, "it is one failure that goes on");
+    state.spool(SpoolCondition::Spooling);
+    assert!(state.failure().is_some(), "a spool does not mend it");
+    state.flows();
+    assert_eq!(state.failure(), None);
+}
+
+#[test]
 fn a_stalled_output_says_with_what_it_fails() {
     let state = new(AT_ONCE);
     state.fails("connection refused", AT_ONCE);
