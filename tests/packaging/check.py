@@ -1,8 +1,9 @@
 """Tries what ships around the binary, as far as a machine without systemd, Docker or a cluster can:
-check.py units|s6|image|manifests|package DEB"""
+check.py units|s6|image|manifests|package DEB|manual DEB"""
 
 import collections
 import concurrent.futures
+import gzip
 import hashlib
 import http.client
 import os
@@ -314,14 +315,21 @@ def package(deb):
 
 
 def check_files(deb, described, tree):
-    want = {"usr/share/doc/pushline/copyright": 0o644}
+    want = {"usr/share/doc/pushline/copyright": 0o644, "usr/share/doc/pushline/changelog.Debian.gz": 0o644}
     for source, destination, mode in described["assets"]:
         destination += pathlib.Path(source).name if destination.endswith("/") else ""
+        is_manual = destination.startswith("usr/share/man/")
+        destination += ".gz" if is_manual else ""
         want[destination] = int(mode, 8)
         if not source.startswith("target/"):
-            assert (tree / destination).read_bytes() == (ROOT / source).read_bytes(), destination
+            found = (tree / destination).read_bytes()
+            found = gzip.decompress(found) if is_manual else found
+            assert found == (ROOT / source).read_bytes(), destination
     found = {str(path.relative_to(tree)): path.stat().st_mode & 0o7777 for path in tree.rglob("*") if path.is_file()}
     assert found == want, {key for key in found.keys() | want.keys() if found.get(key) != want.get(key)}
+    changes = gzip.decompress((tree / "usr/share/doc/pushline/changelog.Debian.gz").read_bytes()).decode()
+    version = output("dpkg-deb", "--field", deb, "Version").strip()
+    assert changes.startswith(f"pushline ({version}) "), changes.splitlines()[0]
     owners = {line.split()[1] for line in output("dpkg-deb", "--contents", deb).splitlines()}
     assert owners <= {"root/root", "0/0"}, owners
     for path in described["conf-files"]:
@@ -334,6 +342,50 @@ def check_files(deb, described, tree):
         assert path.removeprefix("/") in found, path
 
 
+# What lintian says of the debug binary of the tests, which is neither static nor stripped.
+OF_A_DEBUG_BINARY = "unstripped-binary-or-object,undeclared-elf-prerequisites"
+
+
+def manual(deb):
+    """The manual pages in two formatters, the completions in their shells, the package in lintian."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = pathlib.Path(folder)
+        output("dpkg-deb", "--extract", deb, tree)
+        pages = sorted(tree.glob("usr/share/man/man*/*.gz"))
+        assert len(pages) == 3, pages
+        for page in pages:
+            for command in (("man", "--warnings", "-E", "UTF-8", "-l"), ("mandoc", "-T", "lint", "-W", "warning")):
+                told = subprocess.run([*command, page], capture_output=True, text=True)
+                warnings = told.stdout if command[0] == "mandoc" else told.stderr
+                assert (told.returncode, warnings) == (0, ""), f"{command[0]} {page.name}: {warnings}"
+        check_completions(tree)
+        headers = output("readelf", "--program-headers", tree / "usr/bin/pushline")
+        suppressed = ["--suppress-tags", OF_A_DEBUG_BINARY] if "INTERP" in headers else []
+        told = subprocess.run(["lintian", "--allow-root", *suppressed, deb], capture_output=True, text=True)
+        assert (told.returncode, told.stdout + told.stderr) == (0, ""), told.stdout + told.stderr
+    print(f"manual: {len(pages)} pages without a warning, completions of three shells, lintian finds nothing")
+
+
+def check_completions(tree):
+    """Each shell offers what follows these words."""
+    bash = tree / "usr/share/bash-completion/completions/pushline"
+    fish = tree / "usr/share/fish/vendor_completions.d/pushline.fish"
+    zsh = tree / "usr/share/zsh/vendor-completions/_pushline"
+    for words, want in (
+        ("pushline --lis", ["--listen"]),
+        ("pushline sp", ["spool"]),
+        ("pushline convert --format ", ["openmetrics", "protobuf", "text"]),
+        ("pushline spool p", ["print"]),
+        ("pushline spool --d", ["--dir"]),
+    ):
+        script = 'source "$0"; COMP_WORDS=("${@}"); COMP_CWORD=$(($# - 1)); _pushline; printf "%s\\n" "${COMPREPLY[@]}"'
+        found = output("bash", "-c", script, bash, *words.split(" ")).split()
+        assert sorted(found) == want, f"bash: {words}: {found}"
+        found = output("fish", "-c", f"source {fish}; complete -C '{words}'").splitlines()
+        assert sorted(line.split("\t")[0] for line in found) == want, f"fish: {words}: {found}"
+    output("zsh", "-n", zsh)
+
+
 if __name__ == "__main__":
-    checks = {"units": units, "s6": s6, "image": image, "manifests": manifests, "package": package}
+    checks = {"units": units, "s6": s6, "image": image, "manifests": manifests, "package": package, "manual": manual}
     checks[sys.argv[1]](*sys.argv[2:])

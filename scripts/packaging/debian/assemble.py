@@ -1,6 +1,7 @@
 """Makes the Debian package that [package.metadata.deb] of Cargo.toml describes, with dpkg-deb alone:
 assemble.py BINARY FOLDER ARCHITECTURE. Knows only the keys that stand there, and refuses any other."""
 
+import gzip
 import hashlib
 import pathlib
 import shutil
@@ -12,17 +13,27 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 KNOWN = {
     "maintainer", "section", "priority", "depends", "recommends", "suggests", "license-file",
-    "extended-description", "maintainer-scripts", "conf-files", "assets",
+    "extended-description", "changelog", "maintainer-scripts", "conf-files", "assets",
 }  # fmt: skip
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 
 
 def stage(source, destination, mode, root):
-    """Copies one asset; a destination that ends in a slash keeps the file's name."""
+    """Copies one asset; a destination that ends in a slash keeps the file's name. Manual pages are packed."""
     target = root / destination / pathlib.Path(source).name if destination.endswith("/") else root / destination
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    if destination.startswith("usr/share/man/"):
+        target = pack(source, target)
+    else:
+        shutil.copyfile(source, target)
     target.chmod(int(mode, 8))
+
+
+def pack(source, target):
+    """As gzip -9n does: without a name and a time, so that the package is the same each time."""
+    packed = target.with_name(target.name + ".gz")
+    packed.write_bytes(gzip.compress(pathlib.Path(source).read_bytes(), 9, mtime=0))
+    return packed
 
 
 def copyright_text(package, notice):
@@ -64,6 +75,7 @@ def assemble(binary, root, architecture):
     notice = root / "usr/share/doc/pushline/copyright"
     notice.write_text(copyright_text(package, (ROOT / deb["license-file"][0]).read_text()))
     notice.chmod(0o644)
+    pack(ROOT / deb["changelog"], root / "usr/share/doc/pushline/changelog.Debian").chmod(0o644)
     files = sorted(path for path in root.rglob("*") if path.is_file())
     control = root / "DEBIAN"
     control.mkdir()

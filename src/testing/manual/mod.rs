@@ -24,7 +24,7 @@ pub(crate) fn check_file(name: &str, want: &str) {
         std::fs::write(&path, want).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let how = "is made by BLESS=1 cargo test --lib manual config::";
+    let how = "is made by BLESS=1 cargo test --lib -- manual config::";
     for (found, want) in found.lines().zip(want.lines()) {
         assert_eq!(found, want, "{name}: {how}");
     }
