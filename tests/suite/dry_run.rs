@@ -177,3 +177,52 @@ fn large_answers_that_nobody_reads_are_bounded_together_and_leave_pushes_served(
     assert_eq!((answer.status, answer.lines()), (200, line.clone().into_bytes()));
     assert!(deaf.read_answer(true).is_err(), "an answer came whole to one that did not read");
 }
+
+#[test]
+fn a_dry_run_that_is_refused_is_counted_as_no_push() {
+    let toml = "[server]\nmax_body_bytes = \"64KiB\"\nbody_timeout = \"100ms\"\n";
+    let (pushline, _output) = Pushline::start(toml);
+    let address = pushline.address;
+    let large = b"a_b 1\n".repeat(20_000);
+    let ask = |path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let mut client = Client::connect(address);
+        client.send(&request("POST", path.as_bytes(), headers, body)).ok();
+        client.read_answer(true).unwrap().status
+    };
+    // Each of them is refused at another place: the URL, the coding, the text, the size as
+    // announced and as it comes, the head, the framing, the time.
+    let cut = [("Content-Length", "100")];
+    let chunked = [("Transfer-Encoding", "chunked")];
+    let both = [("Transfer-Encoding", "chunked"), ("Content-Length", "6")];
+    let many: Vec<_> = (0..70).map(|_| ("A", "b")).collect();
+    let refusals = |query: &str| {
+        let path = format!("/metrics/job/j{query}");
+        [
+            ask(&format!("/metrics/job/j/a{query}"), &[], b"a_b 1\n"),
+            ask(&path, &[("Content-Encoding", "br")], b"a_b 1\n"),
+            ask(&path, &[], b"a_b{x=\"y} 1\n"),
+            ask(&path, &[], &large),
+            ask(&path, &chunked, &large),
+            ask(&path, &many, b"a_b 1\n"),
+            ask(&path, &both, b"6\r\na_b 1\n\r\n0\r\n\r\n"),
+            ask(&path, &cut, b"a_b 1\n"),
+        ]
+    };
+    let counted = || {
+        let metrics = Client::connect(address).ask("GET", "/metrics", &[], b"");
+        let refused = metrics.text().lines().filter(|line| {
+            line.starts_with("pushline_pushes_refused_total{") && !line.ends_with(" 0")
+        });
+        let refused: u64 =
+            refused.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
+        let report = Client::connect(address).ask("GET", "/api/v1/status", &[], b"");
+        let report: serde_json::Value = serde_json::from_str(report.text()).unwrap();
+        (refused, report["pushes_refused"].as_u64().unwrap())
+    };
+    let want = [400, 415, 400, 413, 413, 431, 400, 408];
+    assert_eq!(refusals("?dry_run"), want);
+    assert_eq!(counted(), (0, 0));
+    assert_eq!(refusals(""), want);
+    // Those that fail before their group is known are told of otherwise on the page.
+    assert_eq!(counted(), (8, 2));
+}

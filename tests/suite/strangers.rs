@@ -221,6 +221,8 @@ fn no_web_page_of_another_site_may_push_or_read() {
             client = Client::connect(pushline.address);
         }
     }
+    let counted = "pushline_http_requests_total{code=\"403\",method=\"POST\"}";
+    assert_eq!(figure(pushline.address, counted), 2);
     output.wait_for_text("job=good");
     assert!(!String::from_utf8(output.snapshot()).unwrap().contains("evil"));
 }

@@ -2,6 +2,7 @@
 
 use super::budget::Body;
 use crate::limits::{KEPT_BODY_BYTES_MAX, KNOWN_TARGET_BYTES_MAX as KEPT_TARGET_BYTES_MAX};
+use crate::push::route::{self, Delivery};
 
 /// The methods that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,11 @@ impl Default for Request {
 }
 
 impl Request {
+    /// Whether it is counted as a push, written or refused: a dry run is not.
+    pub(crate) fn counts_as_push(&self) -> bool {
+        self.method.is_push() && route::delivery(self.target.as_bytes()) == Delivery::Output
+    }
+
     /// Makes it one without headers and without a body, in the buffers that it has.
     pub(crate) fn begin(&mut self, method: Method, target: &str) {
         self.clear();

@@ -8,7 +8,7 @@
 use super::refusal::Refusal;
 use crate::intake::bridge::{Method, Request};
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
-use crate::push::route::{self, HealthCheck};
+use crate::push::route::{self, Delivery, HealthCheck};
 use httparse::{Header, Status};
 use std::ops::Range;
 
@@ -39,6 +39,8 @@ pub(crate) struct Head {
     pub(crate) len: usize,
     /// The method, as telemetry counts it.
     pub(crate) method: Method,
+    /// What becomes of its lines, if it is a push.
+    pub(crate) delivery: Delivery,
     /// Where its body ends.
     pub(crate) framing: Framing,
     /// What becomes of its connection.
@@ -57,6 +59,7 @@ impl Default for Head {
         Head {
             len: 0,
             method: Method::Other,
+            delivery: Delivery::Output,
             framing: Framing::Length(0),
             persistence: Persistence::Close,
             expects_continue: false,
@@ -66,13 +69,14 @@ impl Default for Head {
     }
 }
 
-/// The method that a head begins with, whether or not the rest of it can be read. Empty lines may
-/// come before it, as for [`read`].
-pub(crate) fn method_at_start(received: &[u8]) -> Method {
-    let line = received.trim_ascii_start();
-    let end = line.iter().position(|byte| *byte == b' ').unwrap_or(0);
-    let name = line.get(..end).unwrap_or_default();
-    Method::of(std::str::from_utf8(name).unwrap_or_default())
+/// What a head begins with, whether or not the rest of it can be read: its method, and what its
+/// target says of a push. Empty lines may come before it, as for [`read`].
+pub(crate) fn start(received: &[u8]) -> (Method, Delivery) {
+    let mut words = received.trim_ascii_start().split(|byte| byte.is_ascii_whitespace());
+    let name = words.next().unwrap_or_default();
+    // A word that is not followed by another one may not be whole.
+    let Some(target) = words.next() else { return (Method::Other, Delivery::Output) };
+    (Method::of(std::str::from_utf8(name).unwrap_or_default()), route::delivery(target))
 }
 
 /// Reads the head at the start of `received`: what the gate must know of it; none where its end has
@@ -103,6 +107,7 @@ pub(crate) fn read(received: &[u8], request: &mut Request) -> Result<Option<Head
     let head = Head {
         len,
         method,
+        delivery: route::delivery(target.as_bytes()),
         framing: framing(headers, is_1_0)?,
         persistence: persistence(headers, is_1_0),
         expects_continue: !is_1_0 && has_token(headers, "Expect", "100-continue"),
@@ -259,17 +264,20 @@ mod tests {
     }
 
     #[test]
-    fn the_method_is_known_before_the_head_is_whole() {
-        for (start, want) in [
-            (&b"POST /metrics/job/x HTTP/9"[..], Method::Push("POST")),
-            (b"\r\n\nPUT ", Method::Push("PUT")),
-            (b"HEAD /\0", Method::Head),
-            (b"POST", Method::Other),
-            (b"post / HTTP/1.1", Method::Other),
-            (b"\xff\xfe \xfd", Method::Other),
-            (b"", Method::Other),
+    fn what_is_asked_for_is_known_before_the_head_is_whole() {
+        use Delivery::{DryRun, Output};
+        for (received, want) in [
+            (&b"POST /metrics/job/x HTTP/9"[..], (Method::Push("POST"), Output)),
+            (b"POST /metrics/job/x?dry_run HTTP/9", (Method::Push("POST"), DryRun)),
+            (b"POST /metrics/job/x?dry_run=1\r\n", (Method::Push("POST"), DryRun)),
+            (b"\r\n\nPUT ", (Method::Push("PUT"), Output)),
+            (b"HEAD /\0", (Method::Head, Output)),
+            (b"POST", (Method::Other, Output)),
+            (b"post / HTTP/1.1", (Method::Other, Output)),
+            (b"\xff\xfe \xfd", (Method::Other, Output)),
+            (b"", (Method::Other, Output)),
         ] {
-            assert_eq!(method_at_start(start), want, "{}", start.escape_ascii());
+            assert_eq!(start(received), want, "{}", received.escape_ascii());
         }
     }
 

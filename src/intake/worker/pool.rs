@@ -5,7 +5,7 @@
 //! anywhere else ends its thread, which is told, and the client is answered all the same.
 
 use crate::heartbeat::Heartbeats;
-use crate::intake::bridge::{Answer, Method, ReplyTo, Request, WorkerEnd};
+use crate::intake::bridge::{Answer, ReplyTo, Request, WorkerEnd};
 use crate::observe::telemetry::Telemetry;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ pub(super) trait Serve {
 
     /// Answers after a panic, which its hook has logged: what was in hand may be half-done, so it
     /// is made anew.
-    fn recover(&mut self, method: Method) -> Answer;
+    fn recover(&mut self, request: &Request) -> Answer;
 }
 
 /// What the pool is made of.
@@ -55,16 +55,17 @@ impl Pool {
             let run = move || -> ! {
                 loop {
                     let (request, reply_to) = end.receive();
-                    let method = request.method;
                     telemetry.workers_busy.raise(1);
                     beat.work();
                     let outcome = catch_unwind(AssertUnwindSafe(|| serve.serve(&request)));
                     beat.rest();
                     telemetry.workers_busy.lower(1);
-                    end.give_back(request);
                     match outcome {
-                        Ok(outcome) => serve.finish(outcome, reply_to),
-                        Err(_) => reply_to.answer(serve.recover(method)),
+                        Ok(outcome) => {
+                            end.give_back(request);
+                            serve.finish(outcome, reply_to);
+                        }
+                        Err(_) => reply_to.answer(serve.recover(&request)),
                     }
                 }
             };
@@ -82,7 +83,7 @@ impl Pool {
 mod tests {
     use super::*;
     use crate::heartbeat::Examiner;
-    use crate::intake::bridge::{self, GateEnd, Letter};
+    use crate::intake::bridge::{self, GateEnd, Letter, Method};
     use crate::observe::log::{self, Level, Log, LogFormat};
     use crate::testing::child_process;
     use std::sync::mpsc::{self, Receiver};
@@ -110,7 +111,7 @@ mod tests {
             reply_to.answer(answer);
         }
 
-        fn recover(&mut self, _: Method) -> Answer {
+        fn recover(&mut self, _: &Request) -> Answer {
             Answer::defect()
         }
     }

@@ -7,9 +7,9 @@ use super::pending::{Accepted, Pending};
 use super::pool::Serve;
 use super::service::Service;
 use super::settings::InputSettings;
-use crate::intake::bridge::{Answer, Method, ReplyTo, Request};
+use crate::intake::bridge::{Answer, ReplyTo, Request};
 use crate::observe::telemetry::Reason;
-use crate::push::route::{self, Delivery, Endpoint, PushPaths, Route};
+use crate::push::route::{self, Endpoint, PushPaths, Route};
 use crate::push::sample::Quoted;
 use crate::push::{PushHeaders, Pusher};
 use crate::status;
@@ -63,7 +63,7 @@ impl Serve for Worker {
             Ok(Route::PushNotFound) => self.push_not_found(request, &settings.endpoints).into(),
             Ok(route) => self.answer(request, route).into(),
             Err(error) => {
-                if request.method.is_push() {
+                if request.counts_as_push() {
                     self.service.records.telemetry.refused(error.reason());
                 }
                 self.service.records.status.turned_away(400, &error, system::now_ns());
@@ -85,9 +85,9 @@ impl Serve for Worker {
         }
     }
 
-    fn recover(&mut self, method: Method) -> Answer {
+    fn recover(&mut self, request: &Request) -> Answer {
         self.service.records.telemetry.worker_panics.increment();
-        if method.is_push() {
+        if request.counts_as_push() {
             self.service.records.telemetry.refused(Reason::Panic);
         }
         self.pusher = Pusher::new(self.service.settings.read().push);
@@ -167,8 +167,8 @@ impl Worker {
         let Service { records, queue, log, .. } = &*self.service;
         let body = &request.body.bytes;
         match self.pusher.convert(options, head, body, queue.spare()) {
-            // Nothing of it counts as pushed.
-            Ok(converted) if route::delivery(request.target.as_bytes()) == Delivery::DryRun => {
+            // Nothing of it counts as pushed, or as refused.
+            Ok(converted) if !request.counts_as_push() => {
                 let remarks = self.pusher.remarks(options, head, body, &converted);
                 Answer::lines(converted.lines, &remarks).into()
             }
@@ -179,6 +179,7 @@ impl Worker {
                 let body_bytes = body.len();
                 Accepted { converted, body_bytes, settings, input, group, received_ns }.into()
             }
+            Err(error) if !request.counts_as_push() => Answer::text(error.status(), error).into(),
             Err(error) => {
                 records.telemetry.refused(error.reason());
                 log.debug("push refused", &[("url", &request.target), ("error", &error)]);

@@ -27,7 +27,8 @@ const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "
 
 /// The statuses that pushline answers with, by SPEC 1. Any other would count as `other`, so that
 /// none is lost.
-const STATUSES: [u16; 14] = [200, 202, 400, 401, 404, 405, 408, 413, 415, 422, 431, 500, 503, 505];
+const STATUSES: [u16; 15] =
+    [200, 202, 400, 401, 403, 404, 405, 408, 413, 415, 422, 431, 500, 503, 505];
 
 /// The formats of accepted pushes, as `sample::Format` names them.
 const FORMATS: [&str; 3] = ["text", "openmetrics", "protobuf"];

@@ -1,13 +1,14 @@
 //! The answer to a request, a worker's or the gate's own, and what becomes of the connection after
 //! it.
 
-use super::super::head::{Persistence, method_at_start};
+use super::super::head::{self, Head, Persistence};
 use super::super::refusal::Refusal;
 use super::super::render;
 use super::super::socket::Moved;
 use super::state::{Abort, After, Connection, Need, OutgoingAnswer, State, Step, Turn};
 use crate::intake::bridge::{Answer, AnswerLease, Method};
 use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
+use crate::push::route::Delivery;
 use crate::system::now_ns;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -62,11 +63,12 @@ impl Connection {
     /// Answers instead of a worker; the connection is closed after that.
     pub(crate) fn refuse(&mut self, refusal: &Refusal, turn: &mut Turn<'_>) {
         let elapsed = turn.now.saturating_duration_since(self.since);
-        let method = self.method_so_far(turn);
+        self.note_start(turn);
+        let Head { method, delivery, .. } = self.head;
         let telemetry = &turn.context.telemetry;
         telemetry.answered(method.name(), refusal.status(), elapsed);
-        // No route is known here: each PUT and POST counts as a push.
-        if method.is_push() {
+        // No route is known here: each PUT and POST counts as a push, unless it is a dry run.
+        if method.is_push() && delivery == Delivery::Output {
             telemetry.refused(refusal.reason());
         }
         turn.context.log.debug("request refused", &[("error", refusal)]);
@@ -76,12 +78,13 @@ impl Connection {
         self.begin_answer(refusal.answer(), Persistence::Close, turn);
     }
 
-    /// Until a head is read, the method is what the bytes begin with.
-    fn method_so_far(&self, turn: &Turn<'_>) -> Method {
-        match self.state {
-            State::Head if self.received.bytes.is_empty() => method_at_start(turn.buffer.rest()),
-            State::Head => method_at_start(&self.received.bytes),
-            _ => self.head.method,
+    /// Until a head is read, it is what the bytes begin with.
+    fn note_start(&mut self, turn: &Turn<'_>) {
+        if self.state == State::Head {
+            let received = &self.received.bytes;
+            let received = if received.is_empty() { turn.buffer.rest() } else { received };
+            let (method, delivery) = head::start(received);
+            self.head = Head { method, delivery, ..Head::default() };
         }
     }
 
