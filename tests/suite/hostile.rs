@@ -241,6 +241,7 @@ fn idle_slow_and_deaf_peers_together_leave_ordinary_pushes_served() {
     const IDLE: usize = 1000;
     const TRICKLING: usize = 500;
     const DEAF: usize = 50;
+    const SERVED: usize = 300;
     let toml = "[server]\nmax_connections = 2000\n[output]\nack_timeout = \"30s\"\n";
     let (pushline, _output) = Pushline::start(toml);
     let address = pushline.address;
@@ -279,21 +280,18 @@ fn idle_slow_and_deaf_peers_together_leave_ordinary_pushes_served() {
         }
         drop(trickling);
     });
-    let begun = Instant::now();
-    let mut served = 0;
     let mut slowest = Duration::ZERO;
-    while begun.elapsed() < Duration::from_secs(4) {
+    for _ in 0..SERVED {
         let asked = Instant::now();
         assert_serves(address);
         slowest = slowest.max(asked.elapsed());
-        served += 1;
     }
     let (rss, threads) = (pushline.status_of("VmRSS"), pushline.status_of("Threads"));
     println!(
-        "{IDLE} idle, {TRICKLING} trickling, {DEAF} deaf: {served} pushes served, slowest {slowest:?}; \
+        "{IDLE} idle, {TRICKLING} trickling, {DEAF} deaf: {SERVED} pushes served, slowest {slowest:?}; \
          resident {rss_before} -> {rss} KiB, threads {threads_before} -> {threads}"
     );
-    assert!(served > 10 && rss < 128 * 1024, "{served} served, {rss} KiB");
+    assert!(rss < 128 * 1024, "{rss} KiB");
     assert!(threads <= threads_before + (IDLE + TRICKLING + DEAF + 2) as u64);
     is_done.store(true, Ordering::Relaxed);
     dripping.join().unwrap();

@@ -230,22 +230,27 @@ fn a_hundred_sighups_among_pushes_lose_none_of_them() {
 
 #[test]
 fn each_limit_holds_for_the_next_request_of_a_connection_that_was_open_before() {
-    let long = body(1000).repeat(100);
+    // So small that it is sent whole, whether or not its refusal waits for the rest; its lines are
+    // more than the queue holds.
+    let (path, long) = (format!("/metrics/job/{}", "j".repeat(50)), "a_b 1\n".repeat(3000));
     for (name, lowered, status) in [
-        ("body", "[server]\nmax_body_bytes = \"50KiB\"\n", 413),
-        ("decoded", "[server]\nmax_decoded_bytes = \"50KiB\"\n", 413),
+        ("body", "[server]\nmax_body_bytes = \"16KiB\"\n", 413),
+        ("decoded", "[server]\nmax_decoded_bytes = \"16KiB\"\n", 413),
         ("queue", "[output]\nqueue_bytes = \"64KiB\"\n", 413),
         ("prefix", "[[inputs.pushgateway]]\nroute_prefix = \"/p\"\n", 404),
     ] {
-        let (pushline, _output) = Pushline::start("");
+        let mut patient = command();
+        patient.env("PUSHLINE_OUTPUT_ACK_TIMEOUT", "60s");
+        let mut pushline = Pushline::spawn_with(patient, "", Stdio::piped());
+        let _output = Collected::from(pushline.stdout());
         let mut clients: Vec<_> = (0..2).map(|_| Client::connect(pushline.address)).collect();
         for client in &mut clients {
-            assert_eq!(client.push("/metrics/job/j", &long).status, 200, "{name}");
+            assert_eq!(client.push(&path, &long).status, 200, "{name}");
         }
         reload(&pushline, lowered);
-        assert_eq!(clients[0].push("/metrics/job/j", &long).status, status, "{name} lowered");
+        assert_eq!(clients[0].push(&path, &long).status, status, "{name} lowered");
         reload(&pushline, "");
-        assert_eq!(clients[1].push("/metrics/job/j", &long).status, 200, "{name} raised");
+        assert_eq!(clients[1].push(&path, &long).status, 200, "{name} raised");
     }
 }
 
