@@ -76,12 +76,12 @@ def vmagent(built):
     ]
 
 
-def contest(built, servers, body, connections):
+def contest(built, servers, body, connections, rounds=ROUNDS, seconds=SECONDS):
     """The reports of each server, turn and turn about."""
     reports = {server: [] for server in servers}
     for server in servers:
         server.load(built, body, connections, WARM_UP_SECONDS)
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         for server in reversed(servers) if turn % 2 else servers:
-            reports[server].append(server.load(built, body, connections, SECONDS))
+            reports[server].append(server.load(built, body, connections, seconds))
     return reports

@@ -67,13 +67,14 @@ class Built:
             self._described[body, notation] = self.figures("describe", notation, body)
         return self._described[body, notation]
 
-    def figures(self, *arguments, tool="bench"):
+    def figures(self, *arguments, tool="bench", environment=()):
         """Runs a tool; its `name value` lines as a dictionary."""
         run = subprocess.run(
             [self.tool.with_name(tool), *map(str, arguments)],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
+            env=dict(os.environ, **dict(environment)),
         )
         pairs = (line.split() for line in run.stdout.splitlines())
         return {name: float(value) for name, value in pairs}

@@ -143,8 +143,8 @@ class ToNothing(Server):
 class NullStore:
     """A store that takes everything at once."""
 
-    def __init__(self, built):
-        self.port = free_port()
+    def __init__(self, built, port=None):
+        self.port = port or free_port()
         self.process = subprocess.Popen(
             [built.tool, "store", f"127.0.0.1:{self.port}"], **programs.QUIET
         )
@@ -165,17 +165,15 @@ class NullStore:
 class OverHttp(Server):
     """pushline whose lines go to a store over HTTP."""
 
-    def __init__(self, built, url, gzip="false"):
+    def __init__(self, built, url, gzip="false", more=()):
         self.port = free_port()
         self.samples = 0
-        super().__init__(
-            [built.pushline],
-            {
-                "PUSHLINE_SERVER_LISTEN": self.address,
-                "PUSHLINE_OUTPUT_TARGET": url,
-                "PUSHLINE_OUTPUT_HTTP_GZIP": gzip,
-            },
-        )
+        environment = {
+            "PUSHLINE_SERVER_LISTEN": self.address,
+            "PUSHLINE_OUTPUT_TARGET": url,
+            "PUSHLINE_OUTPUT_HTTP_GZIP": gzip,
+        }
+        super().__init__([built.pushline], environment | dict(more))
 
     def load(self, built, body, connections, seconds):
         report = super().load(built, body, connections, seconds)
