@@ -91,7 +91,7 @@ pub(crate) const STORE_ANSWER_BYTES_MAX: usize = 64 * KIB;
 pub(crate) const STORE_WORDS_BYTES_MAX: usize = 256;
 
 /// Default of `spool.max_bytes`.
-pub(crate) const SPOOL_BYTES: usize = 256 * MIB;
+pub(crate) const SPOOL_BYTES: u64 = 256 << 20;
 /// Files of a spool's folder that are looked at: far more than segments fit into one.
 pub(crate) const SPOOL_FILES_MAX: usize = 65_536;
 /// Segments that a spool keeps for their damage: the newest ones, to be looked at by hand.

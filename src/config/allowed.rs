@@ -21,9 +21,9 @@ pub(super) enum Allowed {
     /// An integer.
     Count { min: usize, max: usize },
     /// A size, in bytes.
-    Size { min: usize, max: usize },
+    Size { min: u64, max: u64 },
     /// The same, where what was found is not a size at all.
-    SizeAsText { min: usize, max: usize },
+    SizeAsText { min: u64, max: u64 },
     /// A duration.
     Duration { min: Duration, max: Duration },
     /// The same, where what was found is not a duration at all.

@@ -107,8 +107,8 @@ impl fmt::Display for Conflict {
             Conflict::BodyAboveBuffered { body_bytes_max, buffered_bytes_max } => write!(
                 f,
                 "server.max_body_bytes is \"{}\", must not be above server.max_buffered_bytes (\"{}\")",
-                size_text(*body_bytes_max),
-                size_text(*buffered_bytes_max)
+                size_text(*body_bytes_max as u64),
+                size_text(*buffered_bytes_max as u64)
             ),
             Conflict::FsyncWithoutFile(target) => {
                 write!(f, "output.fsync is true, which only a file can do, not {target}")

@@ -72,7 +72,7 @@ pub(crate) struct SpoolConfig {
     /// The folder; `None` is no spool.
     pub dir: Option<PathBuf>,
     /// What it may take, in bytes.
-    pub bytes_max: usize,
+    pub bytes_max: u64,
     /// How long lines may wait; `None` is without bound.
     pub age_max: Option<Duration>,
     /// How long a push waits for the output.
@@ -85,7 +85,7 @@ impl SpoolConfig {
     /// The options of a spool, where there is one.
     pub(crate) fn options(&self) -> Option<SpoolOptions> {
         let SpoolConfig { dir, bytes_max, age_max, after, when_full } = self;
-        let (bytes_max, age_max) = (*bytes_max as u64, *age_max);
+        let (bytes_max, age_max) = (*bytes_max, *age_max);
         let (after, when_full) = (*after, *when_full);
         dir.clone().map(|dir| SpoolOptions { dir, bytes_max, age_max, after, when_full })
     }

@@ -1,22 +1,22 @@
 //! Sizes, durations and flags: text → number, number → text.
 
-use crate::limits::{KIB, MIB};
 use std::time::Duration;
 
-const UNITS: [(&str, usize); 4] = [("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", KIB), ("B", 1)];
+/// Sizes are 64 bits on every machine: a disk is larger than the memory of a small one.
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// A size in bytes: `"16MiB"`, `"64KiB"`, `"1GiB"`, `"512B"`, or digits alone.
-pub(super) fn size(text: &str) -> Option<usize> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let digits_len = text.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, unit) = text.split_at_checked(digits_len)?;
     let (_, factor) =
         UNITS.iter().find(|(known, _)| *known == unit.trim_start() || unit.is_empty())?;
     let factor = if unit.is_empty() { 1 } else { *factor };
-    digits.parse::<usize>().ok()?.checked_mul(factor)
+    digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// The shortest text of a size.
-pub(super) fn size_text(bytes: usize) -> String {
+pub(super) fn size_text(bytes: u64) -> String {
     let (unit, factor) = UNITS
         .into_iter()
         .find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor))
@@ -72,6 +72,7 @@ mod tests {
             ("64KiB", 65_536),
             ("16MiB", 16 << 20),
             ("3GiB", 3 << 30),
+            ("1024GiB", 1 << 40),
         ] {
             assert_eq!(size(text), Some(bytes));
             assert_eq!(size_text(bytes), text);

@@ -147,23 +147,53 @@ impl ValueType for Count {
     }
 }
 
-/// A size in bytes within bounds.
+/// A number of bytes in memory, within bounds.
 pub(super) struct Size {
     pub(super) min: usize,
     pub(super) max: usize,
+}
+
+impl Size {
+    fn on_disk(&self) -> DiskSize {
+        DiskSize { min: self.min as u64, max: self.max as u64 }
+    }
 }
 
 impl ValueType for Size {
     type Value = usize;
 
     fn allowed(&self) -> Allowed {
-        Allowed::Size { min: self.min, max: self.max }
+        self.on_disk().allowed()
     }
 
     fn read(&self, raw: &Raw) -> Result<usize, Allowed> {
+        let bytes = self.on_disk().read(raw)?;
+        // OK because what is within these bounds fits.
+        usize::try_from(bytes).map_err(|_| self.allowed())
+    }
+
+    fn print(&self, value: &usize) -> String {
+        self.on_disk().print(&(*value as u64))
+    }
+}
+
+/// A number of bytes on disk, within bounds: 64 bits also where memory has 32.
+pub(super) struct DiskSize {
+    pub(super) min: u64,
+    pub(super) max: u64,
+}
+
+impl ValueType for DiskSize {
+    type Value = u64;
+
+    fn allowed(&self) -> Allowed {
+        Allowed::Size { min: self.min, max: self.max }
+    }
+
+    fn read(&self, raw: &Raw) -> Result<u64, Allowed> {
         let bytes = match raw {
             Raw::Text(text) | Raw::Variable(text) => units::size(text),
-            Raw::Integer(integer) => usize::try_from(*integer).ok(),
+            Raw::Integer(integer) => u64::try_from(*integer).ok(),
             _ => None,
         };
         match bytes {
@@ -173,7 +203,7 @@ impl ValueType for Size {
         }
     }
 
-    fn print(&self, value: &usize) -> String {
+    fn print(&self, value: &u64) -> String {
         quoted(&units::size_text(*value))
     }
 }

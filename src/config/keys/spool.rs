@@ -3,9 +3,9 @@
 use crate::config::key::Reload::NeedsRestart;
 use crate::config::key::{Key, Section, Stored, field};
 use crate::config::options::Config;
-use crate::config::value_types::{Choice, OptionalPath, OptionalPeriod, Period, Size};
+use crate::config::value_types::{Choice, DiskSize, OptionalPath, OptionalPeriod, Period};
 use crate::delivery::spool::WhenFull;
-use crate::limits::{self, MIB};
+use crate::limits;
 use std::time::Duration;
 
 /// A year, in seconds.
@@ -27,7 +27,7 @@ pub(super) static SPOOL: Section<Config> = Section {
             about: "what it may take of the disk",
             reload: NeedsRestart,
             value: &Stored {
-                is: Size { min: MIB, max: 1024 * 1024 * MIB },
+                is: DiskSize { min: 1 << 20, max: 1 << 40 },
                 default: || limits::SPOOL_BYTES,
                 field: field!(Config, spool.bytes_max),
             },
