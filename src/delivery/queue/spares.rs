@@ -29,7 +29,7 @@ pub(super) struct Spares {
 }
 
 impl Spares {
-    /// A buffer, used before or new.
+    /// A buffer, used before or new: what is in it is overwritten.
     pub(super) fn take(&self) -> Vec<u8> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
@@ -43,8 +43,9 @@ impl Spares {
             if buffer.capacity() <= COPIED_BYTES_MAX {
                 continue;
             }
-            // One unusually large push must not hold its memory for good.
-            buffer.clear();
+            // One unusually large push must not hold its memory for good. What is kept keeps its
+            // length, too: it is room that the next lines overwrite, and need not fill with zeros.
+            buffer.truncate(KEPT_BUFFER_BYTES_MAX);
             buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
             bytes += buffer.capacity();
             if spares.len() == SPARES_MAX || bytes > SPARES_BYTES_MAX {

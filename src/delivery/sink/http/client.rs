@@ -8,6 +8,7 @@
 //! ureq's transports are no stable interface (`unversioned`), so Cargo.toml holds it to its minor
 //! version.
 
+use super::body_in_hand::{BodyInHand, CurrentConnection, SharedConnection};
 use super::connection::StoreConnection;
 use super::credentials::{self, CredentialError};
 use super::options::HttpOptions;
@@ -32,12 +33,12 @@ use ureq::unversioned::transport::{
 const ADDRESSES_AGE_MAX: Duration = Duration::from_secs(60);
 /// How long a connection may be idle: stores close theirs after a minute or more.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(45);
-/// The longest pause that a store is granted (`Retry-After`).
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
-/// What is written to a connection at once, in bytes.
+/// What is written to a connection at once, in bytes, where a body is not sent as it is.
 const OUTPUT_BYTES: usize = 128 * 1024;
 /// What is read from a connection at once, in bytes.
 const INPUT_BYTES: usize = 16 * 1024;
+/// The longest pause that a store is granted (`Retry-After`).
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Why there is no client.
 #[derive(Debug)]
@@ -81,6 +82,9 @@ pub(crate) struct Client {
     url: StoreUrl,
     authorization: Option<Secret>,
     addresses: KnownAddresses,
+    connection: CurrentConnection,
+    /// Nothing stands between the bytes of a request and its connection: no TLS, no proxy.
+    is_direct: bool,
     timeout: Duration,
 }
 
@@ -110,6 +114,7 @@ impl Client {
         if proxy.as_ref().is_some_and(|proxy| !is_http(proxy)) {
             return Err(ClientError::Proxy);
         }
+        let is_direct = !url.is_tls() && proxy.is_none();
         let config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -122,8 +127,11 @@ impl Client {
             .input_buffer_size(INPUT_BYTES)
             .output_buffer_size(OUTPUT_BYTES);
         let addresses = KnownAddresses::default();
-        let agent = agent((url, options), config, addresses.clone())?;
-        Ok(Client { agent, url: url.clone(), authorization, addresses, timeout: *timeout })
+        let connection = CurrentConnection::default();
+        let parts = (addresses.clone(), StoreConnector(connection.clone()));
+        let agent = agent((url, options), config, parts)?;
+        let (url, timeout) = (url.clone(), *timeout);
+        Ok(Client { agent, url, authorization, addresses, connection, is_direct, timeout })
     }
 
     /// Sends a body of line protocol; `coding` is its content coding.
@@ -139,6 +147,7 @@ impl Client {
     }
 
     fn try_post(&self, body: &[u8], coding: Option<&str>) -> Result<StoreAnswer, ureq::Error> {
+        self.connection.begin();
         let mut request = self.agent.post(self.url.as_str());
         request = request.header("Content-Type", "text/plain; charset=utf-8");
         if let Some(coding) = coding {
@@ -147,13 +156,23 @@ impl Client {
         if let Some(Secret(authorization)) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        let mut response = request.send(body)?;
+        let mut response = if self.is_direct {
+            let mut reader = BodyInHand::new(body, &self.connection, self.timeout);
+            request = request.header("Content-Length", body.len());
+            request.send(ureq::SendBody::from_reader(&mut reader))?
+        } else {
+            request.send(body)?
+        };
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| seconds(value.to_str().ok()?));
         let mut body = Vec::new();
         let limit = u64::try_from(STORE_ANSWER_BYTES_MAX).unwrap_or(u64::MAX);
         response.body_mut().as_reader().take(limit).read_to_end(&mut body)?;
+        if status / 100 == 2 && self.connection.was_cut() {
+            // What it did not read it cannot have taken.
+            return Err(io::Error::other(format!("{status} before the whole body was sent")).into());
+        }
         Ok(StoreAnswer { status, retry_after, body })
     }
 }
@@ -172,7 +191,7 @@ fn readable(error: ureq::Error, timeout: Duration) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     let text = match error {
-        ureq::Error::Timeout(_) => format!("no answer within {timeout:?}"),
+        _ if kind == io::ErrorKind::TimedOut => format!("no answer within {timeout:?}"),
         ureq::Error::Io(error) if kind == io::ErrorKind::UnexpectedEof => {
             format!("the store closed the connection without a whole answer: {error}")
         }
@@ -192,10 +211,10 @@ type ConfigBuilder = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
 fn agent(
     (url, options): (&StoreUrl, &HttpOptions),
     config: ConfigBuilder,
-    addresses: KnownAddresses,
+    (addresses, connector): (KnownAddresses, StoreConnector),
 ) -> Result<ureq::Agent, ClientError> {
     use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
-    let chain = ().chain(ConnectProxyConnector::default()).chain(StoreConnector);
+    let chain = ().chain(ConnectProxyConnector::default()).chain(connector);
     if !url.is_tls() {
         return Ok(ureq::Agent::with_parts(config.build(), chain, addresses));
     }
@@ -226,9 +245,9 @@ fn agent(
 fn agent(
     _: (&StoreUrl, &HttpOptions),
     config: ConfigBuilder,
-    addresses: KnownAddresses,
+    (addresses, connector): (KnownAddresses, StoreConnector),
 ) -> Result<ureq::Agent, ClientError> {
-    let chain = ().chain(ConnectProxyConnector::default()).chain(StoreConnector);
+    let chain = ().chain(ConnectProxyConnector::default()).chain(connector);
     Ok(ureq::Agent::with_parts(config.build(), chain, addresses))
 }
 
@@ -282,7 +301,7 @@ impl Resolver for KnownAddresses {
 
 /// Connects by a [`StoreConnection`].
 #[derive(Debug)]
-struct StoreConnector;
+struct StoreConnector(CurrentConnection);
 
 impl<In: Transport> Connector<In> for StoreConnector {
     type Out = Either<In, StoreTransport>;
@@ -296,16 +315,17 @@ impl<In: Transport> Connector<In> for StoreConnector {
         if let Some(transport) = chained {
             return Ok(Some(Either::A(transport)));
         }
-        let wire = StoreConnection::connect(&details.addrs, *details.timeout.after)?;
+        let connection = StoreConnection::connect(&details.addrs, *details.timeout.after)?;
+        let connection = self.0.replace(connection);
         let buffers = LazyBuffers::new(INPUT_BYTES, OUTPUT_BYTES);
-        Ok(Some(Either::B(StoreTransport { wire, buffers })))
+        Ok(Some(Either::B(StoreTransport { connection, buffers })))
     }
 }
 
 /// A [`StoreConnection`] as ureq drives it.
 #[derive(Debug)]
 struct StoreTransport {
-    wire: StoreConnection,
+    connection: SharedConnection,
     buffers: LazyBuffers,
 }
 
@@ -329,20 +349,20 @@ impl Transport for StoreTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        let sent = self.wire.send(output, deadline(timeout));
+        let sent = self.connection.send(output, deadline(timeout));
         sent.map_err(|error| transport_error(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let input = self.buffers.input_append_buf();
-        let received = self.wire.receive(input, deadline(timeout));
+        let received = self.connection.receive(input, deadline(timeout));
         let count = received.map_err(|error| transport_error(error, timeout))?;
         self.buffers.input_appended(count);
         Ok(count > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.wire.is_open()
+        self.connection.is_open()
     }
 }
 
@@ -448,6 +468,17 @@ mod tests {
         let error = client(&format!("http://{closed}/"), Duration::from_secs(10));
         let error = error.post(b"a b=1 1\n", None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn an_answer_of_success_to_half_a_body_is_none() {
+        let store = Store::start(|_| Act::status(204));
+        store.play_early(Early::Answer(204));
+        let client = client(&store.url("/write"), Duration::from_secs(20));
+        let error = client.post(&vec![b'x'; 64 << 20], None).unwrap_err().to_string();
+        assert!(error.contains("204 before the whole body was sent"), "{error}");
+        store.play_early(Early::Answer(401));
+        assert_eq!(client.post(&vec![b'x'; 64 << 20], None).unwrap().status, 401);
     }
 
     #[test]

@@ -6,19 +6,27 @@
 //! cannot go on looks whether the beginning of an answer is there, and what is left of the body is
 //! dropped then: what follows is the answer, or the error that there is none. Such a connection is
 //! not used again.
+//!
+//! A few bytes are held back until more are sent or an answer is waited for, so that the head and
+//! the body of a request are one write: two would wake the store twice.
 
 use crate::system::{self, Wait};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How often a send that is stuck looks for an answer.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// What is held back at most, in bytes: the head of a request is smaller.
+const HELD_BYTES_MAX: usize = 4096;
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct StoreConnection {
     stream: TcpStream,
+    /// The beginning of a request, which goes out with what follows.
+    held: Vec<u8>,
     /// A part of a request was dropped.
     is_spent: bool,
 }
@@ -40,7 +48,8 @@ impl StoreConnection {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     stream.set_nonblocking(true)?;
-                    return Ok(StoreConnection { stream, is_spent: false });
+                    let held = Vec::new();
+                    return Ok(StoreConnection { stream, held, is_spent: false });
                 }
                 Err(error) => last = error,
             }
@@ -49,12 +58,29 @@ impl StoreConnection {
     }
 
     /// Sends the bytes, or as many as the peer wants: once it has answered or is gone, the rest is
-    /// dropped without an error.
+    /// dropped without an error. A few bytes wait for those that follow.
     pub(super) fn send(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
-        let mut rest = bytes;
-        while !rest.is_empty() && !self.is_spent {
-            match self.stream.write(rest) {
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+        if self.held.len() + bytes.len() <= HELD_BYTES_MAX {
+            self.held.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let mut held = std::mem::take(&mut self.held);
+        let sent = self.send_both(&held, bytes, deadline);
+        held.clear();
+        self.held = held;
+        sent
+    }
+
+    /// Sends one stretch of bytes after the other.
+    fn send_both(&mut self, first: &[u8], second: &[u8], deadline: Instant) -> io::Result<()> {
+        let (mut first, mut second) = (first, second);
+        while !(first.is_empty() && second.is_empty()) && !self.is_spent {
+            match self.stream.write_vectored(&[IoSlice::new(first), IoSlice::new(second)]) {
+                Ok(count) => {
+                    let of_first = count.min(first.len());
+                    first = first.get(of_first..).unwrap_or_default();
+                    second = second.get(count - of_first..).unwrap_or_default();
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => self.wait_for_room(deadline)?,
@@ -92,8 +118,18 @@ impl StoreConnection {
         }
     }
 
-    /// Receives some bytes; 0 when the peer has closed.
+    /// Whether a part of a request was dropped.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    /// Receives some bytes, once all is sent that was held back; 0 when the peer has closed.
     pub(super) fn receive(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        let mut held = std::mem::take(&mut self.held);
+        let sent = self.send_both(&held, &[], deadline);
+        held.clear();
+        self.held = held;
+        sent?;
         loop {
             match self.stream.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -152,6 +188,27 @@ mod tests {
         wire.send(&vec![b'x'; LARGE], soon()).unwrap();
         assert_eq!(text(&mut wire), "HTTP/1.1 413 Too Large\r\n");
         assert!(!wire.is_open(), "a part of the body is missing");
+    }
+
+    #[test]
+    fn a_head_goes_out_with_its_body_or_before_its_answer_is_waited_for() {
+        let (mut wire, mut peer) = pair();
+        wire.send(b"head ", soon()).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let early = peer.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(early.kind(), io::ErrorKind::WouldBlock, "it is held back");
+        peer.set_nonblocking(false).unwrap();
+        wire.send(&[b'x'; HELD_BYTES_MAX], soon()).unwrap();
+        let mut all = vec![0; 5 + HELD_BYTES_MAX];
+        peer.read_exact(&mut all).unwrap();
+        assert!(all.starts_with(b"head xxx"));
+        wire.send(b"no body", soon()).unwrap();
+        let waiting = std::thread::spawn(move || text(&mut wire));
+        let mut rest = [0; 7];
+        peer.read_exact(&mut rest).unwrap();
+        assert_eq!(&rest, b"no body");
+        peer.write_all(b"answer").unwrap();
+        assert_eq!(waiting.join().unwrap(), "answer");
     }
 
     #[test]

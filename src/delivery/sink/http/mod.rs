@@ -13,6 +13,7 @@
 //! too, the block is at fault, and is taken apart like one that is refused; if it fails too, the
 //! store is, and nothing is dropped. No line is refused for a 500 without that proof.
 
+mod body_in_hand;
 mod client;
 mod connection;
 mod credentials;
