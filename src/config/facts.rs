@@ -19,7 +19,7 @@ impl Config {
                 ("max_line_bytes", self.server.line_bytes_max as u64),
                 ("max_connections", gate.connections_max as u64),
                 ("queue_bytes", queue.bytes_max as u64),
-                ("spool_bytes", self.spool.dir.as_ref().map_or(0, |_| self.spool.bytes_max as u64)),
+                ("spool_bytes", self.spool.dir.as_ref().map_or(0, |_| self.spool.bytes_max)),
                 ("head_timeout_ms", ms(gate.head_timeout)),
                 ("body_timeout_ms", ms(gate.body_timeout)),
                 ("idle_timeout_ms", ms(gate.idle_timeout)),

@@ -74,7 +74,7 @@ impl StoreConnection {
     /// Sends one stretch of bytes after the other.
     fn send_both(&mut self, first: &[u8], second: &[u8], deadline: Instant) -> io::Result<()> {
         let (mut first, mut second) = (first, second);
-        while !(first.is_empty() && second.is_empty()) && !self.is_spent {
+        while !(self.is_spent || first.is_empty() && second.is_empty()) {
             match self.stream.write_vectored(&[IoSlice::new(first), IoSlice::new(second)]) {
                 Ok(count) => {
                     let of_first = count.min(first.len());
