@@ -42,7 +42,7 @@ def vmagent(built):
     packed = Row("the same with gzip", [], [1.2], [0.8], "less")
     peak = Row("RSS at most in that load ÷ vmagent", [], [0.25], [0.1], "less")
     rows = small, cpu, packed, peak
-    if not programs.is_there(VmAgent.program, VmAgent.package):
+    if not programs.is_there(VmAgent.program):
         return [skipped(row, f"no {VmAgent.program}") for row in rows]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = VictoriaMetrics(f"{folder}/store")

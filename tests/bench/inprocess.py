@@ -80,7 +80,7 @@ def instructions(built):
     """Callgrind's count of more pushes less that of fewer: neither start nor bodies count."""
     row = Row("instructions per sample, text, node / hist", [], [1100, 1100], [850, 850], "less")
     free = Row("instructions per sample, protobuf, node / hist", [], better="less")
-    if not programs.is_there("valgrind", "valgrind"):
+    if not programs.is_there("valgrind"):
         return [skipped(row, "no valgrind"), skipped(free, "no valgrind")]
     row.figures = [per_sample(built, "text", family) for family in FAMILIES]
     free.figures = [per_sample(built, "protobuf", family) for family in FAMILIES]

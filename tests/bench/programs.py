@@ -99,29 +99,8 @@ def build(pushline=None, old=None):
     return Built(target / "release/bench", pushline, old)
 
 
-def is_there(program, package):
-    """Whether the program can be run, after an attempt to install it where it is missing."""
-    if shutil.which(program):
-        return True
-    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if not shutil.which("apt-get") or as_root and not shutil.which("sudo"):
-        return False
-    # No service may start by itself: what is needed is started here.
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
-    subprocess.run([*as_root, "apt-get", "update", "-qq"], **QUIET)
-    subprocess.run(
-        [
-            *as_root,
-            *environment,
-            "apt-get",
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            package,
-        ],
-        **QUIET,
-    )
+def is_there(program):
+    """Whether the program can be run. Nothing is installed here: scripts/unpack brings what is missing."""
     return shutil.which(program) is not None
 
 

@@ -26,7 +26,6 @@ def free_port():
 class Server:
     """A running server. It begins to run when it is made, and stands still but for `running()`."""
 
-    package = ""
     path = PUSH_PATH
     readiness = "/-/ready"
 
@@ -202,7 +201,7 @@ class Old(Pushline):
 class Pushgateway(Server):
     """Debian's, with an empty state and its defaults, which keep nothing on disk."""
 
-    program = package = "prometheus-pushgateway"
+    program = "prometheus-pushgateway"
 
     def __init__(self, *flags):
         self.port = free_port()
@@ -226,7 +225,7 @@ class Pushgateway(Server):
 class VictoriaMetrics(Server):
     """Debian's, with its defaults."""
 
-    program = package = "victoria-metrics"
+    program = "victoria-metrics"
     path = "/api/v1/import/prometheus"
     readiness = "/health"
 
@@ -260,7 +259,7 @@ class VictoriaMetrics(Server):
 class VmAgent(Server):
     """Debian's, writing into a victoria-metrics; it answers before it has delivered."""
 
-    program, package = "vmagent", "victoria-metrics"
+    program = "vmagent"
     path = "/api/v1/import/prometheus"
     readiness = "/health"
 

@@ -291,6 +291,68 @@ fn a_unix_socket_is_served_and_removed_at_the_end() {
 }
 
 #[test]
+fn what_kubernetes_sets_for_a_service_called_pushline_is_no_setting() {
+    let check = |name: &str| {
+        let mut check = command();
+        check.arg("--check").env(name, "tcp://10.0.0.1:9091").stdin(Stdio::null());
+        check.output().unwrap().status.code()
+    };
+    for name in [
+        "PUSHLINE_SERVICE_HOST",
+        "PUSHLINE_SERVICE_PORT",
+        "PUSHLINE_SERVICE_PORT_PUSH",
+        "PUSHLINE_PORT",
+        "PUSHLINE_PORT_9091_TCP",
+        "PUSHLINE_PORT_9091_TCP_ADDR",
+    ] {
+        assert_eq!(check(name), Some(0), "{name}");
+    }
+    assert_eq!(check("PUSHLINE_SERVER_LISTENS"), Some(2));
+}
+
+#[test]
+fn a_unix_socket_that_a_successor_has_bound_is_left_to_it() {
+    use std::os::unix::net::UnixStream;
+    let folder = folder();
+    let path = folder.join("socket");
+    let toml = format!("[server]\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]\n", path.display());
+    let start = || {
+        let mut child = command();
+        child.arg("--config").arg(folder.join("c.toml")).stdin(Stdio::null());
+        child.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    std::fs::write(folder.join("c.toml"), toml).unwrap();
+    let push = || {
+        let mut stream = loop {
+            match UnixStream::connect(&path) {
+                Ok(stream) => break stream,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        stream
+            .write_all(b"POST /metrics/job/u HTTP/1.0\r\nContent-Length: 6\r\n\r\na_b 1\n")
+            .unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    };
+    let mut first = start();
+    push();
+    // Somebody clears the folder, or a new container has mounted it: the path is free again.
+    std::fs::remove_file(&path).unwrap();
+    let mut second = start();
+    push();
+    crate::process::signal(first.id(), "TERM");
+    assert!(first.wait().unwrap().success());
+    assert!(path.exists(), "the socket of the successor is gone");
+    push();
+    crate::process::signal(second.id(), "TERM");
+    assert!(second.wait().unwrap().success());
+    assert!(!path.exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn the_loop_of_the_customer_gives_measurement_pushgateway_and_field_count() {
     let toml = "[[inputs.pushgateway]]\nroute_prefix = \"/v1/pushgateway\"\n";
     let (pushline, output) = Pushline::start(toml);

@@ -25,6 +25,7 @@ mod cases;
 mod cli;
 mod conversion;
 mod convert;
+mod costs;
 mod delivery;
 mod dry_run;
 mod examples;

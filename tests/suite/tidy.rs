@@ -360,3 +360,31 @@ fn every_file_is_introduced_and_not_too_long() {
         }
     }
 }
+
+#[test]
+fn no_script_installs_anything_on_the_machine_of_who_runs_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut looked_at = 0;
+    let mut folders = vec![root.join("scripts"), root.join("tests"), root.join(".ci")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let is_built = ["target", "node_modules"].iter().any(|name| entry.ends_with(name));
+            if entry.is_dir() && !is_built {
+                folders.push(entry);
+                continue;
+            }
+            let is_script = entry.extension().is_none_or(|kind| kind == "py" || kind == "sh");
+            let Some(text) = std::fs::read_to_string(&entry).ok().filter(|_| is_script) else {
+                continue;
+            };
+            looked_at += 1;
+            // Words apart, as in a list of arguments too.
+            let words = text.replace(['"', '\'', ','], " ");
+            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            for command in ["apt-get install", "apt-get -y install", "dpkg -i", "dpkg --install"] {
+                assert!(!words.contains(command), "{}: {command}", entry.display());
+            }
+        }
+    }
+    assert!(looked_at > 15, "{looked_at} scripts");
+}
