@@ -136,6 +136,8 @@ pub(crate) const STATUS_RECENT_MAX: usize = 24;
 pub(crate) const STATUS_SEEN_MAX: usize = 4096;
 /// Notes of the figures: one a second, ten minutes and one second of them.
 pub(crate) const STATUS_NOTES_MAX: usize = 602;
+/// Lines that the consumer refused which the status page shows.
+pub(crate) const STATUS_REJECTED_MAX: usize = 5;
 /// The text of an error on the status page, in bytes.
 pub(crate) const STATUS_ERROR_BYTES_MAX: usize = 512;
 

@@ -17,8 +17,8 @@ pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 /// Its header lines, each with its CRLF. A test tells the hashes after a change of the page.
 pub(crate) const HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; \
-    style-src 'sha256-otHrP3o01gufcsSoIlJfPMh0cQ8ETEG241kWVaJ0odo='; \
-    script-src 'sha256-LxpaKDeDSSXV7DqNlTbXnORP4MoCn33P+LYHjLVornM='; \
+    style-src 'sha256-J7LG7Sj1juVL8wBDWyl1wg0ONaxSwFOf7hwKLQlf50k='; \
+    script-src 'sha256-hS8mPyZnCpTh3oA91Pf4Lka363EZH85xKhwd7qpN5SA='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\
@@ -48,8 +48,12 @@ fn is_zero_weight(parameter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::condition::NotReady;
+    use std::collections::BTreeSet;
     use std::io::Write;
     use std::process::{Command, Stdio};
+    use std::sync::Arc;
+    use std::time::Duration;
 
     #[test]
     fn who_admits_html_is_given_the_page() {
@@ -126,7 +130,27 @@ mod tests {
                 PAGE.replace("http://www.w3.org/2000/svg", "").replace("location.origin", "");
             assert!(!page.contains(forbidden), "{forbidden}");
         }
-        assert!(PAGE.len() < 36 * 1024, "{} bytes", PAGE.len());
+        assert!(PAGE.len() < 40 * 1024, "{} bytes", PAGE.len());
         assert!(PAGE.is_ascii());
+    }
+
+    #[test]
+    fn the_page_has_words_for_each_state_and_for_no_other() {
+        let words: Arc<str> = "x".into();
+        let (for_time, next_try) = (Duration::ZERO, Duration::ZERO);
+        let not_ready = [
+            NotReady::Stalled { for_time, error: None },
+            NotReady::Misconfigured { words: Arc::clone(&words), for_time, next_try },
+            NotReady::ReaderRefuses { words: Arc::clone(&words), for_time },
+            NotReady::SpoolFull { words },
+            NotReady::ShuttingDown,
+            NotReady::OutputEnded,
+        ];
+        let others = ["healthy", "slow", "spooling"];
+        let want: BTreeSet<_> = not_ready.iter().map(NotReady::word).chain(others).collect();
+        let table = PAGE.split("const WORDS = {").nth(1).unwrap().split("};").next().unwrap();
+        let found = table.split(": [").map(|part| part.rsplit([' ', ',']).next().unwrap());
+        let found: BTreeSet<_> = found.filter(|name| !name.is_empty() && *name != "\n").collect();
+        assert_eq!(found, want);
     }
 }

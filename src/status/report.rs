@@ -81,6 +81,11 @@ impl Headline {
             ),
             _ if is_draining => draining(),
             Condition::NotReady(NotReady::ShuttingDown) => draining(),
+            // Pushes are let in meanwhile: everything but what it refuses arrives.
+            Condition::NotReady(refuses @ NotReady::ReaderRefuses { .. }) => (
+                refuses.word(),
+                format!("{} Pushes wait for their turn.", refuses.sentence(target)),
+            ),
             Condition::NotReady(not_ready) => (
                 not_ready.word(),
                 format!("{} Pushes are answered 503.", not_ready.sentence(target)),
@@ -123,6 +128,18 @@ fn output(json: &mut Json, status: &Status, condition: &Condition) {
     json.key("waiting_ms").number(u64::try_from(waited_ms).unwrap_or(u64::MAX));
     json.key("stalls").number(telemetry.writer_stalls.get());
     json.key("reconnects").number(telemetry.reconnects.get());
+    json.key("lines_rejected").number(telemetry.rejected_lines());
+    json.key("rejected").array(|json| {
+        for line in telemetry.last_rejected.newest_first() {
+            json.object(|json| {
+                json.key("time_ms").number(line.time_ms);
+                json.key("reason").text(line.reason.name());
+                json.key("status").number_or_null(line.status.map(u64::from));
+                json.key("text").text(&line.words);
+                json.key("line").text(&line.line);
+            });
+        }
+    });
 }
 
 /// What is wrong with the output, since when, and when it is tried again: all null while it works.
@@ -272,6 +289,16 @@ mod tests {
         assert!((3_000..=3_600).contains(&next_try), "{next_try}");
         output.flows();
         assert_eq!(told(&status), [Value::Null, Value::Null, Value::Null]);
+    }
+
+    #[test]
+    fn a_reader_that_is_searched_lets_pushes_wait() {
+        let (status, _sender, receiver) = status(Duration::from_secs(5));
+        receiver.state().reader_refuses("closed the connection");
+        let report = read(&status);
+        assert_eq!(report["state"], "reader_refuses");
+        let reason = report["reason"].as_str().unwrap();
+        assert!(reason.ends_with(" Pushes wait for their turn."), "{reason}");
     }
 
     #[test]

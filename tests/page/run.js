@@ -1,7 +1,11 @@
 // Looks at the status page of a real pushline in headless Chromium: run.js PUSHLINE SCREENSHOTS
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
@@ -31,6 +35,32 @@ async function start(environment = {}) {
   const ended = new Promise(resolve => child.on('exit', resolve));
   return { base: `http://${address}`, stop: () => { child.kill(); return ended; } };
 }
+
+/** A store on loopback whose answer to each write is what `mood` says at that moment: [status, words], or nothing. */
+async function store(mood) {
+  const self = { mood };
+  const server = createHttpServer((request, response) => {
+    request.resume().on('end', () => {
+      if (!self.mood) return;
+      const [status, words] = self.mood;
+      response.writeHead(status, { 'Content-Type': 'application/json' });
+      response.end(words);
+    });
+  });
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
+  self.target = `http://127.0.0.1:${server.address().port}/write?db=metrics`;
+  self.stop = () => { server.closeAllConnections(); server.close(); };
+  return self;
+}
+
+const TAKES = [204, ''];
+const REFUSES = [401, '{"error":"authorization failed"}'];
+const AWAY = [503, '{"error":"the store is being restored"}'];
+
+/** Environment of a pushline that writes there. */
+const to = (target, more = {}) => ({ PUSHLINE_OUTPUT_TARGET: target, PUSHLINE_OUTPUT_HTTP_GZIP: 'false',
+  PUSHLINE_OUTPUT_ACK_TIMEOUT: '2s', PUSHLINE_SPOOL_AFTER: '50ms', ...more });
+const folder = () => mkdtempSync(join(tmpdir(), 'pushline-page-'));
 
 const path = labels => '/metrics/' + Object.entries(labels)
   .map(([name, value]) => `${encodeURIComponent(name)}/${encodeURIComponent(value)}`).join('/');
@@ -63,15 +93,83 @@ async function open(browser, server, options = {}) {
 }
 
 const state = (page, word) => page.locator('h1', { hasText: word }).waitFor();
-const row = (page, text) => page.locator('.rows > li', { hasText: text });
+const row = (page, text) => page.locator('#groups .rows > li', { hasText: text });
 const shot = (page, name) => page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+
+/** The facts of the banner, by their names. */
+const facts = async page => Object.fromEntries(await page.locator('#facts > div').evaluateAll(nodes =>
+  nodes.map(node => [...node.children].map(part => part.textContent))));
+
+/** Every text that is seen and is not plain enough against what is behind it (WCAG 2.2, 1.4.3), as computed. */
+const faint = page => page.evaluate(() => {
+  const channels = text => {
+    const numbers = text.match(/-?[\d.]+(?:e-?\d+)?/g).map(Number);
+    const scale = text.startsWith('color(') ? 1 : 255;
+    return [...numbers.slice(0, 3).map(number => number / scale), numbers[3] ?? 1];
+  };
+  const over = (front, back) => [0, 1, 2].map(at => front[at] * front[3] + back[at] * (1 - front[3])).concat(1);
+  const behind = node => {
+    const layers = [];
+    for (let one = node; one; one = one.parentElement) layers.push(channels(getComputedStyle(one).backgroundColor));
+    const sheet = channels(matchMedia('(prefers-color-scheme: dark)').matches ? 'rgb(18, 18, 18)' : 'rgb(255, 255, 255)');
+    return layers.reduceRight((back, front) => over(front, back), sheet);
+  };
+  const light = color => {
+    const [r, g, b] = color.map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const found = [], seen = new Set();
+  let lowest = Infinity;
+  const check = (node, color, wanted, what) => {
+    const back = behind(node), measured = ratio(over(channels(color), back), back);
+    lowest = Math.min(lowest, measured / wanted);
+    if (measured < wanted) found.push(`${what}: ${measured.toFixed(2)}, ${wanted} is wanted`);
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+    const node = text.parentElement;
+    if (!text.textContent.trim() || seen.has(node) || !node.checkVisibility() || node.closest('script, style')) continue;
+    seen.add(node);
+    const { color, fontSize, fontWeight } = getComputedStyle(node);
+    const isLarge = parseFloat(fontSize) >= 24 || (parseFloat(fontSize) >= 18.66 && Number(fontWeight) >= 700);
+    check(node, color, isLarge ? 3 : 4.5, `${node.tagName} ${text.textContent.trim().slice(0, 30)}`);
+  }
+  for (const node of document.querySelectorAll('input, textarea')) {
+    if (node.placeholder) check(node, getComputedStyle(node, '::placeholder').color, 4.5, node.placeholder);
+  }
+  // What tells something without words (1.4.11).
+  for (const node of document.querySelectorAll('.strip .is-good, .strip .is-bad, .course polyline')) {
+    const style = getComputedStyle(node);
+    if (node.checkVisibility()) check(node.closest('svg'), node.matches('polyline') ? style.stroke : style.fill, 3, node.outerHTML);
+  }
+  return { found, lowest, texts: seen.size };
+});
+
+/** Light and dark, wide and narrow: nothing faint, nothing cut; a picture of each. */
+async function look(page, name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    const { found, texts } = await faint(page);
+    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+    assert.ok(texts > 30, `${texts} texts`);
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 800 });
+      await hasNoSidewaysScroll(page);
+      await shot(page, `${name}-${colorScheme}-${width}`);
+    }
+  }
+}
 
 async function hasNoSidewaysScroll(page) {
   const [content, view] = await page.evaluate(() => [
     document.documentElement.scrollWidth, document.documentElement.clientWidth]);
   assert.ok(content <= view, `${content} px wide in ${view} px`);
   // A number that wraps, or runs out of its cell, cannot be read.
-  const wide = await page.locator('.figure, .number').evaluateAll(nodes => nodes
+  const wide = await page.locator('.figure, .number, .tiles section, #state, #notices, .labels').evaluateAll(nodes => nodes
     .filter(node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).display !== 'inline')
     .map(node => node.textContent));
   assert.deepEqual(wide, []);
@@ -282,6 +380,126 @@ const tests = {
     await server.stop();
   },
 
+  async 'a store that needs its operator is told with its words and the next try'(browser) {
+    const far = await store(REFUSES);
+    const server = await start(to(far.target));
+    const { page, close } = await open(browser, server);
+    assert.equal((await push(server, { job: 'backup' }, 'a_b 1\n')).status, 503);
+    await state(page, 'Output misconfigured');
+    const reason = page.locator('#reason', { hasText: 'authorization failed' });
+    assert.match(await reason.innerText(), /^http:\S+ needs its operator: 401 [^,]*\. Pushes are answered 503\.$/);
+    const told = await facts(page);
+    assert.match(told.Since, /\d\d:\d\d.*, (now|\d+ s ago)$/);
+    assert.match(told['Next try'], /^(now|in \d+ (s|min))$/);
+    await look(page, 'misconfigured');
+    far.mood = TAKES;
+    await state(page, 'Healthy');
+    assert.deepEqual(await facts(page), {}, 'nothing of it is left');
+    await close();
+    await server.stop();
+    far.stop();
+  },
+
+  async 'a spool tells since when, how much, how long it lasts, and when it is full'(browser) {
+    const far = await store(AWAY);
+    const server = await start(to(far.target, { PUSHLINE_SPOOL_DIR: folder(), PUSHLINE_SPOOL_MAX_BYTES: '1MiB' }));
+    const { page, close } = await open(browser, server);
+    await busy(server);
+    await state(page, 'Spooling to disk');
+    await page.locator('#waiting-name', { hasText: 'On disk' }).waitFor();
+    await page.locator('#reason', { hasText: '302 lines wait on disk until http' }).waitFor();
+    // It is told as soon as the oldest line has waited for ten seconds.
+    await page.locator('#facts', { hasText: 'Room for' }).waitFor();
+    const told = await facts(page);
+    assert.match(told['Last error'], /^503 .*being restored/);
+    assert.ok(told.Since && told['Next try'] && told['Room for'], JSON.stringify(told));
+    await look(page, 'spooling');
+    // A large push that has no room does not make it full: smaller and smaller ones do.
+    for (const size of [2000, 100, 1]) {
+      const body = Array.from({ length: size }, (_, at) => `fill_${at} ${at}\n`).join('');
+      while ((await push(server, { job: 'fill' }, body)).status === 200);
+    }
+    await state(page, 'Spool full');
+    assert.match(await page.locator('#reason').innerText(), /^The spool is full \(1048576 bytes, spool\.max_bytes\)\. Pushes are answered 503\.$/);
+    assert.ok((await facts(page)).Since);
+    await look(page, 'spool-full');
+    far.mood = TAKES;
+    await state(page, 'Healthy');
+    await close();
+    await server.stop();
+    far.stop();
+  },
+
+  async 'lines that a store refuses are shown with the reason'(browser) {
+    const far = await store([400, '{"error":"partial write: field type conflict: input field \\"b\\" is type float dropped=1"}']);
+    const server = await start(to(far.target));
+    const { page, close } = await open(browser, server);
+    assert.equal((await push(server, { job: 'etl', evil: HOSTILE }, 'a_b 1\n')).status, 422);
+    await row(page, 'etl').waitFor();
+    far.mood = TAKES;
+    await push(server, { job: 'backup' }, 'a_b 1\n');
+    await state(page, 'Healthy');
+    const box = page.locator('#rejected');
+    await box.locator('code', { hasText: `a,evil=` }).waitFor();
+    assert.match(await box.locator('li').innerText(), /^400 .*field type conflict.*(now|ago)\s+a,evil=/s);
+    await page.locator('#notices', { hasText: 'The output has refused 1 line for good.' }).waitFor();
+    assert.ok(await page.locator('#covers').isVisible(), 'what Healthy covers is said');
+    await look(page, 'refused-lines');
+    await close();
+    await server.stop();
+    far.stop();
+  },
+
+  async 'a reader that closes at a line is told while it is searched'(browser) {
+    let isPatient = false;
+    const far = createTcpServer(socket => {
+      socket.on('error', () => {});
+      socket.on('data', bytes => { if (!isPatient) socket.destroy(); });
+    });
+    await new Promise(resolve => far.listen(0, '127.0.0.1', resolve));
+    const server = await start(to(`tcp://127.0.0.1:${far.address().port}`, { PUSHLINE_OUTPUT_ACK_TIMEOUT: '30s' }));
+    const { page, close } = await open(browser, server);
+    const pushed = Promise.allSettled(Array.from({ length: 60 }, (_, at) =>
+      push(server, { job: 'poison', instance: String(at) }, 'a_b 1\n')));
+    await state(page, 'Reader refuses a line');
+    assert.match(await page.locator('#reason').innerText(), /^tcp:\S+: .*pushes are offered one by one/);
+    assert.ok((await facts(page)).Since);
+    await look(page, 'reader-refuses');
+    isPatient = true;
+    await state(page, 'Healthy');
+    await pushed;
+    await close();
+    await server.stop();
+    far.close();
+  },
+
+  async 'an output that is slow is told before it stalls'(browser) {
+    const far = await store(null);
+    const server = await start(to(far.target, { PUSHLINE_OUTPUT_ACK_TIMEOUT: '20s' }));
+    const { page, close } = await open(browser, server);
+    const pushed = push(server, { job: 'backup' }, 'a_b 1\n').catch(() => {});
+    await state(page, 'Output slow');
+    assert.match(await page.locator('#reason').innerText(), /has taken nothing for \d+ s\. Pushes wait for it\.$/);
+    assert.match((await facts(page)).Since, /(now|ago)$/);
+    far.mood = TAKES;
+    far.stop();
+    await close();
+    await server.stop();
+    await pushed;
+  },
+
+  async 'the states that end a process have words of their own'(browser) {
+    const server = await start();
+    const { page, close } = await open(browser, server);
+    for (const [name, word] of [['shutting_down', 'Shutting down'], ['output_ended', 'Output ended']]) {
+      await page.unrouteAll({ behavior: 'wait' });
+      await alter(page, report => ({ ...report, state: name }));
+      await state(page, word);
+    }
+    await close();
+    await server.stop();
+  },
+
   async 'a server that is gone or going is told plainly'(browser) {
     const server = await start();
     const { page, close } = await open(browser, server);
@@ -340,7 +558,9 @@ const tests = {
       for (let seconds = 0; seconds < 62; seconds += 1) {
         await Promise.all([page.waitForResponse('**/status'), page.clock.runFor(1000)]);
       }
-      for (const [width, height] of [[1120, 800], [850, 800], [360, 740]]) {
+      const { found } = await faint(page);
+      assert.deepEqual(found, [], colorScheme);
+      for (const [width, height] of [[1280, 800], [850, 800], [390, 740], [360, 740]]) {
         await page.setViewportSize({ width, height });
         await hasNoSidewaysScroll(page);
         await shot(page, `${colorScheme}-${width}`);
@@ -411,11 +631,12 @@ function lived(report) {
     per_second: { pushes: { '1s': 2, '1min': 2.31, '10min': 2.24 }, refused: { '1s': 0, '1min': 0.017, '10min': 0.05 },
       lines: { '1s': 431, '1min': 420.5, '10min': 1417 } },
   });
+  lived.start ??= now_ms;
   report.groups.forEach((group, index) => {
     const every = [4100, 15000, 30000, 60000, 2 * minute, 15 * minute, hour, 24 * hour][index];
     group.interval_ms = every;
     group.recent = Array.from({ length: 24 - index }, (_, at) =>
-      [now_ms - ages[index] - (23 - index - at) * every, group.is_failing || at % 17 === 7 ? 400 : 200]);
+      [lived.start - ages[index] - (23 - index - at) * every, group.is_failing || at % 17 === 7 ? 400 : 200]);
     group.late_ms = index === 6 ? 6 * hour : null;
   });
   const wave = Math.round(420 + 200 * Math.sin(lived.seconds / 7) + 90 * Math.sin(lived.seconds * 2));

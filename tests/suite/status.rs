@@ -55,6 +55,43 @@ fn the_page_is_for_who_takes_html_and_the_root_is_not_found_for_others() {
 }
 
 #[test]
+fn the_manual_names_every_field_of_the_report() {
+    let folder = folder();
+    let toml = format!(
+        "[output]\ntarget = \"tcp://127.0.0.2:9\"\n[spool]\ndir = \"{}\"\n",
+        folder.display()
+    );
+    let (pushline, _) = Pushline::start(&toml);
+    let mut client = Client::connect(pushline.address);
+    assert_eq!(client.push("/metrics/job/j", "a_b one\n").status, 400);
+    assert_eq!(client.push("/metrics/job/j", "a_b 1\n").status, 200);
+    let manual = include_str!("../../scripts/packaging/metrics.md");
+    let mut count = 0;
+    let mut pending = vec![report(&mut client)];
+    while let Some(value) = pending.pop() {
+        let Value::Object(fields) = value else { continue };
+        for (name, value) in fields {
+            // An object is named with what is in it; these two hold what others have named.
+            if value.is_object() {
+                if !["labels", "limits"].contains(&&*name) {
+                    pending.push(value);
+                }
+                continue;
+            }
+            let mut words = manual.split(['`', '"']);
+            let is_named = words.any(|word| word.rsplit('.').next() == Some(name.as_str()));
+            assert!(is_named, "{name} is not in the manual");
+            count += 1;
+            if let Value::Array(values) = value {
+                pending.extend(values.into_iter().take(1));
+            }
+        }
+    }
+    assert!(count > 60, "only {count}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn the_report_tells_a_push_and_what_was_refused() {
     let toml = "[[inputs.pushgateway]]\nroute_prefix = \"/v1\"\n";
     let (pushline, _) = Pushline::start(toml);

@@ -68,7 +68,7 @@ impl NotReady {
             NotReady::ReaderRefuses { words, .. } => {
                 format!("{output}: {words}, so pushes are offered one by one")
             }
-            NotReady::SpoolFull { words } => format!("the spool takes nothing more ({words})"),
+            NotReady::SpoolFull { words } => words.to_string(),
             NotReady::ShuttingDown => "shutting down".to_owned(),
             NotReady::OutputEnded => format!("{output} has ended: its reader went away"),
         }

@@ -108,7 +108,7 @@ impl fmt::Display for Undelivered {
                 write!(f, "the output needs its operator, {NOT_WRITTEN}: {words}")
             }
             Undelivered::SpoolFull { words } => {
-                write!(f, "the spool takes nothing more ({words}), {NOT_WRITTEN}")
+                write!(f, "{words}, {NOT_WRITTEN}")
             }
             Undelivered::LinesRefused { refused, lines, first, words } => {
                 write!(f, "{refused} of the {lines} lines of this push were refused, ")?;
@@ -173,10 +173,11 @@ mod tests {
                 "the output needs its operator, this push was not written: 401 from the store",
             ),
             (
-                Undelivered::SpoolFull { words: "1048576 bytes, spool.max_bytes".into() },
+                Undelivered::SpoolFull {
+                    words: "the spool is full (1048576 bytes, spool.max_bytes)".into(),
+                },
                 503,
-                "the spool takes nothing more (1048576 bytes, spool.max_bytes), \
-                 this push was not written",
+                "the spool is full (1048576 bytes, spool.max_bytes), this push was not written",
             ),
             (
                 Undelivered::LinesRefused {

@@ -9,8 +9,9 @@
 use super::block::{Block, count_lines};
 use super::outcome::RefusedLines;
 use crate::json::{self, Markup};
+use crate::limits::STATUS_REJECTED_MAX;
 use crate::observe::log::{Log, Rfc3339};
-use crate::observe::telemetry::Telemetry;
+use crate::observe::telemetry::{RejectedLine, Telemetry};
 use crate::push::sample::Quoted;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -74,6 +75,7 @@ impl Rejected {
             lines += count;
         }
         let Some(first) = refused.first() else { return };
+        self.show(block, refused, now);
         let line = block.slice(first.bytes.clone());
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         self.log.warn(
@@ -96,6 +98,30 @@ impl Rejected {
                 self.log.error("cannot keep refused lines", &[("file", &path), ("error", &error)]);
             }
             Err(_) => {}
+        }
+    }
+}
+
+impl Rejected {
+    /// Shows the last of these lines to the operator.
+    fn show(&self, block: &Block, refused: &[RefusedLines], now: SystemTime) {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        for part in refused.iter().skip(refused.len().saturating_sub(STATUS_REJECTED_MAX)) {
+            let lines = block.slice(part.bytes.clone()).trim_ascii_end();
+            // The newest come last, as far as they are shown.
+            let mut newest: Vec<_> =
+                lines.rsplit(|byte| *byte == b'\n').take(STATUS_REJECTED_MAX).collect();
+            newest.reverse();
+            for line in newest {
+                self.telemetry.last_rejected.note(RejectedLine {
+                    time_ms,
+                    reason: part.reason,
+                    status: part.status,
+                    words: part.words.clone(),
+                    line: String::from_utf8_lossy(line).into_owned(),
+                });
+            }
         }
     }
 }
@@ -217,6 +243,11 @@ mod tests {
         ] {
             assert!(page.contains(line), "{page}");
         }
+        let shown = telemetry.last_rejected.newest_first();
+        let shown: Vec<_> = shown.iter().map(|line| (&*line.line, &*line.words)).collect();
+        let why = "field \"b\" type conflict";
+        let want = [("e f=3 3", "closed the connection"), ("c d=2 2", why), ("a b=1 1", why)];
+        assert_eq!(shown, want);
         fs::remove_file(path).unwrap();
     }
 

@@ -5,6 +5,7 @@
 //! atomics; the hot path adds to them once a push, not once a sample. What is counted is counted
 //! before the answer that it belongs to, so whoever has an answer finds it in the next figures.
 
+mod last_rejected;
 mod number;
 mod output;
 mod page;
@@ -14,6 +15,8 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+use last_rejected::LastRejected;
+pub(crate) use last_rejected::RejectedLine;
 use number::ANSWER_BOUNDS;
 pub use number::{Counter, Gauge};
 use output::OutputCounters;
@@ -48,6 +51,8 @@ pub struct Telemetry {
     accepted: [[Counter; CODINGS.len()]; FORMATS.len()],
     refused: [Counter; Reason::ALL.len()],
     rejected: [Counter; RejectReason::ALL.len()],
+    /// The last lines that the consumer refused.
+    pub(crate) last_rejected: LastRejected,
     /// Bytes of the bodies of accepted pushes, as sent.
     pub body_bytes: Counter,
     /// Bytes of the bodies of accepted pushes, after decompression.
@@ -166,5 +171,10 @@ impl Telemetry {
         if let Some(counter) = self.rejected.get(reason as usize) {
             counter.add(lines);
         }
+    }
+
+    /// How many lines the consumer refused for good.
+    pub(crate) fn rejected_lines(&self) -> u64 {
+        self.rejected.iter().map(Counter::get).sum()
     }
 }
