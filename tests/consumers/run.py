@@ -188,6 +188,43 @@ def victoriametrics(folder):
         server.wait()
 
 
+def restarted_over_tcp(folder):
+    """An orderly restart of VictoriaMetrics while pushline writes to it over TCP: what is older than output.replay is
+    not sent again."""
+    http, influx = free_port(), free_port()
+    base = f"http://127.0.0.1:{http}"
+
+    def start():
+        flags = [f"-storageDataPath={folder}/tcp", f"-httpListenAddr=127.0.0.1:{http}",
+                 f"-influxListenAddr=127.0.0.1:{influx}", "-retentionPeriod=100y"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        server = subprocess.Popen(["victoria-metrics", *flags], **quiet)
+        wait_for("VictoriaMetrics", lambda: get(f"{base}/health"))
+        return server
+
+    server = start()
+    try:
+        replay_s = 1
+        pushline = Pushline({"PUSHLINE_OUTPUT_TARGET": f"tcp://127.0.0.1:{influx}",
+                             "PUSHLINE_OUTPUT_REPLAY": f"{replay_s}s"}, subprocess.DEVNULL)
+        for number in range(100):
+            pushline.push(f"/metrics/job/old{number}", {}, b"restart_old 1\n")
+        wait_for("every old row", lambda: rows(base, "vm_rows_inserted_total") == 100)
+        time.sleep(2 * replay_s)
+        server.terminate()
+        server.wait()
+        server = start()
+        pushline.push("/metrics/job/new", {}, b"restart_new 1\n")
+        wait_for("the new row", lambda: rows(base, "vm_rows_inserted_total") > 0)
+        pushline.end()
+        again = rows(base, "vm_rows_inserted_total") - 1
+        assert again == 0, f"{again} rows that are older than {replay_s} s came again after a restart"
+        print("victoriametrics: restarted in order, it gets nothing over TCP that is older than output.replay")
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def rows(base, name):
     found = re.findall(rf'^{name}{{type="influx"}} (\S+)', get(f"{base}/metrics"), re.MULTILINE)
     return sum(map(float, found))
@@ -236,6 +273,8 @@ def main():
         for place, values, there in missing[:20]:
             print(f"missing {place}: sent {values}, found {there}")
         assert not missing, f"{len(missing)} of {len(want)} points are missing"
+        if consumer == "victoriametrics":
+            restarted_over_tcp(folder)
         print(f"{consumer}: {count} golden pushes, {len(want)} points queried back, no line refused")
         print("1 passed, 0 failed")
     finally:

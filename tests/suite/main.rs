@@ -38,6 +38,7 @@ mod load;
 mod output;
 mod pages;
 mod process;
+mod proxies;
 #[path = "../../src/testing/random.rs"]
 mod random;
 mod reload;
