@@ -56,6 +56,9 @@ pub(crate) const UNADMITTED_BODY_BYTES_MAX: usize = 64 * KIB;
 /// The sizes of the large bodies that are read, converted or written at once: more than the workers
 /// convert in the time that it takes to read the next one.
 pub(crate) const ADMITTED_BYTES_MAX: usize = 8 * MIB;
+/// Buffers of large bodies that no request has, all together: as many as two workers and the gate
+/// have in hand.
+pub(crate) const SPARE_BODIES_BYTES_MAX: usize = 2 * MIB;
 /// Requests whose buffers are kept for later ones.
 pub(crate) const SPARE_REQUESTS_MAX: usize = 32;
 

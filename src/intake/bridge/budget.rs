@@ -9,7 +9,7 @@
 //! The bound is that of each request: one that is lowered refuses new bodies, and those in hand go
 //! on under the bound that they began with.
 
-use crate::limits::FREE_BODY_BYTES;
+use crate::limits::{FREE_BODY_BYTES, KEPT_BODY_BYTES_MAX};
 use crate::observe::telemetry::Telemetry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -93,6 +93,19 @@ impl Body {
     /// Takes nothing of the budget any more.
     pub(crate) fn release(&mut self) {
         self.lease = None;
+    }
+
+    /// Its buffer, if that is larger than a request may keep: another large body may have it.
+    pub(crate) fn take_large(&mut self) -> Option<Vec<u8>> {
+        let is_large = self.bytes.capacity() > KEPT_BODY_BYTES_MAX;
+        is_large.then(|| std::mem::take(&mut self.bytes))
+    }
+
+    /// Has the bytes that came in another buffer from here on; the one that it had.
+    pub(crate) fn move_into(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        buffer.clear();
+        buffer.extend_from_slice(&self.bytes);
+        std::mem::replace(&mut self.bytes, buffer)
     }
 
     /// Drops what it has, and keeps a buffer of at most `kept_bytes_max` bytes.

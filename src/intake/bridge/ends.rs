@@ -13,6 +13,7 @@ use super::request::Request;
 use super::transit::InTransit;
 use crate::heartbeat::Beat;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -51,6 +52,11 @@ impl GateEnd {
     /// A request to be filled.
     pub(crate) fn spare(&self) -> Request {
         self.in_transit.spare()
+    }
+
+    /// An empty buffer that held a large body, of a size in this range, where there is one.
+    pub(crate) fn spare_body(&self, bytes: RangeInclusive<usize>) -> Option<Vec<u8>> {
+        self.in_transit.spare_body(bytes)
     }
 
     /// Takes a request back that is not sent.

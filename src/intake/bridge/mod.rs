@@ -23,6 +23,7 @@ mod lane;
 mod mailbox;
 mod probe;
 mod request;
+mod spare_bodies;
 mod transit;
 
 pub use answer::Answer;

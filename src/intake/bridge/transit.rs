@@ -2,8 +2,10 @@
 //! that receives the number takes it. Used ones come back, so that their buffers are used again.
 
 use super::request::Request;
+use super::spare_bodies::SpareBodies;
 use crate::limits::SPARE_REQUESTS_MAX;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests that no worker has taken yet: one at most for each connection of the gate.
@@ -12,6 +14,8 @@ pub(super) struct InTransit {
     requests: Mutex<HashMap<u64, Request>>,
     /// Used requests, cleared.
     spares: Mutex<Vec<Request>>,
+    /// What held the large bodies among them.
+    spare_bodies: Mutex<SpareBodies>,
 }
 
 impl InTransit {
@@ -30,8 +34,16 @@ impl InTransit {
         lock(&self.spares).pop().unwrap_or_default()
     }
 
+    /// An empty buffer that held a large body, of a size in this range.
+    pub(super) fn spare_body(&self, bytes: RangeInclusive<usize>) -> Option<Vec<u8>> {
+        lock(&self.spare_bodies).take(bytes)
+    }
+
     /// Takes a used request back. What it held is given up here and now.
     pub(super) fn give_back(&self, mut request: Request) {
+        if let Some(large) = request.body.take_large() {
+            lock(&self.spare_bodies).give_back(large);
+        }
         request.clear();
         let mut spares = lock(&self.spares);
         if spares.len() < SPARE_REQUESTS_MAX {

@@ -1,14 +1,14 @@
 //! The body of a request, as it comes, under the budget for all bodies.
 //!
 //! Memory is covered as bytes come, never by what is announced: at most [`GROWTH`] times of what
-//! came.
+//! came, or a spare buffer of up to [`GROWTH`] times of that.
 
 use super::super::admission::Admission;
 use super::super::chunked::{Chunked, Piece};
 use super::super::refusal::Refusal;
 use super::super::socket::Moved;
 use super::state::{Abort, Connection, Need, State, Step, Turn};
-use crate::limits::KIB;
+use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
 
 /// A body is given room for so many times of the bytes that came.
 const GROWTH: usize = 4;
@@ -35,7 +35,7 @@ impl Connection {
         if at < DIRECT_BYTES_MIN {
             return self.read_more(turn);
         }
-        self.grow(at, length)?;
+        self.grow(at, length, turn)?;
         if !self.may_read(turn) {
             return Ok(self.awaits_bytes());
         }
@@ -124,7 +124,7 @@ impl Connection {
     fn take(&mut self, len: usize, bytes_max: usize, turn: &mut Turn<'_>) -> Result<(), Abort> {
         let at = self.request.body.bytes.len();
         if self.request.body.bytes.capacity() < at + len {
-            self.grow(at + len, bytes_max)?;
+            self.grow(at + len, bytes_max, turn)?;
         } else {
             // A buffer that is used again is covered as it fills.
             self.cover(at + len)?;
@@ -136,10 +136,18 @@ impl Connection {
     }
 
     /// Has room for more than the `bytes` bytes that came.
-    fn grow(&mut self, bytes: usize, bytes_max: usize) -> Result<(), Abort> {
+    fn grow(&mut self, bytes: usize, bytes_max: usize, turn: &Turn<'_>) -> Result<(), Abort> {
         let body = &self.request.body.bytes;
         let has_room = body.capacity() > body.len() && body.capacity() >= bytes;
         let end = bytes_max.min(if has_room { body.capacity() } else { bytes * GROWTH });
+        if !has_room && end > KEPT_BODY_BYTES_MAX {
+            let spare = turn.bridge.spare_body(end..=end * GROWTH);
+            if let Some(spare) = spare {
+                self.cover(spare.capacity())?;
+                drop(self.request.body.move_into(spare));
+                return Ok(());
+            }
+        }
         self.cover(end)?;
         let body = &mut self.request.body.bytes;
         body.reserve_exact(end - body.len());
