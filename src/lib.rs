@@ -29,7 +29,6 @@ pub mod heartbeat;
 pub mod json;
 pub mod limits;
 pub mod system;
-#[cfg(feature = "tls")]
 mod tls;
 
 pub mod bytes;

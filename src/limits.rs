@@ -26,6 +26,17 @@ pub(crate) const HEAD_BYTES_MAX: usize = 16 * KIB;
 /// Header fields in one request.
 pub(crate) const HEADERS_MAX: usize = 64;
 
+/// What a TLS client may send before its handshake is done: a chain of four certificates, and
+/// three times as much.
+#[cfg(feature = "tls")]
+pub(crate) const HANDSHAKE_BYTES_MAX: usize = 32 * KIB;
+/// Bytes of an answer that are sealed and that a TLS client has not taken: one record.
+#[cfg(feature = "tls")]
+pub(crate) const SEALED_BYTES_MAX: usize = 16 * KIB;
+/// Sessions of TLS clients without tickets that can be resumed.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_SESSIONS_MAX: usize = 256;
+
 /// Default of `server.max_body_bytes`: the body of a push as sent.
 pub const BODY_BYTES_MAX: usize = 16 * MIB;
 /// Default of `server.max_decoded_bytes`: the body of a push after decompression.

@@ -74,7 +74,7 @@ fn load(sources: &Sources) -> Result<Config, Error> {
 
 /// Tells what is allowed and most likely a mistake.
 fn check(config: &Config) -> ExitCode {
-    for warning in config.warnings() {
+    for warning in app::warnings(config) {
         tell(&format!("pushline: {warning}\n"));
     }
     print("the configuration is good\n")
@@ -83,7 +83,7 @@ fn check(config: &Config) -> ExitCode {
 fn serve(config: Config, sources: Sources, signals: SignalHandlers) -> ExitCode {
     let log = Log::new(config.log.level, config.log.format);
     let log = Arc::new(log.beginning_with(LineStart::of_environment()));
-    for warning in config.warnings() {
+    for warning in app::warnings(&config) {
         log.warn(&warning, &[]);
     }
     let supervisor = Supervisor::read(std::env::var_os, std::process::id(), Arc::clone(&log));

@@ -367,3 +367,8 @@ pub fn now_ns() -> i64 {
     let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
+
+/// The time of the wall clock, in whole seconds since the Unix epoch.
+pub(crate) fn now_s() -> i64 {
+    now_ns().div_euclid(1_000_000_000)
+}

@@ -6,8 +6,10 @@
 
 use crate::config::Config;
 use crate::delivery::sink::{self, OpenError, Target};
+use crate::intake::gate::ListenerTlsError;
 use crate::intake::gate::auth::{self, Auth};
 use crate::system;
+use crate::tls::{self, EndsSoon, TlsServer};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -20,8 +22,10 @@ pub struct Unfit(Vec<Reason>);
 /// One reason.
 #[derive(Debug)]
 enum Reason {
-    /// `server.auth_file` cannot be used.
+    /// Credentials cannot be used.
     Auth(auth::Error),
+    /// The certificate of the listeners cannot be used.
+    Tls(ListenerTlsError),
     /// The credential or a certificate of the output cannot be used.
     Output(OpenError),
     /// The file of this key cannot be written to.
@@ -45,7 +49,8 @@ impl std::error::Error for Unfit {}
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Auth(error) => write!(f, "server.auth_file: {error}"),
+            Reason::Auth(error) => error.fmt(f),
+            Reason::Tls(error) => error.fmt(f),
             Reason::Output(error) => error.fmt(f),
             Reason::File { key, path, error } => {
                 write!(f, "{key}: cannot write to {}: {error}", path.display())
@@ -63,9 +68,8 @@ impl fmt::Display for Reason {
 /// Everything that is not there.
 pub fn check(config: &Config) -> Result<(), Unfit> {
     let mut reasons = Vec::new();
-    if let Err(error) = Auth::open(config.server.auth_file.as_deref()) {
-        reasons.push(Reason::Auth(error));
-    }
+    reasons.extend(Auth::open(&config.credential_files()).err().map(Reason::Auth));
+    reasons.extend(config.server.gate.tls.open(system::now_s()).err().map(Reason::Tls));
     let output = &config.output;
     if let Target::File(path) = &output.target {
         reasons.extend(check_file("output.target", path).err());
@@ -115,4 +119,33 @@ fn check_spool_folder(path: &Path) -> Result<(), Reason> {
             Reason::Folder { key, folder, error }
         }),
     }
+}
+
+/// What the start will do with and yet is most likely a mistake, or soon will be: certificates that
+/// end within a month. Each is a sentence.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = config.warnings();
+    let (listener, output) = (&config.server.gate.tls, &config.output.http.tls);
+    let of_output = |path: &Option<PathBuf>| {
+        let is_tls = matches!(&config.output.target, Target::Http(url) if url.is_tls());
+        path.clone().filter(|_| is_tls)
+    };
+    for (key, path) in [
+        ("server.tls.cert", listener.cert.clone()),
+        ("server.tls.client_ca", listener.client_ca.clone()),
+        ("output.tls.cert", of_output(&output.cert)),
+        ("output.tls.ca", of_output(&output.ca)),
+    ] {
+        // What cannot be read is refused elsewhere.
+        let Some(Ok(ends_s)) = path.as_deref().map(tls::validity) else { continue };
+        if let Some(soon) = EndsSoon::of(ends_s, system::now_s()) {
+            warnings.push(format!("{key}: {soon}"));
+        }
+    }
+    warnings
+}
+
+/// When the certificate of the listeners ends, in seconds since the Unix epoch; 0 without one.
+pub(super) fn ends_s(tls: Option<&TlsServer>) -> u64 {
+    tls.map_or(0, |tls| u64::try_from(tls.ends_s()).unwrap_or(0))
 }

@@ -2,7 +2,7 @@
 
 use crate::delivery::sink;
 use crate::delivery::spool::UnusableSpool;
-use crate::intake::gate::{self, auth};
+use crate::intake::gate::{self, ListenerTlsError, auth};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub enum Error {
     Spool(UnusableSpool),
     /// The credentials cannot be used.
     Auth(auth::Error),
+    /// The listeners cannot speak TLS.
+    Tls(ListenerTlsError),
     /// The system gave no thread, descriptor or signal handler.
     System(io::Error),
     /// The output ended for good: the reader of standard output went away.
@@ -42,6 +44,7 @@ impl fmt::Display for Error {
             Error::Sink(error) => error.fmt(f),
             Error::Spool(error) => error.fmt(f),
             Error::Auth(error) => error.fmt(f),
+            Error::Tls(error) => error.fmt(f),
             Error::System(error) => write!(f, "the system refuses what pushline needs: {error}"),
             Error::OutputEnded(error) => {
                 write!(f, "the output has ended: its reader went away ({error})")
@@ -65,7 +68,7 @@ impl Error {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Auth(_) => 2,
+            Error::Auth(_) | Error::Tls(_) => 2,
             // The other process may end.
             Error::Spool(error) if error.is_held() => 1,
             Error::Spool(_) => 2,

@@ -44,7 +44,8 @@ const PUSH: &str = "echo 'room_temp 21.5' | curl --data-binary @-";
 
 /// The three lines.
 fn text(config: &Config, addresses: &[String]) -> String {
-    let (page, curl) = match addresses.iter().find_map(|address| local_url(address)) {
+    let scheme = if config.server.gate.tls.cert.is_some() { "https" } else { "http" };
+    let (page, curl) = match addresses.iter().find_map(|address| local_url(scheme, address)) {
         Some(url) => (format!("{url}/"), url),
         None => match addresses.iter().find_map(|address| address.strip_prefix("unix:")) {
             Some(path) => (
@@ -69,12 +70,12 @@ fn text(config: &Config, addresses: &[String]) -> String {
 }
 
 /// How a program on this host reaches an address: every address is reached as the local one.
-fn local_url(address: &str) -> Option<String> {
+fn local_url(scheme: &str, address: &str) -> Option<String> {
     let address: SocketAddr = address.parse().ok()?;
     if address.ip().is_unspecified() {
-        return Some(format!("http://127.0.0.1:{}", address.port()));
+        return Some(format!("{scheme}://127.0.0.1:{}", address.port()));
     }
-    Some(format!("http://{address}"))
+    Some(format!("{scheme}://{address}"))
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ use crate::status::{Setup, Status};
 use crate::supervise::notify::Supervisor;
 use crate::supervise::watchdog::{Liveness, Watchdog};
 use crate::system;
+use check::ends_s;
 use event::{Event, on_lost, tell};
 use running::Running;
 use std::io;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-pub use check::{Unfit, check};
+pub use check::{Unfit, check, warnings};
 pub use error::Error;
 pub use greeting::Greeting;
 pub use surroundings::{Load, Surroundings};
@@ -66,7 +67,10 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     // What a mistake of the operator can spoil comes first: then nothing has begun yet.
-    let auth = Current::new(Auth::open(config.server.auth_file.as_deref()).map_err(Error::Auth)?);
+    let auth = Current::new(Auth::open(&config.credential_files()).map_err(Error::Auth)?);
+    let tls = config.server.gate.tls.open(system::now_s()).map_err(Error::Tls)?;
+    telemetry.tls_ends_s.set(ends_s(tls.as_ref()));
+    let tls = Current::new(tls);
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
     let (queue, writer) = open_output(&config, &log, &telemetry, &events)?;
     let status = status(&config, &listeners, &telemetry, &queue);
@@ -86,6 +90,7 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
     let links = GateLinks {
         bridge: gate_end,
         auth: auth.clone(),
+        tls: tls.clone(),
         telemetry: Arc::clone(&telemetry),
         status: Arc::clone(&status),
         log: Arc::clone(&log),
@@ -104,6 +109,7 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
         writer,
         gate,
         auth,
+        tls,
         settings,
         emitter: None,
         events,
@@ -125,8 +131,13 @@ fn prepare(log: &Arc<Log>) {
 
 /// Says that it serves.
 fn announce(config: &Config, addresses: &[String], greeting: Greeting, log: &Log) {
+    let is_tls = config.server.gate.tls.cert.is_some();
     for address in addresses {
-        log.info("listening", &[("address", address)]);
+        if is_tls && !address.starts_with("unix") {
+            log.info("listening", &[("address", address), ("tls", &"on")]);
+        } else {
+            log.info("listening", &[("address", address)]);
+        }
     }
     log.info("writing", &[("output", &config.output.target)]);
     if greeting == Greeting::Given {

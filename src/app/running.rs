@@ -20,6 +20,7 @@ use crate::status::Status;
 use crate::supervise::notify::Supervisor;
 use crate::supervise::watchdog::Liveness;
 use crate::system;
+use crate::tls::TlsServer;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -41,6 +42,7 @@ pub(super) struct Running {
     pub(super) writer: JoinHandle<WriterEnd>,
     pub(super) gate: Gate,
     pub(super) auth: Current<Auth>,
+    pub(super) tls: Current<Option<TlsServer>>,
     pub(super) settings: Current<InputSettings>,
     /// Where own figures go to the output.
     pub(super) emitter: Option<Emitter>,

@@ -1,8 +1,9 @@
-//! Fixed-size blocks and short texts, the tools of the hot path; gzip and base64.
+//! Fixed-size blocks and short texts, the tools of the hot path; gzip, base64 and SHA-256.
 
 pub(crate) mod base64;
 pub mod chunk;
 pub(crate) mod deflate;
 pub(crate) mod recent;
+pub(crate) mod sha256;
 pub mod short;
 pub mod text;

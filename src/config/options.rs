@@ -7,6 +7,7 @@ use crate::delivery::queue;
 use crate::delivery::sink::{Durability, HttpOptions, RejectedOptions, Target};
 use crate::delivery::spool::{SpoolOptions, WhenFull};
 use crate::intake::gate::GateOptions;
+use crate::intake::gate::auth::CredentialFiles;
 use crate::observe::log::{Level, LogFormat};
 use crate::push::mapping::{self, Measurement};
 use crate::push::route::{Endpoint, normalise_prefix};
@@ -126,6 +127,8 @@ pub(crate) struct InputConfig {
     pub filter: mapping::Filter,
     /// `tags_rename`, `tags_drop` and `tags_add`.
     pub tags: mapping::TagRules,
+    /// Where the credentials of this input are; `None`: those of the server.
+    pub auth_file: Option<PathBuf>,
     /// `measurements`
     pub measurement_rules: Vec<mapping::MeasurementRule>,
     /// May be empty.
@@ -164,6 +167,15 @@ impl Config {
         }
     }
 
+    /// Where credentials are.
+    pub(crate) fn credential_files(&self) -> CredentialFiles {
+        let input = |input: &InputConfig| (input.endpoint(), input.auth_file.clone());
+        CredentialFiles {
+            server: self.server.auth_file.clone(),
+            inputs: self.inputs.iter().map(input).collect(),
+        }
+    }
+
     /// The inputs.
     pub fn inputs(&self) -> Vec<Input> {
         self.inputs.iter().map(InputConfig::input).collect()
@@ -171,6 +183,10 @@ impl Config {
 }
 
 impl InputConfig {
+    fn endpoint(&self) -> Endpoint {
+        Endpoint { prefix: normalise_prefix(&self.route_prefix), names: self.names }
+    }
+
     fn input(&self) -> Input {
         let measurement = match self {
             InputConfig { measurement_name, .. } if !measurement_name.is_empty() => {
@@ -181,7 +197,7 @@ impl InputConfig {
             _ => Measurement::Cut,
         };
         Input {
-            endpoint: Endpoint { prefix: normalise_prefix(&self.route_prefix), names: self.names },
+            endpoint: self.endpoint(),
             mapping: mapping::MappingOptions {
                 measurement,
                 timestamps: self.timestamps,

@@ -62,6 +62,9 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("server.body_timeout", r#""1s""#, ""),
     ("server.idle_timeout", r#""1s""#, ""),
     ("server.auth_file", r#""/x""#, ""),
+    ("server.tls.cert", r#""/x""#, ""),
+    ("server.tls.key", r#""/x""#, ""),
+    ("server.tls.client_ca", r#""/x""#, ""),
     ("output.target", r#""file:/x""#, ""),
     ("output.ack", r#""queued""#, ""),
     ("output.ack_timeout", r#""1s""#, ""),
@@ -88,6 +91,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("log.format", r#""json""#, ""),
     ("telemetry.emit_interval", r#""1s""#, ""),
     ("inputs.pushgateway.route_prefix", r#""/x""#, ""),
+    ("inputs.pushgateway.auth_file", r#""/x""#, ""),
     ("inputs.pushgateway.measurement_name", r#""x""#, ""),
     ("inputs.pushgateway.job_as_measurement", "true", ""),
     ("inputs.pushgateway.keep_exist_metric_name", "true", ""),
@@ -360,7 +364,7 @@ fn an_unknown_name_is_told_what_may_have_been_meant() {
         assert_eq!(load(toml).unwrap_err(), want, "{toml}");
     }
     let message = load("[nothing_like_it]").unwrap_err();
-    assert!(message.contains("allowed are [server], [output], "), "{message}");
+    assert!(message.contains("allowed are [server], [server.tls], [output], "), "{message}");
 }
 
 #[test]

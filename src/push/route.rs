@@ -204,17 +204,7 @@ pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Rout
     if let Some(route) = own_route(method, path) {
         return Ok(route);
     }
-    let group = |(input, endpoint): (usize, &Endpoint)| {
-        let rest = path.strip_prefix(endpoint.prefix.as_bytes())?.strip_prefix(b"/metrics/")?;
-        let encoding = match rest.strip_prefix(b"job")? {
-            [b'/', ..] => Encoding::Plain,
-            _ if rest.starts_with(b"job@base64/") => Encoding::Base64,
-            _ => return None,
-        };
-        let slash = rest.iter().position(|byte| *byte == b'/')?;
-        Some((input, endpoint.names, encoding, rest.get(slash + 1..)?))
-    };
-    let Some((input, names, encoding, parts)) = endpoints.iter().enumerate().find_map(group) else {
+    let Some((input, names, encoding, parts)) = find_input(path, endpoints) else {
         return Ok(not_found(method));
     };
     let group = read_group(parts, encoding, names)?;
@@ -223,6 +213,30 @@ pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Rout
         "DELETE" => Route::Delete,
         "OPTIONS" => Route::Options,
         _ => Route::MethodNotAllowed,
+    })
+}
+
+/// Which endpoint takes a request, whatever its method and labels: the one that [`route`] finds.
+/// None where no endpoint does.
+pub(crate) fn input_of(target: &[u8], endpoints: &[Endpoint]) -> Option<usize> {
+    find_input(path_of(target), endpoints).map(|(input, ..)| input)
+}
+
+/// The first endpoint whose paths begin as this one does: its index and its names, how the job is
+/// written, and the parts from the job on.
+fn find_input<'p>(
+    path: &'p [u8],
+    endpoints: &[Endpoint],
+) -> Option<(usize, Names, Encoding, &'p [u8])> {
+    endpoints.iter().enumerate().find_map(|(input, endpoint)| {
+        let rest = path.strip_prefix(endpoint.prefix.as_bytes())?.strip_prefix(b"/metrics/")?;
+        let encoding = match rest.strip_prefix(b"job")? {
+            [b'/', ..] => Encoding::Plain,
+            _ if rest.starts_with(b"job@base64/") => Encoding::Base64,
+            _ => return None,
+        };
+        let slash = rest.iter().position(|byte| *byte == b'/')?;
+        Some((input, endpoint.names, encoding, rest.get(slash + 1..)?))
     })
 }
 

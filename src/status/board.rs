@@ -129,6 +129,7 @@ impl GroupTable {
         }
         let record = self.by_key.entry(key).or_insert_with(|| GroupRecord::new(push));
         record.heard_of = self.clock;
+        record.pushed_by(push.client);
         record
     }
 }
@@ -148,7 +149,7 @@ mod tests {
     const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\"\\\n\u{0}\u{202e}\u{2028}'";
 
     fn push(group: &Group, time_ms: i64) -> Push<'_> {
-        Push { route_prefix: "/v1", group, received_ns: time_ms * 1_000_000 }
+        Push { route_prefix: "/v1", group, received_ns: time_ms * 1_000_000, client: Some("c<1>") }
     }
 
     fn tally(sample_count: u64, line_count: u32) -> Tally {
@@ -181,7 +182,7 @@ mod tests {
             "groups_seen": 1,
             "groups": [{
                 "id": null, "labels": { "job": "j", "instance": "h1" }, "labels_omitted": 0,
-                "route_prefix": "/v1", "first_push_ms": 2_000, "last_push_ms": 5_000,
+                "route_prefix": "/v1", "client": "c<1>", "first_push_ms": 2_000, "last_push_ms": 5_000,
                 "interval_ms": null, "late_ms": null, "is_failing": false,
                 "recent": [[1_000, 400], [2_000, 200], [5_000, 200]],
                 "pushes": 2, "pushes_refused": 1, "samples": 7, "lines": 6, "last_lines": "a b=1 1\n",

@@ -21,6 +21,8 @@ pub struct Push<'a> {
     pub group: &'a Group,
     /// When it was received, in nanoseconds since the Unix epoch.
     pub received_ns: i64,
+    /// The name in the certificate of who pushed it; none without one.
+    pub client: Option<&'a str>,
 }
 
 /// What an accepted push was.
@@ -42,6 +44,8 @@ pub(super) struct GroupRecord {
     /// The clock when it was last heard of.
     pub(super) heard_of: u64,
     route_prefix: String,
+    /// The name of who pushed last, as its certificate says it; empty without one.
+    client: String,
     labels: LabelsText,
     pace: Pace,
     first_push_ms: Option<u64>,
@@ -74,6 +78,14 @@ impl GroupRecord {
     pub(super) fn new(push: &Push<'_>) -> GroupRecord {
         let labels = LabelsText::new(push.group);
         GroupRecord { route_prefix: push.route_prefix.to_owned(), labels, ..GroupRecord::default() }
+    }
+
+    /// Who pushed last.
+    pub(super) fn pushed_by(&mut self, client: Option<&str>) {
+        let client = client.unwrap_or_default();
+        if self.client != client {
+            client.clone_into(&mut self.client);
+        }
     }
 
     /// Whether its last push was refused.
@@ -120,6 +132,7 @@ impl GroupRecord {
             json.key("labels").raw(&self.labels.json);
             json.key("labels_omitted").number(self.labels.omitted);
             json.key("route_prefix").text(&self.route_prefix);
+            json.key("client").text(&self.client);
             json.key("first_push_ms").number_or_null(self.first_push_ms);
             json.key("last_push_ms").number_or_null(self.last_push_ms);
             json.key("interval_ms").number_or_null(self.pace.interval_ms());

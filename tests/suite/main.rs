@@ -53,4 +53,6 @@ mod strangers;
 mod supervised;
 mod telemetry;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
 mod vectors;

@@ -129,7 +129,7 @@ impl Pushline {
             let count = stderr.read_line(&mut head).unwrap();
             assert!(count > 0, "it did not start: {head}");
             if let Some((_, address)) = head[start..].split_once("msg=listening address=") {
-                break address.trim().parse().unwrap();
+                break address.split_whitespace().next().unwrap().parse().unwrap();
             }
         };
         let log = Collected::from(std::io::Cursor::new(head).chain(stderr));

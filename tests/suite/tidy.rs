@@ -38,7 +38,7 @@ const INNER_TIERS: [(&str, &[&[&str]]); 3] = [
 ];
 
 /// The one file that may name each crate.
-const CRATES: [(&str, &str); 19] = [
+const CRATES: [(&str, &str); 20] = [
     ("base64", "bytes/base64.rs"),
     ("crc32fast", "delivery/spool/format.rs"),
     ("crossbeam_channel", "delivery/queue/channel.rs"),
@@ -47,8 +47,9 @@ const CRATES: [(&str, &str); 19] = [
     ("listenfd", "intake/gate/listen.rs"),
     ("quick_protobuf", "push/exposition/protobuf/wire.rs"),
     ("rustix", "system.rs"),
-    ("rustls", "tls.rs"),
-    ("rustls_native_certs", "tls.rs"),
+    ("rustls", "tls/protocol.rs"),
+    ("rustls_native_certs", "tls/protocol.rs"),
+    ("sha2", "bytes/sha256.rs"),
     ("signal_hook", "app/signals.rs"),
     ("simdutf8", "push/exposition/text/reader.rs"),
     ("snap", "push/body.rs"),

@@ -4,7 +4,7 @@ use crate::config::key::Reload::Taken;
 use crate::config::key::{Key, Section, Stored, field};
 use crate::config::options::InputConfig;
 use crate::config::rules::{LabelTable, MeasurementRules, Patterns, Texts};
-use crate::config::value_types::{FLAG, RoutePrefix, Switch, Words};
+use crate::config::value_types::{FLAG, OptionalPath, RoutePrefix, Switch, Words};
 use crate::push::mapping::Timestamps;
 use crate::push::sample::Names;
 use std::collections::BTreeMap;
@@ -21,6 +21,16 @@ pub(crate) static INPUT: Section<InputConfig> = Section {
                 is: RoutePrefix,
                 default: String::new,
                 field: field!(InputConfig, route_prefix),
+            },
+        },
+        Key {
+            name: "auth_file",
+            about: "as `server.auth_file`, and instead of it, for the pushes to this input alone",
+            reload: Taken,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(InputConfig, auth_file),
             },
         },
         Key {

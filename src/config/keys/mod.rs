@@ -27,8 +27,9 @@ use super::options::{Config, InputConfig};
 pub(super) use input::INPUT;
 
 /// The tables that are there once, in the order in which they are printed.
-pub(super) static SECTIONS: [&Section<Config>; 8] = [
+pub(super) static SECTIONS: [&Section<Config>; 9] = [
     &server::SERVER,
+    &server::TLS,
     &output::OUTPUT,
     &output::HTTP,
     &output::TLS,

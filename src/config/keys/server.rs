@@ -117,13 +117,50 @@ pub(super) static SERVER: Section<Config> = Section {
         },
         Key {
             name: "auth_file",
-            about: "one credential a line, `basic user:password` or `bearer token`; not readable \
+            about: "one credential a line, `basic user:password` or `bearer token`, hashed or not; not readable \
                     by others. Empty = open. SIGHUP reads it again",
             reload: Taken,
             value: &Stored {
                 is: OptionalPath,
                 default: || None,
                 field: field!(Config, server.auth_file),
+            },
+        },
+    ],
+};
+
+pub(super) static TLS: Section<Config> = Section {
+    name: "server.tls",
+    about: "with the first two set, TCP listeners speak TLS 1.2 and 1.3; `unix:` stays plain",
+    keys: &[
+        Key {
+            name: "cert",
+            about: "the certificate, PEM, its chain included; SIGHUP reads it again, as the next two",
+            reload: Taken,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, server.gate.tls.cert),
+            },
+        },
+        Key {
+            name: "key",
+            about: "the key of that, PEM: RSA, ECDSA or Ed25519",
+            reload: Taken,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, server.gate.tls.key),
+            },
+        },
+        Key {
+            name: "client_ca",
+            about: "set = a client needs a certificate of one of these authorities, PEM",
+            reload: Taken,
+            value: &Stored {
+                is: OptionalPath,
+                default: || None,
+                field: field!(Config, server.gate.tls.client_ca),
             },
         },
     ],

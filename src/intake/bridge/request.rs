@@ -3,6 +3,7 @@
 use super::budget::Body;
 use crate::limits::{KEPT_BODY_BYTES_MAX, KNOWN_TARGET_BYTES_MAX as KEPT_TARGET_BYTES_MAX};
 use crate::push::route::{self, Delivery};
+use std::sync::Arc;
 
 /// The methods that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Request {
     pub accept: Option<String>,
     /// The body of a push; empty for any other method.
     pub(crate) body: Body,
+    /// The name in the certificate of the client, where it has one.
+    pub(crate) client: Option<Arc<str>>,
     /// When its last byte came, in nanoseconds since the Unix epoch.
     pub received_ns: i64,
 }
@@ -74,6 +77,7 @@ impl Default for Request {
             content_type: None,
             content_encoding: None,
             accept: None,
+            client: None,
             body: Body::default(),
             received_ns: 0,
         }
@@ -98,6 +102,7 @@ impl Request {
         self.target.clear();
         self.target.shrink_to(KEPT_TARGET_BYTES_MAX);
         (self.content_type, self.content_encoding, self.accept) = (None, None, None);
+        self.client = None;
         self.body.clear(KEPT_BODY_BYTES_MAX);
     }
 }

@@ -1,12 +1,23 @@
 //! Credentials of a request → allowed or not (SPEC 1, 401).
 //!
-//! The file has one credential a line, `basic user:password` or `bearer token`; blank lines and
-//! lines that begin with `#` are skipped. It must not be readable by others. Credentials are
-//! compared in constant time.
+//! A file has one credential a line; blank lines and lines that begin with `#` are skipped. It must
+//! not be readable by others.
 //!
-//! An [`Auth`] never changes: SIGHUP puts another one in its place, unless the file is bad.
+//! ```text
+//! credential = "basic" user ":" password | "basic" user ":{sha256}" salt ":" hex
+//!            | "bearer" token            | "bearer {sha256}" hex
+//! hex        = 64 hexadecimal digits: SHA-256 of the salt and the password, or of the token
+//! ```
+//!
+//! Secrets are compared in constant time, hashed ones by their digests. Only lines of the same user
+//! are hashed for: who the users are is no secret, and a file of many lines costs no more than one
+//! of few.
+//!
+//! An [`Auth`] never changes: SIGHUP puts another one in its place, unless a file is bad.
 
 use crate::bytes::base64::decode_base64;
+use crate::bytes::sha256::{SHA256_BYTES, sha256, sha256_of_hex};
+use crate::push::route::{self, Endpoint};
 use crate::push::sample::Quoted;
 use std::borrow::Cow;
 use std::fmt;
@@ -16,36 +27,67 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
-/// Who may push.
+/// Who may push, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Auth {
+    /// Of whatever is asked but of an input with credentials of its own.
+    server: Credentials,
+    /// Where the inputs take pushes, in their order.
+    endpoints: Vec<Endpoint>,
+    /// The credentials that those inputs have of their own.
+    inputs: Vec<Option<Credentials>>,
+}
+
+/// The files of an [`Auth`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CredentialFiles {
+    /// `server.auth_file`
+    pub(crate) server: Option<PathBuf>,
+    /// The inputs in their order, and the `auth_file` of each.
+    pub(crate) inputs: Vec<(Endpoint, Option<PathBuf>)>,
+}
+
+/// The credentials of one file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Credentials {
     /// None: open to all.
     allowed: Option<Vec<Credential>>,
 }
 
-/// One line of the file.
+/// One line of a file.
 #[derive(Clone, PartialEq, Eq)]
-struct Credential {
-    scheme: Scheme,
-    /// `user:password`, or the token.
-    secret: String,
+enum Credential {
+    Basic { user: String, password: KnownSecret },
+    Bearer(KnownSecret),
+}
+
+/// What is to be shown.
+#[derive(Clone, PartialEq, Eq)]
+enum KnownSecret {
+    Plain(String),
+    Sha256 { salt: String, digest: [u8; SHA256_BYTES] },
+}
+
+/// What a request shows.
+enum Shown<'r> {
+    Basic { user: Cow<'r, [u8]>, password: Cow<'r, [u8]> },
+    Bearer(&'r [u8]),
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("scheme", &self.scheme).finish_non_exhaustive()
+        f.write_str(match self {
+            Credential::Basic { .. } => "basic …",
+            Credential::Bearer(_) => "bearer …",
+        })
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    Basic,
-    Bearer,
 }
 
 /// Why credentials cannot be used.
 #[derive(Debug)]
 pub struct Error {
+    /// The key that names the file.
+    key: String,
     path: PathBuf,
     kind: CredentialsProblem,
 }
@@ -55,12 +97,14 @@ enum CredentialsProblem {
     Read(io::Error),
     ReadableByOthers { mode: u32 },
     Line { number: usize, found: String },
+    Hash { number: usize },
     Empty,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
+        write!(f, "{}: ", self.key)?;
         match &self.kind {
             CredentialsProblem::Read(error) => {
                 write!(f, "{path}: cannot read the credentials: {error}")
@@ -76,6 +120,11 @@ impl fmt::Display for Error {
                  \"bearer token\"",
                 Quoted(found.as_bytes())
             ),
+            CredentialsProblem::Hash { number } => write!(
+                f,
+                "{path}:{number}: what follows {{sha256}} must be salt:hex after a user, or hex \
+                 after \"bearer\", with 64 hexadecimal digits"
+            ),
             CredentialsProblem::Empty => write!(f, "{path}: has no credentials, nobody could push"),
         }
     }
@@ -84,59 +133,122 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Auth {
-    /// Reads the file; without one, everybody is admitted.
+    /// Reads the files. Where there is none, everybody is admitted; an input without one of its own
+    /// has that of the server.
     ///
     /// # Errors
-    /// The file cannot be read, others can read it, or it has a malformed line.
-    pub fn open(path: Option<&Path>) -> Result<Auth, Error> {
-        Ok(Auth { allowed: path.map(read).transpose()? })
+    /// A file cannot be read, others can read it, or it has a malformed line.
+    pub(crate) fn open(files: &CredentialFiles) -> Result<Auth, Error> {
+        let mut auth = Auth {
+            server: Credentials::open("server.auth_file", files.server.as_deref())?,
+            endpoints: Vec::new(),
+            inputs: Vec::new(),
+        };
+        for (endpoint, path) in &files.inputs {
+            let key = format!("inputs.pushgateway[{}].auth_file", endpoint.prefix);
+            let own = path.as_deref().map(|path| Credentials::open(&key, Some(path)));
+            auth.inputs.push(own.transpose()?);
+            auth.endpoints.push(endpoint.clone());
+        }
+        Ok(auth)
     }
 
-    /// Whether the value of an `Authorization` header is one of the credentials.
-    pub(crate) fn admits(&self, authorization: Option<&[u8]>) -> bool {
+    /// The credentials that a request for this target needs.
+    pub(crate) fn of(&self, target: &str) -> &Credentials {
+        let is_same_for_all = self.inputs.iter().all(Option::is_none);
+        if is_same_for_all {
+            return &self.server;
+        }
+        let input = route::input_of(target.as_bytes(), &self.endpoints);
+        let own = input.and_then(|input| self.inputs.get(input)?.as_ref());
+        own.unwrap_or(&self.server)
+    }
+}
+
+impl Credentials {
+    fn open(key: &str, path: Option<&Path>) -> Result<Credentials, Error> {
+        Ok(Credentials { allowed: path.map(|path| read(key, path)).transpose()? })
+    }
+
+    /// Whether the value of an `Authorization` header is one of them.
+    pub(crate) fn admit(&self, authorization: Option<&[u8]>) -> bool {
         let Some(allowed) = &self.allowed else { return true };
-        let Some((scheme, secret)) = authorization.and_then(split) else { return false };
-        // Every credential is compared, so that the time does not tell which of them came close.
-        allowed
-            .iter()
-            .filter(|credential| credential.scheme == scheme)
-            .fold(false, |found, credential| {
-                found | bool::from(credential.secret.as_bytes().ct_eq(&secret))
-            })
+        let Some(shown) = authorization.and_then(split) else { return false };
+        // Every one is compared, so that the time does not tell which of them came close.
+        match shown {
+            Shown::Bearer(token) => {
+                let digest = std::cell::OnceCell::new();
+                let is_it = |secret: &KnownSecret| match secret {
+                    KnownSecret::Plain(text) => bool::from(text.as_bytes().ct_eq(token)),
+                    KnownSecret::Sha256 { digest: wanted, .. } => {
+                        wanted.ct_eq(digest.get_or_init(|| sha256(&[token]))).into()
+                    }
+                };
+                allowed.iter().fold(false, |found, credential| match credential {
+                    Credential::Bearer(secret) => found | is_it(secret),
+                    Credential::Basic { .. } => found,
+                })
+            }
+            Shown::Basic { user, password } => {
+                allowed.iter().fold(false, |found, credential| match credential {
+                    Credential::Basic { user: wanted, password: secret }
+                        if wanted.as_bytes().ct_eq(&user).into() =>
+                    {
+                        found | secret.is_password(&password)
+                    }
+                    _ => found,
+                })
+            }
+        }
     }
 
     /// The `WWW-Authenticate` lines of a 401, each with its CRLF.
     pub(crate) fn challenges(&self) -> String {
+        const BASIC: &str = "WWW-Authenticate: Basic realm=\"pushline\", charset=\"UTF-8\"\r\n";
+        const BEARER: &str = "WWW-Authenticate: Bearer realm=\"pushline\"\r\n";
         let allowed = self.allowed.as_deref().unwrap_or_default();
-        [
-            (Scheme::Basic, "WWW-Authenticate: Basic realm=\"pushline\", charset=\"UTF-8\"\r\n"),
-            (Scheme::Bearer, "WWW-Authenticate: Bearer realm=\"pushline\"\r\n"),
-        ]
-        .into_iter()
-        .filter(|(scheme, _)| allowed.iter().any(|credential| credential.scheme == *scheme))
-        .map(|(_, line)| line)
-        .collect()
+        let is_basic = |credential: &Credential| matches!(credential, Credential::Basic { .. });
+        let (has_basic, has_bearer) = (allowed.iter().any(is_basic), !allowed.iter().all(is_basic));
+        [(has_basic, BASIC), (has_bearer, BEARER)]
+            .into_iter()
+            .filter_map(|(is_there, line)| is_there.then_some(line))
+            .collect()
     }
 }
 
-/// `scheme 1*SP value` (RFC 9110, section 11.4): the scheme, and the secret that the value holds.
-fn split(authorization: &[u8]) -> Option<(Scheme, Cow<'_, [u8]>)> {
+impl KnownSecret {
+    fn is_password(&self, password: &[u8]) -> bool {
+        match self {
+            KnownSecret::Plain(text) => text.as_bytes().ct_eq(password).into(),
+            KnownSecret::Sha256 { salt, digest } => {
+                digest.ct_eq(&sha256(&[salt.as_bytes(), password])).into()
+            }
+        }
+    }
+}
+
+/// `scheme 1*SP value` (RFC 9110, section 11.4): what the value shows. A user has no colon (RFC
+/// 7617, section 2).
+fn split(authorization: &[u8]) -> Option<Shown<'_>> {
     let blank = authorization.iter().position(|byte| *byte == b' ')?;
     let (scheme, value) = authorization.split_at(blank);
     let value = value.trim_ascii();
     if scheme.eq_ignore_ascii_case(b"basic") {
-        let secret = decode_base64(std::str::from_utf8(value).ok()?)?;
-        Some((Scheme::Basic, Cow::Owned(secret)))
+        let mut user = decode_base64(std::str::from_utf8(value).ok()?)?;
+        let colon = user.iter().position(|byte| *byte == b':')?;
+        let password = user.split_off(colon + 1);
+        user.truncate(colon);
+        Some(Shown::Basic { user: user.into(), password: password.into() })
     } else if scheme.eq_ignore_ascii_case(b"bearer") {
-        Some((Scheme::Bearer, Cow::Borrowed(value)))
+        Some(Shown::Bearer(value))
     } else {
         None
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Credential>, Error> {
+fn read(key: &str, path: &Path) -> Result<Vec<Credential>, Error> {
     const OTHERS: u32 = 0o007;
-    let error = |kind| Error { path: path.to_owned(), kind };
+    let error = |kind| Error { key: key.to_owned(), path: path.to_owned(), kind };
     let metadata = fs::metadata(path).map_err(|io| error(CredentialsProblem::Read(io)))?;
     let mode = metadata.permissions().mode();
     if mode & OTHERS != 0 {
@@ -147,26 +259,45 @@ fn read(path: &Path) -> Result<Vec<Credential>, Error> {
     let credentials = (1..)
         .zip(text.lines().map(str::trim))
         .filter(is_entry)
-        .map(|(number, line)| {
-            // The secret itself stays out of the message.
-            let found = line.split_whitespace().next().unwrap_or_default().to_owned();
-            credential(line).ok_or_else(|| error(CredentialsProblem::Line { number, found }))
-        })
+        .map(|(number, line)| credential(number, line).map_err(error))
         .collect::<Result<Vec<_>, _>>()?;
     if credentials.is_empty() { Err(error(CredentialsProblem::Empty)) } else { Ok(credentials) }
 }
 
-fn credential(line: &str) -> Option<Credential> {
-    let (scheme, secret) = line.split_once(char::is_whitespace)?;
-    let secret = secret.trim();
+/// How a secret that is hashed begins.
+const SHA256: &str = "{sha256}";
+
+fn credential(number: usize, line: &str) -> Result<Credential, CredentialsProblem> {
+    // The secret itself stays out of the message.
+    let found = line.split_whitespace().next().unwrap_or_default().to_owned();
+    let malformed = CredentialsProblem::Line { number, found };
+    let wrong_hash = CredentialsProblem::Hash { number };
+    let Some((scheme, rest)) = line.split_once(char::is_whitespace) else { return Err(malformed) };
+    let rest = rest.trim();
     match scheme {
-        "basic" if secret.contains(':') => {
-            Some(Credential { scheme: Scheme::Basic, secret: secret.to_owned() })
+        "basic" => {
+            let Some((user, password)) = rest.split_once(':') else { return Err(malformed) };
+            let password = match password.strip_prefix(SHA256) {
+                None => KnownSecret::Plain(password.to_owned()),
+                Some(hashed) => {
+                    let salt_and_digest = hashed.rsplit_once(':');
+                    let read = salt_and_digest.and_then(|(salt, hex)| {
+                        Some((salt.to_owned(), sha256_of_hex(hex).filter(|_| !salt.is_empty())?))
+                    });
+                    let Some((salt, digest)) = read else { return Err(wrong_hash) };
+                    KnownSecret::Sha256 { salt, digest }
+                }
+            };
+            Ok(Credential::Basic { user: user.to_owned(), password })
         }
-        "bearer" if !secret.is_empty() && !secret.contains(char::is_whitespace) => {
-            Some(Credential { scheme: Scheme::Bearer, secret: secret.to_owned() })
+        "bearer" if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
+            let Some(hex) = rest.strip_prefix(SHA256) else {
+                return Ok(Credential::Bearer(KnownSecret::Plain(rest.to_owned())));
+            };
+            let Some(digest) = sha256_of_hex(hex) else { return Err(wrong_hash) };
+            Ok(Credential::Bearer(KnownSecret::Sha256 { salt: String::new(), digest }))
         }
-        _ => None,
+        _ => Err(malformed),
     }
 }
 
@@ -182,10 +313,95 @@ mod tests {
         path
     }
 
+    fn open(server: Option<&Path>) -> Result<Auth, Error> {
+        let server = server.map(Path::to_owned);
+        Auth::open(&CredentialFiles { server, inputs: Vec::new() })
+    }
+
+    /// The value of an `Authorization` header.
+    fn basic(user: &str, password: &str) -> Vec<u8> {
+        let both = format!("{user}:{password}");
+        format!("Basic {}", crate::bytes::base64::encode_base64(both.as_bytes())).into_bytes()
+    }
+
+    #[test]
+    fn hashed_lines_admit_what_they_were_made_of_and_nothing_else() {
+        // printf %s 'pepperopen sesame' | sha256sum; printf %s t0k.en | sha256sum
+        let salted = "1a62cb3bb3ecfcd0e49236c037d100f64ec07a1a3c5964db8d0bfb8a31a221fa";
+        let token = "df37664f973e5609596c8018461a045bd0fc9419d5d9f9bbd44e5b66f62dc18f";
+        let text = format!(
+            "basic Aladdin:{{sha256}}pepper:{salted}\nbasic Aladdin:plain: too\n\
+             basic b:{{sha256}}sa:lt:{}\nbearer {{sha256}}{token}\n",
+            digest("sa:ltpw")
+        );
+        let path = file("hashed", &text, 0o600);
+        let auth = open(Some(&path)).unwrap();
+        let secrets = auth.of("/");
+        for (shown, want) in [
+            (basic("Aladdin", "open sesame"), true),
+            (basic("Aladdin", "plain: too"), true),
+            (basic("Aladdin", "open sesam"), false),
+            (basic("Aladdin", &format!("{{sha256}}pepper:{salted}")), false),
+            (basic("Aladdin", salted), false),
+            (basic("aladdin", "open sesame"), false),
+            (basic("b", "pw"), true),
+            (basic("b", "open sesame"), false),
+            (b"Bearer t0k.en".to_vec(), true),
+            (b"Bearer t0k.em".to_vec(), false),
+            (format!("Bearer {token}").into_bytes(), false),
+            (format!("Bearer {{sha256}}{token}").into_bytes(), false),
+        ] {
+            assert_eq!(secrets.admit(Some(&shown)), want, "{}", shown.escape_ascii());
+        }
+        fs::remove_file(path).unwrap();
+    }
+
+    fn digest(text: &str) -> String {
+        sha256(&[text.as_bytes()]).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn an_input_with_a_file_of_its_own_admits_nobody_else() {
+        let (server, own) = (file("server", "bearer s\n", 0o600), file("own", "bearer o\n", 0o600));
+        let endpoint = |prefix: &str| Endpoint { prefix: prefix.to_owned(), ..Endpoint::default() };
+        let inputs = vec![(endpoint(""), None), (endpoint("/a"), Some(own.clone()))];
+        let auth = Auth::open(&CredentialFiles { server: Some(server.clone()), inputs }).unwrap();
+        for (target, of_server, of_own) in [
+            ("/a/metrics/job/x", false, true),
+            ("/a/metrics/job@base64/eA/b/c", false, true),
+            ("http://h:1/a/metrics/job/x?dry_run", false, true),
+            ("HTTPS://h/a/metrics/job/x", false, true),
+            ("/metrics/job/x", true, false),
+            ("/metrics/job/a/metrics/job/x", true, false),
+            ("/%61/metrics/job/x", true, false),
+            ("//a/metrics/job/x", true, false),
+            ("/a/metrics", true, false),
+            ("/metrics", true, false),
+            ("/", true, false),
+        ] {
+            let secrets = auth.of(target);
+            assert_eq!(secrets.admit(Some(b"Bearer s")), of_server, "{target}");
+            assert_eq!(secrets.admit(Some(b"Bearer o")), of_own, "{target}");
+            assert!(!secrets.admit(None), "{target}");
+        }
+        // Where the server has none, the other inputs and the page are open.
+        let inputs = vec![(endpoint(""), None), (endpoint("/a"), Some(own.clone()))];
+        let auth = Auth::open(&CredentialFiles { server: None, inputs }).unwrap();
+        assert!(auth.of("/metrics/job/x").admit(None) && auth.of("/").admit(None));
+        assert!(!auth.of("/a/metrics/job/x").admit(None));
+        let missing = vec![(endpoint("/a"), Some("/nowhere".into()))];
+        let error = Auth::open(&CredentialFiles { server: None, inputs: missing }).unwrap_err();
+        let want = "inputs.pushgateway[/a].auth_file: /nowhere: cannot read the credentials: ";
+        assert!(error.to_string().starts_with(want), "{error}");
+        for path in [server, own] {
+            fs::remove_file(path).unwrap();
+        }
+    }
+
     #[test]
     fn only_the_credentials_of_the_file_are_admitted() {
         let path = file("ok", "# who\n\nbasic Aladdin:open sesame\n  bearer t0k.en\n", 0o640);
-        let auth = Auth::open(Some(&path)).unwrap();
+        let auth = open(Some(&path)).unwrap();
         for (header, want) in [
             (Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), true),
             (Some("basic  QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), true),
@@ -199,13 +415,17 @@ mod tests {
             (Some(""), false),
             (None, false),
         ] {
-            assert_eq!(auth.admits(header.map(str::as_bytes)), want, "{header:?}");
+            assert_eq!(
+                auth.of("/metrics/job/x").admit(header.map(str::as_bytes)),
+                want,
+                "{header:?}"
+            );
         }
-        assert_eq!(auth.challenges().matches("WWW-Authenticate").count(), 2);
-        assert_eq!(Auth::open(Some(&path)).unwrap(), auth, "the same file");
+        assert_eq!(auth.of("/").challenges().matches("WWW-Authenticate").count(), 2);
+        assert_eq!(open(Some(&path)).unwrap(), auth, "the same file");
         fs::write(&path, "bearer other\n").unwrap();
-        assert_ne!(Auth::open(Some(&path)).unwrap(), auth, "another file");
-        assert!(auth.admits(Some(b"Bearer t0k.en")), "what was read stays");
+        assert_ne!(open(Some(&path)).unwrap(), auth, "another file");
+        assert!(auth.of("/metrics/job/x").admit(Some(b"Bearer t0k.en")), "what was read stays");
         fs::remove_file(path).unwrap();
     }
 
@@ -225,10 +445,24 @@ mod tests {
                 ":2: begins with \"token\", must be \"basic user:password\" or \"bearer token\"",
             ),
             ("colon", "basic user\n", 0o600, ":1: begins with \"basic\""),
+            (
+                "hash",
+                "basic u:{sha256}secret:12\n",
+                0o600,
+                ":1: what follows {sha256} must be salt:hex",
+            ),
+            (
+                "no salt",
+                &format!("basic u:{{sha256}}:{}\n", digest("x")),
+                0o600,
+                ":1: what follows",
+            ),
+            ("bearer hash", "bearer {sha256}secret\n", 0o600, ":1: what follows {sha256}"),
             ("empty", "# none\n", 0o600, "has no credentials, nobody could push"),
         ] {
             let path = file(name, text, mode);
-            let message = Auth::open(Some(&path)).unwrap_err().to_string();
+            let message = open(Some(&path)).unwrap_err().to_string();
+            assert!(message.starts_with("server.auth_file: /"), "{message}");
             assert!(message.contains(want), "{message}");
             assert!(!message.contains("secret"), "{message}");
             fs::remove_file(path).unwrap();
@@ -237,6 +471,6 @@ mod tests {
 
     #[test]
     fn without_a_file_everybody_is_admitted() {
-        assert!(Auth::open(None).unwrap().admits(None));
+        assert!(open(None).unwrap().of("/").admit(None));
     }
 }

@@ -21,6 +21,7 @@ mod connection;
 mod context;
 pub(crate) mod head;
 mod listen;
+mod notices;
 mod options;
 mod probe;
 mod reactor;
@@ -29,12 +30,14 @@ mod refusal;
 mod render;
 mod seats;
 mod socket;
+mod wire;
 
 use crate::current::Current;
 use crate::intake::bridge::{Budget, GateEnd, Letter, Mailbox};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
 use crate::status::Status;
+use crate::tls::TlsServer;
 use auth::Auth;
 use context::GateContext;
 use reactor::Reactor;
@@ -48,6 +51,7 @@ pub(crate) use listen::Listen;
 use listen::OwnPath;
 pub use listen::{Error, Listeners};
 pub use options::GateOptions;
+pub use options::ListenerTlsError;
 
 /// What the gate needs besides its options.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub struct GateLinks {
     pub bridge: GateEnd,
     /// Who may push.
     pub auth: Current<Auth>,
+    /// What TCP listeners speak TLS with; none where they do not.
+    pub(crate) tls: Current<Option<TlsServer>>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// Who is told of what is refused here.
@@ -84,11 +90,11 @@ impl Gate {
         links: GateLinks,
         on_lost: impl FnOnce(&'static str) + Send + 'static,
     ) -> io::Result<Gate> {
-        let GateLinks { bridge, auth, telemetry, status, log } = links;
+        let GateLinks { bridge, auth, tls, telemetry, status, log } = links;
         let options = Current::new(options);
         let budget = Arc::new(Budget::new(Arc::clone(&telemetry)));
         let context =
-            GateContext { budget, options: options.clone(), auth, telemetry, status, log };
+            GateContext { budget, options: options.clone(), auth, tls, telemetry, status, log };
         let Listeners { open, own } = listeners;
         let listeners = open.into_iter().map(|(listener, _)| listener).collect();
         let mailbox = Arc::clone(bridge.mailbox());
@@ -156,7 +162,8 @@ mod tests {
         let (gate_end, worker_end) = bridge::open().unwrap();
         let links = GateLinks {
             bridge: gate_end,
-            auth: Current::new(Auth::open(None).unwrap()),
+            auth: Current::new(Auth::open(&auth::CredentialFiles::default()).unwrap()),
+            tls: Current::new(None),
             telemetry,
             status: Arc::new(Status::new(setup, Facts::default())),
             log: Arc::new(Log::new(Level::Error, LogFormat::Logfmt)),
@@ -170,6 +177,7 @@ mod tests {
             head_timeout: 100 * second,
             body_timeout: 100 * second,
             idle_timeout: 100 * second,
+            tls: options::ListenerTls::default(),
         };
         let listeners = Listeners::open(&options.listen).unwrap();
         (Gate::open(listeners, options, links, |_| {}).unwrap(), worker_end)

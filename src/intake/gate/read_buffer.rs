@@ -3,12 +3,15 @@
 //! A connection has its turn with all its unread bytes in here. What it leaves is its own until the
 //! next turn; mostly that is nothing, so an idle connection needs no memory.
 
-use super::socket::{Moved, PeerSocket};
+use super::socket::Moved;
+use super::wire::PeerWire;
 use crate::limits::KIB;
 use std::io;
 
 /// Bytes that one read asks for.
 pub(super) const READ_BYTES: usize = 64 * KIB;
+/// Bytes that one read of a sealed socket asks for: no more than there is room for in any case.
+const SEALED_READ_BYTES: usize = READ_BYTES / 2;
 /// Reads that a connection may make in a turn while no other one waits.
 const READS_MAX: usize = 16;
 
@@ -25,6 +28,8 @@ pub(super) enum Share {
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
+    /// What came sealed, while it is opened; no memory before the first connection with TLS.
+    sealed: Vec<u8>,
     /// So many of them are used.
     used: usize,
     reads: usize,
@@ -36,6 +41,7 @@ impl ReadBuffer {
     pub(super) fn new() -> ReadBuffer {
         ReadBuffer {
             bytes: Vec::with_capacity(READ_BYTES),
+            sealed: Vec::new(),
             used: 0,
             reads: 0,
             reads_max: READS_MAX,
@@ -103,8 +109,11 @@ impl ReadBuffer {
     }
 
     /// Reads into that room.
-    pub(super) fn fill(&mut self, socket: &PeerSocket) -> io::Result<Moved> {
-        socket.read(&mut self.bytes)
+    pub(super) fn fill(&mut self, wire: &mut PeerWire) -> io::Result<Moved> {
+        if wire.is_sealed() && self.sealed.capacity() == 0 {
+            self.sealed.reserve_exact(SEALED_READ_BYTES);
+        }
+        wire.read(&mut self.sealed, &mut self.bytes)
     }
 }
 

@@ -17,6 +17,10 @@ pub(crate) enum Refusal {
         /// Bytes that came.
         received: usize,
     },
+    /// 400: a request without TLS, where TLS is spoken.
+    PlainToTls,
+    /// 400: a hello of TLS, where none is spoken.
+    TlsToPlain,
     /// 401: credentials are asked for.
     Unauthorized {
         /// The schemes that are configured, as `WWW-Authenticate` lines with their CRLF.
@@ -57,7 +61,10 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Refusal::Malformed(_) | Refusal::CutShort { .. } => 400,
+            Refusal::Malformed(_)
+            | Refusal::CutShort { .. }
+            | Refusal::PlainToTls
+            | Refusal::TlsToPlain => 400,
             Refusal::Unauthorized { .. } => 401,
             Refusal::CrossSite => 403,
             Refusal::TimedOut { .. } => 408,
@@ -71,7 +78,7 @@ impl Refusal {
     /// How it is counted.
     pub(super) fn reason(&self) -> Reason {
         match self {
-            Refusal::Malformed(_) => Reason::Request,
+            Refusal::Malformed(_) | Refusal::PlainToTls | Refusal::TlsToPlain => Reason::Request,
             Refusal::CutShort { .. } => Reason::CutShort,
             Refusal::Unauthorized { .. } => Reason::Unauthorized,
             Refusal::CrossSite => Reason::CrossSite,
@@ -101,6 +108,18 @@ impl fmt::Display for Refusal {
             Refusal::Malformed(what) => f.write_str(what),
             Refusal::CutShort { received } => {
                 write!(f, "the body ended after {received} bytes, before it was whole")
+            }
+            Refusal::PlainToTls => {
+                write!(
+                    f,
+                    "this port speaks TLS: begin the URL with https:// (server.tls.cert is set)"
+                )
+            }
+            Refusal::TlsToPlain => {
+                write!(
+                    f,
+                    "this port speaks plain HTTP: begin the URL with http://, or set server.tls.cert"
+                )
             }
             Refusal::Unauthorized { .. } => write!(f, "valid credentials are needed"),
             Refusal::CrossSite => {

@@ -27,6 +27,8 @@ pub(super) enum Moved {
     Bytes(usize),
     /// Nothing now; the watch tells when to come again.
     Nothing,
+    /// Some bytes, and none of them for the reader: a part of a record of TLS, or a message of it.
+    Framing,
 }
 
 impl Listener {
@@ -71,6 +73,16 @@ impl PeerSocket {
                 stream.set_nodelay(true)
             }
             PeerSocket::Unix(stream) => stream.set_nonblocking(true),
+        }
+    }
+
+    /// Its address, for messages.
+    pub(super) fn peer(&self) -> String {
+        match self {
+            PeerSocket::Tcp(stream) => {
+                stream.peer_addr().map_or("gone".to_owned(), |address| address.to_string())
+            }
+            PeerSocket::Unix(_) => "unix".to_owned(),
         }
     }
 

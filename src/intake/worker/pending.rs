@@ -32,6 +32,8 @@ pub(super) struct Accepted {
     pub(super) group: Arc<Group>,
     /// When it was received, in nanoseconds since the Unix epoch.
     pub(super) received_ns: i64,
+    /// The name in the certificate of its client.
+    pub(super) client: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Pending {
@@ -83,6 +85,7 @@ impl Accepted {
     fn seen(&self) -> status::Push<'_> {
         let input = self.settings.inputs.get(self.input);
         let route_prefix = input.map_or("", |input| &*input.endpoint.prefix);
-        status::Push { route_prefix, group: &self.group, received_ns: self.received_ns }
+        let (group, received_ns, client) = (&self.group, self.received_ns, self.client.as_deref());
+        status::Push { route_prefix, group, received_ns, client }
     }
 }

@@ -174,17 +174,21 @@ impl Worker {
             }
             Ok(converted) => {
                 let route_prefix = &options.endpoint.prefix;
-                let seen = status::Push { route_prefix, group: &group, received_ns };
+                let client = request.client.as_deref();
+                let seen = status::Push { route_prefix, group: &group, received_ns, client };
                 records.status.converted(&seen, &converted.lines);
                 let body_bytes = body.len();
-                Accepted { converted, body_bytes, settings, input, group, received_ns }.into()
+                let client = request.client.clone();
+                Accepted { converted, body_bytes, settings, input, group, received_ns, client }
+                    .into()
             }
             Err(error) if !request.counts_as_push() => Answer::text(error.status(), error).into(),
             Err(error) => {
                 records.telemetry.refused(error.reason());
                 log.debug("push refused", &[("url", &request.target), ("error", &error)]);
                 let route_prefix = &options.endpoint.prefix;
-                let seen = status::Push { route_prefix, group: &group, received_ns };
+                let client = request.client.as_deref();
+                let seen = status::Push { route_prefix, group: &group, received_ns, client };
                 records.status.refused(&seen, error.status(), &error);
                 Answer::text(error.status(), error).into()
             }

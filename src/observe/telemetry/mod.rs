@@ -22,7 +22,7 @@ pub use number::{Counter, Gauge};
 use output::OutputCounters;
 use process::Process;
 pub(crate) use process::resident_bytes;
-pub(crate) use reason::{Reason, RejectReason};
+pub(crate) use reason::{HandshakeOutcome, Reason, RejectReason};
 use std::time::Duration;
 
 /// The methods that are told apart; every other method counts as `other`.
@@ -53,6 +53,9 @@ pub struct Telemetry {
     rejected: [Counter; RejectReason::ALL.len()],
     /// The last lines that the consumer refused.
     pub(crate) last_rejected: LastRejected,
+    handshakes: [Counter; HandshakeOutcome::ALL.len()],
+    /// When the certificate of the listeners ends, in seconds since 1970; 0 where they have none.
+    pub(crate) tls_ends_s: Gauge,
     /// Bytes of the bodies of accepted pushes, as sent.
     pub body_bytes: Counter,
     /// Bytes of the bodies of accepted pushes, after decompression.
@@ -162,6 +165,13 @@ impl Telemetry {
     /// Counts one push that was refused.
     pub(crate) fn refused(&self, reason: Reason) {
         if let Some(counter) = self.refused.get(reason as usize) {
+            counter.increment();
+        }
+    }
+
+    /// Counts one handshake.
+    pub(crate) fn shook_hands(&self, outcome: HandshakeOutcome) {
+        if let Some(counter) = self.handshakes.get(outcome as usize) {
             counter.increment();
         }
     }

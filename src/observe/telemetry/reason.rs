@@ -17,7 +17,7 @@ macro_rules! reasons {
             /// All of them, in the order of their numbers.
             pub(crate) const ALL: &'static [$set] = &[$($set::$reason,)+];
 
-            /// Its name, as the label `reason` has it.
+            /// Its name, as the label has it.
             pub(crate) fn name(self) -> &'static str {
                 match self { $($set::$reason => $name,)+ }
             }
@@ -36,6 +36,33 @@ reasons! {
     Poison = "poison",
     /// The reader closed its connection at them, twice.
     Disconnected = "disconnected",
+}
+
+reasons! {
+    /// What became of a handshake of TLS.
+    HandshakeOutcome:
+    /// It was done in full.
+    Completed = "completed",
+    /// It went on from an earlier session.
+    Resumed = "resumed",
+    /// The client had no certificate and needed one.
+    NoCertificate = "no_certificate",
+    /// The certificate of the client was not accepted.
+    BadCertificate = "bad_certificate",
+    /// No version, suite or protocol was in common.
+    Incompatible = "incompatible",
+    /// The client ended it by an alert, as one that does not trust the certificate.
+    Alert = "alert",
+    /// What came was no TLS.
+    Malformed = "malformed",
+    /// A request came without TLS.
+    PlainHttp = "plain_http",
+    /// It was not done in time.
+    TimedOut = "timed_out",
+    /// The client went away.
+    Abandoned = "abandoned",
+    /// It was closed, as others needed its place.
+    Evicted = "evicted",
 }
 
 reasons! {

@@ -6,7 +6,7 @@
 
 use super::number::{Counter, Gauge};
 use super::page::Page;
-use super::reason::{Reason, RejectReason};
+use super::reason::{HandshakeOutcome, Reason, RejectReason};
 use super::{CODINGS, FORMATS, METHODS, STATUSES, Telemetry};
 use crate::system;
 
@@ -27,6 +27,9 @@ impl Telemetry {
             page.series(&[], gauge.get());
         }
         self.render_spool(&mut page);
+        if self.tls_ends_s.get() > 0 {
+            self.render_tls(&mut page);
+        }
         page.gauge("pushline_build_info", "What runs: always 1.");
         let version = env!("CARGO_PKG_VERSION");
         page.series(&[("arch", std::env::consts::ARCH), ("version", version)], 1);
@@ -116,6 +119,17 @@ impl Telemetry {
         let help = "Records of the spool that were lost to damage.";
         page.counter("pushline_spool_damaged_records_total", help);
         page.series(&[], self.spool_damaged_records.get());
+    }
+
+    fn render_tls(&self, page: &mut Page) {
+        let help = "Handshakes of TLS clients, by what became of them.";
+        page.counter("pushline_tls_handshakes_total", help);
+        for (outcome, counter) in HandshakeOutcome::ALL.iter().zip(&self.handshakes) {
+            page.series(&[("outcome", outcome.name())], counter.get());
+        }
+        let help = "When the certificate of the listeners ends, in seconds since 1970.";
+        page.gauge("pushline_tls_certificate_expiry_timestamp_seconds", help);
+        page.series(&[], self.tls_ends_s.get());
     }
 
     fn counters(&self) -> [(&'static str, &'static str, &Counter); 14] {

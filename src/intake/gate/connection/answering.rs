@@ -5,6 +5,7 @@ use super::super::head::{self, Head, Persistence};
 use super::super::refusal::Refusal;
 use super::super::render;
 use super::super::socket::Moved;
+use super::super::wire::Flushed;
 use super::state::{Abort, After, Connection, Need, OutgoingAnswer, State, Step, Turn};
 use crate::intake::bridge::{Answer, AnswerLease, Method};
 use crate::limits::{KEPT_BODY_BYTES_MAX, KIB};
@@ -118,17 +119,29 @@ impl Connection {
             None => head.get(written..),
         };
         match rest {
-            Some(rest) if !rest.is_empty() => match self.socket.write(rest)? {
-                Moved::Nothing => Ok(Step::Need(Need::Change)),
+            Some(rest) if !rest.is_empty() => match self.wire.write(rest)? {
+                Moved::Nothing | Moved::Framing => Ok(Step::Need(Need::Change)),
                 Moved::Bytes(count) => {
-                    self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
-                    self.taken_at = turn.now;
+                    self.note_taken(turn);
                     self.state = State::Answering(written + count);
                     Ok(Step::Next)
                 }
             },
-            _ => Ok(self.end_answer(turn)),
+            _ => match self.wire.flush()? {
+                Flushed::All => Ok(self.end_answer(turn)),
+                Flushed::Some => {
+                    self.note_taken(turn);
+                    Ok(Step::Need(Need::Change))
+                }
+                Flushed::Nothing => Ok(Step::Need(Need::Change)),
+            },
         }
+    }
+
+    /// The client takes its answer: it has more time for the rest.
+    fn note_taken(&mut self, turn: &Turn<'_>) {
+        self.deadline = self.answer_ends.min(turn.now + WRITE_PATIENCE);
+        self.taken_at = turn.now;
     }
 
     fn end_answer(&mut self, turn: &mut Turn<'_>) -> Step {
@@ -149,7 +162,7 @@ impl Connection {
             }
             After::Close if is_all_read => Step::Need(Need::End),
             After::Close | After::Linger => {
-                self.socket.end_writing();
+                self.wire.end_writing();
                 self.deadline = turn.now + LINGER;
                 self.state = State::Lingering(0);
                 Step::Next

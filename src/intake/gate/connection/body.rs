@@ -32,7 +32,8 @@ impl Connection {
         if self.must_wait(length, turn) {
             return Ok(Step::Need(Need::Admission(length)));
         }
-        if at < DIRECT_BYTES_MIN {
+        // What a record holds may be more than the body has room for.
+        if at < DIRECT_BYTES_MIN || self.wire.is_sealed() {
             return self.read_more(turn);
         }
         self.grow(at, length, turn)?;
@@ -42,9 +43,9 @@ impl Connection {
         let bytes = &mut self.request.body.bytes;
         let room = bytes.capacity() - at;
         // Nobody may be there to read a refusal, but a broken connection is a push that was lost.
-        match self.socket.read(bytes) {
+        match self.wire.read(&mut Vec::new(), bytes) {
             Err(_) | Ok(Moved::Bytes(0)) => Err(self.cut_short()),
-            Ok(Moved::Nothing) => {
+            Ok(Moved::Nothing | Moved::Framing) => {
                 self.is_readable = false;
                 Ok(self.awaits_bytes())
             }

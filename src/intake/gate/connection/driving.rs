@@ -6,9 +6,11 @@ use super::super::probe;
 use super::super::refusal::Refusal;
 use super::super::seats::Seat;
 use super::super::socket::Moved;
+use super::handshake::is_hello;
 use super::state::{Abort, After, Connection, Need, State, Step, Turn};
 use crate::intake::bridge::Body;
 use crate::limits::FREE_BODY_BYTES;
+use crate::observe::telemetry::HandshakeOutcome;
 use crate::system::now_ns;
 use std::io;
 use std::sync::Arc;
@@ -22,6 +24,10 @@ const NO_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 impl Connection {
     /// Goes as far as it can.
     pub(crate) fn go_on(&mut self, turn: &mut Turn<'_>) -> Need {
+        // What waits there is of an answer, or of a session.
+        if self.wire.flush().is_err() {
+            return Need::End;
+        }
         turn.buffer.begin(&mut self.received.bytes);
         let need = loop {
             match self.step(turn) {
@@ -59,7 +65,10 @@ impl Connection {
 
     fn step(&mut self, turn: &mut Turn<'_>) -> Result<Step, Abort> {
         match self.state {
-            State::Idle => self.begin(turn),
+            State::Idle | State::Handshake if self.wire.is_shaking_hands() => {
+                self.shake_hands(turn)
+            }
+            State::Idle | State::Handshake => self.begin(turn),
             State::Head => self.read_head(turn),
             State::Length(length) => self.read_length(length, turn),
             State::Chunked(chunked) => self.read_chunked(chunked, turn),
@@ -82,6 +91,10 @@ impl Connection {
                 self.deadline = turn.now + NO_DEADLINE;
                 return Need::Change;
             }
+            State::Handshake => {
+                self.handshake_ends(HandshakeOutcome::TimedOut, turn);
+                return Need::End;
+            }
             State::Idle | State::Answering(_) | State::Lingering(_) => return Need::End,
         };
         self.refuse(&refusal, turn);
@@ -102,6 +115,7 @@ impl Connection {
         }
         self.options = turn.context.options.read();
         self.request = turn.bridge.spare();
+        self.is_new = false;
         self.since = turn.now;
         self.deadline = turn.now + self.options.head_timeout;
         self.state = State::Head;
@@ -109,6 +123,12 @@ impl Connection {
     }
 
     fn read_head(&mut self, turn: &mut Turn<'_>) -> Result<Step, Abort> {
+        if self.wire.is_plain_by_mistake() {
+            return Err(self.spoke_without_tls(turn).into());
+        }
+        if is_hello(turn.buffer.rest()) && !self.wire.is_sealed() {
+            return Err(self.spoke_tls(turn).into());
+        }
         if let Some(head) = head::read(turn.buffer.rest(), &mut self.request)? {
             self.head = head;
             return self.begin_body(turn);
@@ -124,8 +144,9 @@ impl Connection {
         let (head, auth) = (&self.head, turn.context.auth.read());
         let credentials =
             head.authorization.clone().and_then(|range| turn.buffer.rest().get(range));
-        if head.probe.is_none() && !auth.admits(credentials) {
-            return Err(Refusal::Unauthorized { challenges: auth.challenges() }.into());
+        let secrets = auth.of(&self.request.target);
+        if head.probe.is_none() && !secrets.admit(credentials) {
+            return Err(Refusal::Unauthorized { challenges: secrets.challenges() }.into());
         }
         if head.probe.is_none() && self.seat == Seat::Newcomer {
             // Its head is read once more, then.
@@ -141,7 +162,7 @@ impl Connection {
         }
         if head.expects_continue && turn.buffer.is_empty() {
             // OK because a socket of which nothing is unread yet takes a line.
-            self.socket.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         self.deadline = turn.now + self.options.body_timeout;
         let budget = Arc::clone(&turn.context.budget);
@@ -165,6 +186,7 @@ impl Connection {
         if !request.method.is_push() {
             request.body = Body::default();
         }
+        request.client.clone_from(&self.client);
         request.received_ns = now_ns();
         turn.bridge.send(self.number, request);
         self.state = State::Exchanging;
@@ -179,9 +201,13 @@ impl Connection {
             return Ok(None);
         }
         let room = turn.buffer.room();
-        match turn.buffer.fill(&self.socket)? {
+        match turn.buffer.fill(&mut self.wire)? {
             Moved::Nothing => {
                 self.is_readable = false;
+                Ok(None)
+            }
+            Moved::Framing => {
+                self.note_read(0, room);
                 Ok(None)
             }
             Moved::Bytes(count) => {
@@ -195,9 +221,9 @@ impl Connection {
         self.is_readable && turn.buffer.take_share()
     }
 
-    /// A socket that gave less than there was room for has no more now, unless its end is near.
+    /// Notes whether there may be more to read: there is, where the end of the socket is near.
     pub(super) fn note_read(&mut self, count: usize, room: usize) {
-        self.is_readable = count == room || self.is_ending;
+        self.is_readable = self.wire.may_have_more(count, room) || self.is_ending;
     }
 
     /// Bytes must come first; where they may be there already, a turn must.

@@ -9,11 +9,14 @@
 //!           └────────────┴─▶ refused: Answering ─▶ Lingering ─▶ (closed)
 //! ```
 //!
+//! Under TLS, `Idle ─▶ Handshake ─▶ Idle` comes before that, once.
+//!
 //! Between two requests it holds no buffer of any size, so that thousands may be idle.
 
 mod answering;
 mod body;
 mod driving;
+mod handshake;
 mod state;
 
 pub(super) use state::{Connection, EvictionRank, Need, Turn};

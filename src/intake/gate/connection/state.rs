@@ -4,11 +4,12 @@ use super::super::admission::Admission;
 use super::super::chunked::Chunked;
 use super::super::context::GateContext;
 use super::super::head::Head;
+use super::super::notices::Notices;
 use super::super::options::GateOptions;
 use super::super::read_buffer::ReadBuffer;
 use super::super::refusal::Refusal;
 use super::super::seats::{Seat, Seats};
-use super::super::socket::PeerSocket;
+use super::super::wire::PeerWire;
 use crate::intake::bridge::{AnswerLease, Body, GateEnd, Request};
 use std::borrow::Cow;
 use std::io;
@@ -18,8 +19,10 @@ use std::time::{Duration, Instant};
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Between two requests.
+    /// Between two requests, or before anything came.
     Idle,
+    /// Within the handshake of TLS.
+    Handshake,
     /// Within a head.
     Head,
     /// Within a body of so many bytes.
@@ -55,6 +58,8 @@ pub(crate) enum Need {
     Change,
     /// Nothing but a turn: it has had its share of this one.
     Turn,
+    /// To go on with its handshake, when it is its turn among those that do.
+    Handshake,
     /// To be admitted with a large body of so many bytes: others come first.
     Admission(usize),
     /// A place, as it is a newcomer with a whole head.
@@ -72,6 +77,9 @@ pub(crate) struct Turn<'t> {
     pub(crate) bridge: &'t mut GateEnd,
     pub(crate) admission: &'t mut Admission,
     pub(crate) seats: &'t mut Seats,
+    pub(crate) notices: &'t mut Notices,
+    /// It is the connection's turn among those that shake hands.
+    pub(crate) may_shake_hands: bool,
     /// No further request is begun.
     pub(crate) is_closing: bool,
 }
@@ -117,7 +125,11 @@ pub(super) enum After {
 pub(crate) struct Connection {
     /// What the gate and the bridge know it by.
     pub(super) number: u64,
-    pub(super) socket: PeerSocket,
+    pub(super) wire: PeerWire,
+    /// The name in the certificate of its client.
+    pub(super) client: Option<Arc<str>>,
+    /// Its handshake is done, and no request has begun.
+    pub(super) is_new: bool,
     pub(crate) seat: Seat,
     /// It has had its share of a turn, and goes on in one of the next ones.
     pub(crate) waits_for_turn: bool,
@@ -162,14 +174,16 @@ impl Connection {
     /// A newcomer, unless it is given another place.
     pub(crate) fn new(
         number: u64,
-        socket: PeerSocket,
+        wire: PeerWire,
         now: Instant,
         context: &GateContext,
     ) -> Connection {
         let options = context.options.read();
         Connection {
             number,
-            socket,
+            wire,
+            client: None,
+            is_new: false,
             seat: Seat::Newcomer,
             waits_for_turn: false,
             state: State::Idle,
@@ -193,8 +207,12 @@ impl Connection {
     /// its answer.
     pub(crate) fn rank(&self, now: Instant) -> Option<(EvictionRank, Instant)> {
         match self.state {
+            // Its head is about to come, or has come and is not read yet.
+            State::Idle if self.is_new || self.waits_for_turn => {
+                Some((EvictionRank::Unfinished, self.since))
+            }
             State::Idle | State::Lingering(_) => Some((EvictionRank::Ended, self.since)),
-            State::Head | State::Length(_) | State::Chunked(_) => {
+            State::Handshake | State::Head | State::Length(_) | State::Chunked(_) => {
                 Some((EvictionRank::Unfinished, self.since))
             }
             State::Answering(_) if now >= self.taken_at + UNREAD_PATIENCE => {
@@ -206,7 +224,12 @@ impl Connection {
 
     /// Since when it waits for a request; none while it has one.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
-        (self.state == State::Idle).then_some(self.since)
+        matches!(self.state, State::Idle | State::Handshake).then_some(self.since)
+    }
+
+    /// Whether an answer can be given to what came of its request.
+    pub(crate) fn is_within_request(&self) -> bool {
+        matches!(self.state, State::Head | State::Length(_) | State::Chunked(_))
     }
 
     /// Its request is at the workers.

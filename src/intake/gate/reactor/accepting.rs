@@ -1,9 +1,10 @@
 //! New connections, and those that make room for them (`seats`).
 
-use super::super::connection::{Connection, EvictionRank};
+use super::super::connection::{Connection, EvictionRank, Need};
 use super::super::refusal::Refusal;
 use super::super::seats::Seat;
 use super::super::socket::PeerSocket;
+use super::super::wire::PeerWire;
 use super::state::Reactor;
 use crate::system::Interest;
 use std::time::{Duration, Instant};
@@ -66,9 +67,15 @@ impl Reactor {
             self.context.log.warn("a connection cannot be watched", &[("error", &error)]);
             return;
         }
+        let tls = self.context.tls.read();
+        let Some(wire) = PeerWire::of(socket, (*tls).as_ref()) else {
+            self.context.telemetry.connections_refused.increment();
+            self.context.log.warn("the system has no random bytes for a session", &[]);
+            return;
+        };
         let place = self.free_place(now);
         self.seats.take(place);
-        let mut connection = Connection::new(number, socket, now, &self.context);
+        let mut connection = Connection::new(number, wire, now, &self.context);
         connection.seat = place;
         self.connections.insert(number, connection);
         self.context.telemetry.connections_open.raise(1);
@@ -127,6 +134,10 @@ impl Reactor {
         if found == EvictionRank::Unfinished {
             let connections_max = self.context.options.read().connections_max;
             self.with(number, now, |connection, turn| {
+                if !connection.is_within_request() {
+                    connection.makes_room(turn);
+                    return Need::End;
+                }
                 connection.refuse(&Refusal::Crowded { connections_max }, turn);
                 connection.go_on(turn)
             });
@@ -147,6 +158,7 @@ impl Reactor {
     pub(super) fn close_connection(&mut self, number: u64) {
         if let Some(mut connection) = self.connections.remove(&number) {
             self.admission.release(connection.take_admitted());
+            connection.take_leave();
             self.context.telemetry.connections_open.lower(1);
             self.seats.leave(connection.seat);
             if !connection.is_leaving() {

@@ -3,6 +3,7 @@
 use super::super::admission::Admission;
 use super::super::connection::Connection;
 use super::super::context::GateContext;
+use super::super::notices::Notices;
 use super::super::read_buffer::ReadBuffer;
 use super::super::seats::Seats;
 use super::super::socket::Listener;
@@ -41,6 +42,11 @@ pub(crate) struct Reactor {
     pub(super) buffer: ReadBuffer,
     /// Connections that go on without a change.
     pub(super) unfinished: VecDeque<u64>,
+    /// Connections that go on with their handshake, in their order.
+    pub(super) handshakes: VecDeque<u64>,
+    /// It is the turn of such a connection.
+    pub(super) may_shake_hands: bool,
+    pub(super) notices: Notices,
     pub(super) admission: Admission,
     /// No deadline of a connection is before this.
     pub(super) next_deadline: Option<Instant>,
@@ -85,6 +91,9 @@ impl Reactor {
             last_number: FIRST_CONNECTION,
             buffer: ReadBuffer::new(),
             unfinished: VecDeque::new(),
+            handshakes: VecDeque::new(),
+            may_shake_hands: false,
+            notices: Notices::default(),
             admission: Admission::default(),
             next_deadline: None,
             accept_again: None,

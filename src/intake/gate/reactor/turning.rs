@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 /// waits no longer than that.
 const UNFINISHED_TIME_MAX: Duration = Duration::from_millis(2);
 
+/// What handshakes may take of a turn together, but for the last one that is begun: the rest of
+/// them waits, and nobody else waits for them for longer.
+const HANDSHAKES_TIME_MAX: Duration = Duration::from_millis(2);
+
 impl Reactor {
     /// Serves until the gate is closed; returns how many connections had to be cut off then.
     ///
@@ -25,13 +29,15 @@ impl Reactor {
             self.watch.wait(patience, &mut changes)?;
             beat.work();
             let now = Instant::now();
-            let is_alone = changes.len() + self.unfinished.len() <= 1;
+            let waiting = self.unfinished.len() + self.handshakes.len();
+            let is_alone = changes.len() + waiting <= 1;
             self.buffer.set_share(if is_alone { Share::ManyReads } else { Share::OneRead });
             for change in &changes {
                 self.take(*change, now)?;
             }
             self.read_letters(now);
             self.finish(now);
+            self.shake_hands(now);
             self.admit(now);
             // Before others are let in: what has passed its deadline makes room for them.
             if self.next_deadline.is_some_and(|deadline| deadline <= now) {
@@ -68,7 +74,8 @@ impl Reactor {
 
     /// How long there is nothing to do but for a change.
     fn patience(&self) -> Option<Duration> {
-        if !self.unfinished.is_empty() || self.may_accept() || !self.bridge.mailbox().may_sleep() {
+        let is_waiting = !self.unfinished.is_empty() || !self.handshakes.is_empty();
+        if is_waiting || self.may_accept() || !self.bridge.mailbox().may_sleep() {
             return Some(Duration::ZERO);
         }
         let admits_at = self.admission.next_deadline();
@@ -119,10 +126,21 @@ impl Reactor {
         now: Instant,
         act: impl FnOnce(&mut Connection, &mut Turn<'_>) -> Need,
     ) {
-        let Reactor { connections, context, buffer, bridge, admission, seats, .. } = self;
-        let Some(connection) = connections.get_mut(&number) else { return };
         let is_closing = self.closes_at.is_some();
-        let mut turn = Turn { now, context, buffer, bridge, admission, seats, is_closing };
+        let may_shake_hands = self.may_shake_hands;
+        let Reactor { connections, context, buffer, bridge, admission, seats, notices, .. } = self;
+        let Some(connection) = connections.get_mut(&number) else { return };
+        let mut turn = Turn {
+            now,
+            context,
+            buffer,
+            bridge,
+            admission,
+            seats,
+            notices,
+            may_shake_hands,
+            is_closing,
+        };
         let need = act(connection, &mut turn);
         let deadline = connection.deadline;
         match need {
@@ -130,6 +148,11 @@ impl Reactor {
             Need::Turn => {
                 if !std::mem::replace(&mut connection.waits_for_turn, true) {
                     self.unfinished.push_back(number);
+                }
+            }
+            Need::Handshake => {
+                if !std::mem::replace(&mut connection.waits_for_turn, true) {
+                    self.handshakes.push_back(number);
                 }
             }
             Need::Seat => return self.seat(number, now),
@@ -182,6 +205,24 @@ impl Reactor {
             }
             self.drive(number, now);
             if begun.elapsed() > UNFINISHED_TIME_MAX {
+                return;
+            }
+        }
+    }
+
+    /// Lets those go on with their handshake that wait for it, in their order, as far as that has a
+    /// share of this turn.
+    fn shake_hands(&mut self, now: Instant) {
+        let begun = Instant::now();
+        for _ in 0..self.handshakes.len() {
+            let Some(number) = self.handshakes.pop_front() else { return };
+            if let Some(connection) = self.connections.get_mut(&number) {
+                connection.waits_for_turn = false;
+            }
+            self.may_shake_hands = true;
+            self.drive(number, now);
+            self.may_shake_hands = false;
+            if begun.elapsed() > HANDSHAKES_TIME_MAX {
                 return;
             }
         }
