@@ -69,13 +69,16 @@ struct Family {
     metrics: Vec<Metric>,
 }
 
+/// The stem of families whose field would be `time`.
+const TIME: &str = "time";
+
 fn family(random: &mut Random, names: Names, number: usize) -> Family {
     let stem = match names {
         Names::Utf8 if random.below(3) == 0 => {
             random.one_of(&["a.b c", "温度_x", "#h_\"q\"", "x\\_y\n", "a=b,c"]).to_owned()
         }
         _ => random
-            .one_of(&["up", "disk_free", "_x_y_", "job:rate", "le_quantile", "a", "__"])
+            .one_of(&["up", "disk_free", "_x_y_", "job:rate", "le_quantile", "a", "__", TIME])
             .to_owned(),
     };
     let kind = [0, 1, 2, 3, 4, 5][random.below(6) as usize];
@@ -92,7 +95,8 @@ fn family(random: &mut Random, names: Names, number: usize) -> Family {
         }
         metrics.push(next);
     }
-    Family { name: format!("{stem}{number}"), kind, metrics }
+    let name = if stem == TIME { format!("t{number}_time") } else { format!("{stem}{number}") };
+    Family { name, kind, metrics }
 }
 
 fn metric(random: &mut Random, names: Names, kind: u8) -> Metric {
@@ -102,13 +106,16 @@ fn metric(random: &mut Random, names: Names, kind: u8) -> Metric {
             Names::Utf8 if random.below(4) == 0 => {
                 random.one_of(&["k.k", "a b", "日", "q\"", "a:b"])
             }
-            _ => random.one_of(&["a", "zone", "job", "time", "free", "_field", "Z9_", "c_"]),
+            _ => {
+                random.one_of(&["a", "zone", "job", "time", "time_", "free", "_field", "Z9_", "c_"])
+            }
         };
         let value = random.one_of(&[
             "",
             "x",
             "a b",
             "C:\\dir",
+            "\\x\\\\y\\é",
             "q\"q",
             "n\nn",
             "tail\\",
@@ -169,6 +176,23 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
+/// As OpenMetrics takes it too: a backslash stays as it is where it begins no escape.
+fn sparingly_quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    let mut rest = text.chars().peekable();
+    while let Some(char) = rest.next() {
+        let is_odd = rest.peek().is_some_and(|next| !matches!(next, '\\' | '"' | 'n' | '\n'));
+        match char {
+            '\\' if is_odd => quoted.push('\\'),
+            '\\' => quoted.push_str("\\\\"),
+            '"' => quoted.push_str("\\\""),
+            '\n' => quoted.push_str("\\n"),
+            other => quoted.push(other),
+        }
+    }
+    quoted + "\""
+}
+
 fn is_legacy(name: &str, colon: bool) -> bool {
     name.chars().enumerate().all(|(at, char)| {
         char.is_ascii_alphabetic()
@@ -180,24 +204,27 @@ fn is_legacy(name: &str, colon: bool) -> bool {
 
 struct Writer {
     dialect: Dialect,
+    /// How the values of labels are written.
+    quoted: fn(&str) -> String,
     text: String,
 }
 
 impl Writer {
     fn sample(&mut self, name: &str, metric: &Metric, extra: Option<(&str, f64)>, value: f64) {
         let mut parts = Vec::new();
-        if !is_legacy(name, true) {
-            parts.push(quoted(name));
-        }
         for (label, value) in &metric.labels {
             let label = if is_legacy(label, false) { label.clone() } else { quoted(label) };
-            parts.push(format!("{label}={}", quoted(value)));
+            parts.push(format!("{label}={}", (self.quoted)(value)));
         }
         if let Some((label, bound)) = extra {
             parts.push(format!("{label}=\"{}\"", number(bound)));
         }
-        if is_legacy(name, true) {
+        // A quoted name may stand anywhere in its braces, and any name may be quoted.
+        if is_legacy(name, true) && !(self.text.len() + value.to_bits() as usize).is_multiple_of(8)
+        {
             self.text.push_str(name);
+        } else {
+            parts.insert(self.text.len() % (parts.len() + 1), quoted(name));
         }
         if !parts.is_empty() {
             write!(self.text, "{{{}}}", parts.join(",")).unwrap();
@@ -249,7 +276,9 @@ impl Writer {
 }
 
 fn text(families: &[Family], dialect: Dialect) -> Vec<u8> {
-    let mut writer = Writer { dialect, text: String::new() };
+    let is_sparing = dialect == Dialect::OpenMetrics && families.len() > 1;
+    let quoted = if is_sparing { sparingly_quoted } else { quoted };
+    let mut writer = Writer { dialect, quoted, text: String::new() };
     families.iter().for_each(|family| writer.family(family));
     if dialect == Dialect::OpenMetrics {
         writer.text.push_str("# EOF\n");
@@ -365,10 +394,13 @@ fn convert(body: &[u8], content_type: &str, names: Names) -> Vec<u8> {
 
 #[test]
 fn text_openmetrics_and_protobuf_of_the_same_values_give_the_same_lines() {
-    const CASES: usize = 4000;
+    let cases = match std::env::var("DIFFERENTIAL_CASES") {
+        Ok(count) => count.parse().unwrap(),
+        Err(_) => 4000,
+    };
     let mut random = Random(0x1234_5678_9abc_def1);
     let mut line_count = 0;
-    for case in 0..CASES {
+    for case in 0..cases {
         let names = if case % 3 == 0 { Names::Utf8 } else { Names::Legacy };
         let families: Vec<_> = (0..1 + random.below(4) as usize)
             .map(|number| family(&mut random, names, number))
@@ -393,6 +425,6 @@ fn text_openmetrics_and_protobuf_of_the_same_values_give_the_same_lines() {
         );
         line_count += want.len();
     }
-    println!("{CASES} cases, {line_count} fields, the same in three formats");
-    assert!(line_count > 20_000);
+    println!("{cases} cases, {line_count} fields, the same in three formats");
+    assert!(line_count > 5 * cases);
 }

@@ -10,7 +10,7 @@ use super::random::Random;
 /// One exposition: its lines, each with its end.
 pub(crate) type Lines = Vec<Vec<u8>>;
 
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 16] = [
     "node_cpu_seconds_total",
     "node_cpu_seconds",
     "node_network_receive_bytes_total",
@@ -23,10 +23,15 @@ const METRICS: [&str; 12] = [
     "job:rate:sum",
     "memory_Active_bytes",
     "a_b_sum",
+    // Their field would be `time`.
+    "time",
+    "response_time",
+    "_cron_time",
+    "a_time_",
 ];
 const TYPES: [&str; 7] =
     ["counter", "gauge", "histogram", "summary", "untyped", "gaugehistogram", "Histogram"];
-const LABELS: [&str; 14] = [
+const LABELS: [&str; 15] = [
     "cpu",
     "device",
     "mode",
@@ -35,6 +40,7 @@ const LABELS: [&str; 14] = [
     "job",
     "zone",
     "time",
+    "time_",
     "_field",
     "seconds_total",
     "count",
@@ -89,6 +95,8 @@ const TEXTS: [&str; 16] = [
     "a b,c=d}",
     "日本 🚀",
 ];
+/// Escapes that only OpenMetrics takes, as what they are.
+const ODD_ESCAPES: [&str; 4] = ["C:\\dir", "\\x\\\\\\d", "\\\u{e9}", "a\\ b"];
 /// What is inserted somewhere in a line.
 const SPICE: [&str; 18] = [
     " ", "\t", "\r", "\r\n", "\n", "\\", "\\\\", "\\n", "é", "🚀", ",", "=", "{", "}", "\"", "#",
@@ -153,6 +161,7 @@ fn labels(random: &mut Random) -> Labels {
 fn text(random: &mut Random) -> String {
     match random.below(4) {
         0 => "0123456789abcdef".chars().cycle().take(random.below(50)).collect(),
+        1 if random.below(16) == 0 => one_of(random, &ODD_ESCAPES).to_owned(),
         _ => one_of(random, &TEXTS).to_owned(),
     }
 }
@@ -198,16 +207,22 @@ fn series(random: &mut Random, (metric, kind): (&str, &str), labels: &Labels, li
 }
 
 fn sample(random: &mut Random, name: &str, labels: &Labels) -> Vec<u8> {
-    let pairs: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+    let mut pairs: Vec<_> =
+        labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+    // A quoted name may stand anywhere in its braces.
+    let is_quoted = random.below(32) == 0;
+    if is_quoted {
+        pairs.insert(random.below(pairs.len() + 1), format!("\"{name}\""));
+    }
     let comma = if random.below(16) == 0 && !pairs.is_empty() { "," } else { "" };
     let pairs = pairs.join(",") + comma;
     let value = one_of(random, &VALUES);
     let time = one_of(random, &TIMES);
     let exemplar = if random.below(32) == 0 { " # {a=\"1\"} 1" } else { "" };
     let rest = format!(" {value}{time}{exemplar}\n");
-    let head = match random.below(32) {
-        0 => format!("{{\"{name}\",{pairs}}}"),
-        _ if pairs.is_empty() && random.below(4) > 0 => name.to_owned(),
+    let head = match pairs.is_empty() {
+        _ if is_quoted => format!("{{{pairs}}}"),
+        true if random.below(4) > 0 => name.to_owned(),
         _ => format!("{name}{{{pairs}}}"),
     };
     (head + &rest).into_bytes()

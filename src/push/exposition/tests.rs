@@ -103,8 +103,11 @@ fn the_text_reader_agrees_with_its_twin() {
 
 #[test]
 fn the_text_reader_agrees_with_its_twin_on_lines_of_random_words() {
-    const WORDS: [&str; 28] = [
+    const WORDS: [&str; 31] = [
         "ab_c",
+        "a_time",
+        "\"ab_c\"",
+        "\"\\d\"",
         "h",
         "_bucket",
         "_count",
@@ -388,6 +391,23 @@ fn an_exemplar_may_repeat_the_labels_of_its_sample() {
     let labels: Vec<_> = samples.into_iter().map(|sample| sample.labels).collect();
     let label = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     assert_eq!(labels, [label("x", "1"), label("y", "2")]);
+}
+
+#[test]
+fn a_series_after_one_with_its_name_among_labels_is_compared_with_all_of_it() {
+    // Said to have the labels of the one before it, the second one got its tag without a value.
+    for (body, labels) in [
+        ("{x=\"1\",\"a_b\"} 1\nc_d{} 2\n", 0),
+        ("{x=\"1\",\"a_b\"} 1\nc_d{y=\"1\"} 2\n", 1),
+        ("{x=\"1\",\"a_b\",y=\"2\"} 1\na_b{x=\"1\"} 2\n", 1),
+        ("{x=\"1\",\"a_b\"} 1\nc_d 2\n", 0),
+        ("{x=\"1\",\"a_b\"} 1\n{\"c_d\"} 2\n", 0),
+        ("{x=\"1\",\"a_b\"} 1\n{\"c_d\",x=\"2\"} 2\n", 1),
+    ] {
+        assert!(reader_claims::twins(body.as_bytes(), Format::Text, Names::Legacy), "{body}");
+        let samples = read_all(body.as_bytes(), Format::Text, Names::Legacy).unwrap();
+        assert_eq!(samples[1].labels.len(), labels, "{body}");
+    }
 }
 
 #[test]

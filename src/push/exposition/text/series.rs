@@ -91,7 +91,8 @@ impl<'a> SeriesReader<'a> {
         if cursor.peek() == b'{' {
             return self.read_braces(cursor);
         }
-        if self.had_name_among_pairs {
+        let is_comparable = !self.had_name_among_pairs;
+        if !is_comparable {
             self.forget();
         }
         let start = *cursor;
@@ -124,7 +125,9 @@ impl<'a> SeriesReader<'a> {
             cursor.advance();
             self.name_start = start.at();
             let PairReader { start, end, .. } = self.pairs;
-            self.pairs.read(cursor, cursor.same_as(start, end - start))?
+            let delta = self.pairs.read(cursor, cursor.same_as(start, end - start))?;
+            // Labels that are forgotten were there all the same.
+            if is_comparable { delta } else { Delta::UNKNOWN }
         };
         Ok(SeriesRead { name: Some(Cow::Borrowed(name)), delta })
     }
