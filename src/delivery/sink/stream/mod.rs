@@ -129,7 +129,7 @@ impl Socket {
     /// Connects where that is needed, sends again what the reader before may not have read, and
     /// takes what this one says.
     fn advance(&mut self) -> Result<(), Trouble> {
-        self.recent.forget(Instant::now());
+        self.forget();
         self.connect(Some(ReplayPlace::default()))?;
         while let Some(open) = &mut self.open
             && let Some(place) = &mut open.replay
@@ -153,6 +153,15 @@ impl Socket {
         self.listen(Duration::ZERO).map_err(|error| self.broken(error))
     }
 
+    /// Lets go of recent pushes that have grown too old. Between a break and the end of what is sent
+    /// again after it all of them stay: that may take as long as the reader does, and the place in
+    /// them must hold.
+    fn forget(&mut self) {
+        if self.open.as_ref().is_some_and(|open| open.replay.is_none()) {
+            self.recent.forget(Instant::now());
+        }
+    }
+
     fn listen(&mut self, patience: Duration) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let log = &self.log;
@@ -166,6 +175,7 @@ impl Socket {
         if matches!(trouble, Trouble::Blocked) {
             return trouble;
         }
+        self.forget();
         let Some(open) = self.open.take() else { return trouble };
         self.written_before = self.written_before.max(self.written);
         self.written = 0;

@@ -51,10 +51,13 @@ impl Reader {
 }
 
 fn socket(address: String, telemetry: &Arc<Telemetry>) -> Socket {
+    socket_with(address, telemetry, Duration::from_secs(60))
+}
+
+fn socket_with(address: String, telemetry: &Arc<Telemetry>, replay: Duration) -> Socket {
     let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
     let options = RejectedOptions::default();
     let rejected = Rejected::new(&options, Arc::clone(telemetry), Arc::clone(&log));
-    let replay = Duration::from_secs(60);
     Socket::new(Peer::Tcp(address), replay, rejected, (Arc::clone(telemetry), log))
 }
 
@@ -150,4 +153,42 @@ fn a_proxy_without_a_reader_is_never_blamed_on_a_push() {
     }
     idle_until(&mut socket, || reader.has(0..10));
     assert_eq!(figure(&telemetry, DISCONNECTED), 0);
+}
+
+#[test]
+fn what_is_sent_again_to_a_slow_reader_stays_whole_while_it_grows_old() {
+    // What a connection holds that nobody reads is less.
+    const LINES: u32 = 6000;
+    const REPLAY: Duration = Duration::from_secs(1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let telemetry = Arc::new(Telemetry::new());
+    let mut socket = socket_with(listener.local_addr().unwrap().to_string(), &telemetry, REPLAY);
+    let line = |number: u32| format!("{number} {}", "x".repeat(1000));
+    let reading = thread::spawn(move || {
+        let (first, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(first).lines();
+        while !lines.next().unwrap().unwrap().starts_with(&format!("{} ", LINES - 1)) {}
+        drop(lines);
+        let (second, _) = listener.accept().unwrap();
+        (listener, second)
+    });
+    for from in (0..LINES).step_by(20) {
+        assert_eq!(deliver(&mut socket, &block((from..from + 20).map(line))), Taken::All);
+    }
+    idle_until(&mut socket, || reading.is_finished());
+    let (_listener, second) = reading.join().unwrap();
+    // Nobody reads for longer than it is kept otherwise.
+    let opened = Instant::now();
+    idle_until(&mut socket, || opened.elapsed() > 2 * REPLAY);
+    let rest = thread::spawn(move || {
+        let lines = BufReader::new(second).lines().map(Result::unwrap);
+        lines.take_while(|line| line != "end").collect::<Vec<_>>()
+    });
+    assert_eq!(deliver(&mut socket, &block(["end".to_owned()])), Taken::All);
+    idle_until(&mut socket, || rest.is_finished());
+    let found = rest.join().unwrap();
+    let first = found[0].split(' ').next().unwrap().parse().unwrap();
+    let differs = found.iter().zip(first..).position(|(found, number)| *found != line(number));
+    let told = differs.map(|at| found[at].split(' ').next().unwrap());
+    assert_eq!((told, first + found.len() as u32), (None, LINES), "from {first} on");
 }
