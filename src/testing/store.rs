@@ -280,7 +280,8 @@ fn read_body(
 ) -> Option<()> {
     let head = request.head.to_ascii_lowercase();
     let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
-    let length: usize = header("content-length: ").unwrap().parse().unwrap();
+    // A GET has none.
+    let length: usize = header("content-length: ").map_or(0, |length| length.parse().unwrap());
     while unread.len() < length {
         read_more(stream, unread)?;
     }

@@ -36,6 +36,7 @@ mod http;
 mod lines;
 mod load;
 mod output;
+mod page_commands;
 mod pages;
 mod process;
 mod proxies;

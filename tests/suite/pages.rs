@@ -1,17 +1,15 @@
-//! The pages for readers: each TOML block is a good configuration, each command does what the page
-//! says, and each link leads somewhere.
+//! The pages for readers: each TOML block is a good configuration, and each link leads
+//! somewhere. `page_commands` runs their commands.
 
-use crate::http::Client;
-use crate::process::{Pushline, command, folder};
+use crate::process::{command, folder};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every Markdown page of the tree.
-fn pages() -> Vec<PathBuf> {
+pub(crate) fn pages() -> Vec<PathBuf> {
     let (mut pages, mut folders) = (Vec::new(), vec![root().to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -105,29 +103,9 @@ fn anchor_of(heading: &str) -> String {
 }
 
 #[test]
-fn the_page_for_users_of_datakit_says_what_happens() {
+fn the_variables_of_the_page_for_users_of_datakit_are_known() {
     let page =
         std::fs::read_to_string(root().join("scripts/examples/datakit/README.zh.md")).unwrap();
-    let toml = "[[inputs.pushgateway]]\nroute_prefix = \"/v1/pushgateway\"\n";
-    let (pushline, output) = Pushline::start(toml);
-    let run = |script: &str| {
-        let here = script.replace("127.0.0.1:9091", &pushline.address.to_string());
-        let told = Command::new("sh").arg("-c").arg(here).stderr(Stdio::null()).output().unwrap();
-        String::from_utf8(told.stdout).unwrap()
-    };
-    let pushes: Vec<_> = blocks(&page, "sh")
-        .into_iter()
-        .filter(|block| block.contains("| curl") || block.contains("|\n  curl"))
-        .collect();
-    assert_eq!(pushes.len(), 2);
-    assert_eq!(run(&pushes[0]), "");
-    let want = page.lines().find(|line| line.ends_with(" 1700000000000000000")).unwrap();
-    let (want, _) = want.rsplit_once(' ').unwrap();
-    let written = output.take_until(|bytes| bytes.ends_with(b"\n"));
-    let written = String::from_utf8(written).unwrap();
-    assert_eq!(written.rsplit_once(' ').unwrap().0, want);
-    let refused = run(&pushes[1]);
-    assert!(page.contains(&format!("`{}`", refused.trim_end())), "{refused}");
     // The variables that the page names are the ones that pushline knows.
     for line in page.lines().filter(|line| line.starts_with("| `ENV_")) {
         let name = line.split('`').nth(1).unwrap();
@@ -139,6 +117,4 @@ fn the_page_for_users_of_datakit_says_what_happens() {
         let output = command().arg("--check").env(name, value).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let mut client = Client::connect(pushline.address);
-    assert_eq!(client.ask("GET", "/", &[("Accept", "text/html")], b"").status, 200);
 }
