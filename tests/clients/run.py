@@ -78,6 +78,23 @@ def read_back(lines):
     return len(lines)
 
 
+# The recipe of the page in this language is a whole program, and runs as it is.
+RECIPES = {"python": [sys.executable, "-c"], "node": ["node", "-e"]}
+
+
+def run_recipe(language, pushline):
+    page = (ROOT / "scripts/examples/clients.md").read_text()
+    mark = {"python": "python", "node": "js"}[language]
+    recipe = re.search(rf"^```{mark} .*?\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1]
+    recipe = recipe.replace("127.0.0.1:9091", pushline.base.removeprefix("http://"))
+    # A module is looked for where the other programs of the language find theirs.
+    folder = TARGET / "clients/node" if language == "node" else None
+    subprocess.run([*RECIPES[language], recipe], check=True, cwd=folder)
+    want = "backup,instance=db1,job=backup duration_seconds=42.5"
+    assert [line.rsplit(" ", 1)[0] for line in pushline.lines()] == [want], f"the recipe of {language}"
+    print(f"{language} recipe of the page: {want}")
+
+
 def main():
     language = sys.argv[1]
     command, modes, can_delete = CLIENTS[language]
@@ -98,6 +115,8 @@ def main():
             missing, extra = sorted(set(want) - set(got)), sorted(set(got) - set(want))
             assert got == want, f"{language} {mode}:\n missing {missing}\n extra {extra}"
             print(f"{language} {mode}: {len(got)} fields, the same as text by curl")
+        if language in RECIPES:
+            run_recipe(language, pushline)
         if can_delete:
             subprocess.run([*command, pushline.base, "delete"], check=True)
             assert pushline.lines() == [], "a delete must write nothing"

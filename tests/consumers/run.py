@@ -2,6 +2,7 @@
 run.py influxdb|victoriametrics"""
 
 import base64
+import functools
 import json
 import math
 import os
@@ -132,6 +133,7 @@ log-enabled = false
         pushline = Pushline({"PUSHLINE_OUTPUT_TARGET": f"{base}/write?db=golden&precision=ns",
                              "PUSHLINE_OUTPUT_REJECTED_FILE": str(rejected)}, subprocess.DEVNULL)
         copy = Pushline({"PUSHLINE_OUTPUT_TARGET": f"file:{lines}"}, subprocess.DEVNULL)
+        five_minutes(base)
         count = feed(pushline, copy)
         assert not rejected.exists(), f"InfluxDB refused lines: {rejected.read_text()}"
         want = {}
@@ -139,6 +141,29 @@ log-enabled = false
             place = measurement, tags, field, timestamp if timestamp < PUSH_TIME_NS else None
             want.setdefault(place, []).extend(values)
         return count, want, influxdb_points(base)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def five_minutes(influxdb):
+    """What the README promises a newcomer, word by word, with the addresses of here."""
+    page = (ROOT / "README.md").read_text()
+    section = page.split("## Five minutes to InfluxDB")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```sh.*?\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    own = f"127.0.0.1:{free_port()}"
+    places = {"127.0.0.1:8086": influxdb.removeprefix("http://"), "127.0.0.1:9091": own,
+              "cargo run --release --": f"exec {PUSHLINE}"}
+    serve, look = (functools.reduce(lambda text, place: text.replace(*place), places.items(), block) for block in blocks)
+    environment = dict(os.environ, PUSHLINE_SERVER_LISTEN=own)
+    server = subprocess.Popen(["sh", "-ec", serve], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("pushline", lambda: get(f"http://{own}/-/healthy"))
+        found = subprocess.run(["sh", "-ec", look], check=True, capture_output=True, text=True).stdout
+        series = json.loads(found)["results"][0]["series"][0]
+        assert (series["name"], series["columns"]) == ("backup", ["time", "duration_seconds", "instance", "job"]), found
+        assert series["values"][0][1:] == [42.5, "db1", "backup"], found
+        print("influxdb: the README's five minutes end in a point")
     finally:
         server.terminate()
         server.wait()
