@@ -153,9 +153,9 @@ impl Socket {
         self.listen(Duration::ZERO).map_err(|error| self.broken(error))
     }
 
-    /// Lets go of recent pushes that have grown too old. Between a break and the end of what is sent
-    /// again after it all of them stay: that may take as long as the reader does, and the place in
-    /// them must hold.
+    /// Lets go of recent pushes that have grown too old. Between a break and the end of what is
+    /// sent again after it all of them stay: that may take as long as the reader does, and the
+    /// place in them must hold.
     fn forget(&mut self) {
         if self.open.as_ref().is_some_and(|open| open.replay.is_none()) {
             self.recent.forget(Instant::now());
