@@ -14,7 +14,7 @@ import time
 import crash
 import programs
 from delivery import contest
-from pushes import per_second, ratio
+from pushes import cpu_us, per_second, ratio
 from servers import NullStore, OverHttp, Server, VmAgent, free_port
 from table import Row, skipped
 
@@ -80,7 +80,7 @@ def away(built):
     with folder() as path:
         store = Away()
         servers = [Spooling(built, store.url, path / "spool"), Synced(built, path / "lines")]
-        if programs.is_there(VmAgent.program, VmAgent.package):
+        if programs.is_there(VmAgent.program):
             servers.append(VmAgent(store, path / "agent"))
         reports = contest(built, servers, "small", 64)
         own, file, *other = servers
@@ -96,7 +96,13 @@ def away(built):
         beside.figures = [ratio(reports[own], reports[other[0]])]
     else:
         beside = skipped(beside, f"no {VmAgent.program}")
-    return [Row("store away: spool / file and fsync / vmagent", rates, unit="requests/s"), synced, beside]
+    cpu = [cpu_us(reports[server]) for server in servers]
+    return [
+        Row("store away: spool / file and fsync / vmagent", rates, unit="requests/s"),
+        Row("the same: CPU of the server", cpu, unit="µs/request"),
+        synced,
+        beside,
+    ]
 
 
 def draining(built):
@@ -208,7 +214,7 @@ def starting(built):
 def outage(built):
     """The store is away, and the agent is killed meanwhile: pushline beside vmagent."""
     row = Row("store away 30 s, agent killed in the middle: pushline's lost lines", [], [0], [0], "less")
-    if not programs.is_there(VmAgent.program, VmAgent.package):
+    if not programs.is_there(VmAgent.program):
         return [skipped(row, f"no {VmAgent.program}")]
     with folder() as path:
         own, other = crash.run(built.pushline, path)
