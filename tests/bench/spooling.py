@@ -136,7 +136,7 @@ def draining(built):
 
 def fill(built, server):
     while True:
-        server.load(built, "node100k", 16, 1)
+        server.load(built, "node100k", 16, 0.2)
         with server.running():
             if server.figure("pushline_spool_bytes") >= FULL_BYTES:
                 return
@@ -190,7 +190,7 @@ def written(server, path):
 def starting(built):
     with folder() as path:
         store = Away()
-        server = Spooling(built, store.url, path / "full")
+        server = Spooling(built, store.url, path / "full", "512MiB")
         fill(built, server)
         server.end()
         times = {"full": [], "empty": []}
@@ -201,7 +201,7 @@ def starting(built):
                 own = {
                     "PUSHLINE_OUTPUT_TARGET": store.url,
                     "PUSHLINE_SPOOL_DIR": str(places[name]),
-                    "PUSHLINE_SPOOL_MAX_BYTES": "4GiB",
+                    "PUSHLINE_SPOOL_MAX_BYTES": "512MiB",
                 }
                 times[name].append(built.figures("start", built.pushline, 1, environment=own)["median_ms"])
     full, empty = (statistics.median(times[name]) for name in ("full", "empty"))

@@ -30,6 +30,7 @@ mod delivery;
 mod dry_run;
 mod examples;
 mod formats;
+mod garbage;
 mod golden;
 mod hostile;
 mod http;

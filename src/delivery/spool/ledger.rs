@@ -199,8 +199,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether the disk takes a cursor: where it does, it is likely to take a push.
+    /// Whether the disk takes a cursor: where it does, it is likely to take a push. A folder that
+    /// somebody has removed is made again, as no push comes that would do so.
     pub(super) fn takes_a_cursor(&self) -> bool {
+        if self.is_folder_lost() && self.look_again().is_err() {
+            return false;
+        }
         let disk = self.disk();
         let cursor = self.state().cursor;
         disk.folder.write_cursor(cursor).is_ok()

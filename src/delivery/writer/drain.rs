@@ -66,6 +66,11 @@ impl Draining {
         }
     }
 
+    /// Whether something waits in the spool.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.drainer.is_empty()
+    }
+
     /// Offers a block, lent to the spooler meanwhile.
     pub(super) fn offer_lent(
         &mut self,

@@ -33,6 +33,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// How long a start takes at most, on a small host.
+const SERVES_AFTER: Duration = Duration::from_millis(100);
+
 /// How a writer ended.
 #[derive(Debug)]
 pub enum WriterEnd {
@@ -176,6 +179,11 @@ impl<R: Reply> Writer<R> {
 
     fn serve(&mut self) -> Result<(), GivenUp> {
         let state = self.receiver.state();
+        if self.draining.as_ref().is_some_and(Draining::has_waiting) {
+            // What has waited since the last run can wait until this one serves: to read and pack
+            // it takes a CPU, of which a small host has one.
+            state.pause(SERVES_AFTER);
+        }
         loop {
             if let Some(draining) = &mut self.draining {
                 // What it waits for there is the consumer's.
