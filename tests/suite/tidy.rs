@@ -44,6 +44,7 @@ const CRATES: [(&str, &str); 20] = [
     ("crossbeam_channel", "delivery/queue/channel.rs"),
     ("flate2", "bytes/deflate.rs"),
     ("httparse", "intake/gate/head.rs"),
+    ("httpdate", "delivery/sink/http/retry_after.rs"),
     ("listenfd", "intake/gate/listen.rs"),
     ("quick_protobuf", "push/exposition/protobuf/wire.rs"),
     ("rustix", "system.rs"),

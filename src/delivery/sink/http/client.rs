@@ -13,6 +13,7 @@ use super::connection::StoreConnection;
 use super::credentials::{self, CredentialError};
 use super::options::HttpOptions;
 use super::proxy;
+use super::retry_after;
 use super::url::StoreUrl;
 use super::verdict::StoreAnswer;
 use crate::limits::STORE_ANSWER_BYTES_MAX;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -37,8 +38,6 @@ const IDLE_AGE_MAX: Duration = Duration::from_secs(45);
 const OUTPUT_BYTES: usize = 128 * 1024;
 /// What is read from a connection at once, in bytes.
 const INPUT_BYTES: usize = 16 * 1024;
-/// The longest pause that a store is granted (`Retry-After`).
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Why there is no client.
 #[derive(Debug)]
@@ -165,7 +164,8 @@ impl Client {
         };
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after");
-        let retry_after = retry_after.and_then(|value| seconds(value.to_str().ok()?));
+        let retry_after = retry_after
+            .and_then(|value| retry_after::pause(value.to_str().ok()?, SystemTime::now()));
         let mut body = Vec::new();
         let limit = u64::try_from(STORE_ANSWER_BYTES_MAX).unwrap_or(u64::MAX);
         response.body_mut().as_reader().take(limit).read_to_end(&mut body)?;
@@ -175,12 +175,6 @@ impl Client {
         }
         Ok(StoreAnswer { status, retry_after, body })
     }
-}
-
-/// `Retry-After: delay-seconds` (RFC 9110, section 10.2.3). A date is left to our own pauses.
-fn seconds(value: &str) -> Option<Duration> {
-    let seconds = value.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 /// What went wrong, in words for the operator.
@@ -369,6 +363,7 @@ impl Transport for StoreTransport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::RETRY_AFTER_MAX;
     use crate::testing::store::{Act, Early, Store, StoreRequest};
     use std::net::TcpListener;
     use std::os::unix::fs::PermissionsExt;
@@ -432,7 +427,9 @@ mod tests {
         let answer = outcome(Act::answer(503, "Retry-After: 86400\r\n", "")).unwrap();
         assert_eq!(answer.retry_after, Some(RETRY_AFTER_MAX));
         let date = "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n";
-        assert_eq!(outcome(Act::answer(503, date, "")).unwrap().retry_after, None);
+        assert_eq!(outcome(Act::answer(503, date, "")).unwrap().retry_after, Some(Duration::ZERO));
+        let date = "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n";
+        assert_eq!(outcome(Act::answer(503, date, "")).unwrap().retry_after, Some(RETRY_AFTER_MAX));
         let answer = outcome(Act::answer(400, "", &"x".repeat(1_000_000))).unwrap();
         assert_eq!(answer.body.len(), STORE_ANSWER_BYTES_MAX);
         let chunked = Act::Raw(

@@ -19,6 +19,7 @@ mod connection;
 mod credentials;
 mod options;
 mod proxy;
+mod retry_after;
 mod take_apart;
 mod url;
 mod verdict;
