@@ -7,6 +7,7 @@
 
 pub(crate) mod delta;
 pub mod error;
+mod midpoint;
 mod name;
 mod native;
 mod number;

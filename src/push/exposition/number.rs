@@ -1,5 +1,6 @@
 //! Values and timestamps of the text formats: text → double, text → nanoseconds (SPEC 1.3, 5).
 
+use super::midpoint;
 use crate::bytes::chunk::{CHUNK_BYTES, Chunk};
 use crate::bytes::short::{SHORT_BYTES_MAX, ShortText};
 use std::ops::Range;
@@ -182,21 +183,24 @@ pub(super) fn value(text: &str) -> Result<Read, NumberError> {
     match decimal.canonical().and_then(|place| text.get(place)) {
         // OK because no more than so many digits, their sign, point and zeros are that short.
         Some(canonical) => Ok(Read::Canonical(ShortText::new(canonical.as_bytes()))),
-        None => double(text).map(Read::Number),
+        None => double(text, &decimal).map(Read::Number),
     }
 }
 
 /// Reads a decimal float, `NaN` (without a sign), `Inf` or `Infinity`, in any case.
 pub(super) fn float(text: &str) -> Result<f64, NumberError> {
     match Decimal::split(text.as_bytes()) {
-        Some(_) => double(text),
+        Some(decimal) => double(text, &decimal),
         None => not_finite(text).ok_or(NumberError::Malformed),
     }
 }
 
 /// The double of a decimal. OK because std reads every decimal, and rounds correctly.
-fn double(decimal: &str) -> Result<f64, NumberError> {
-    let number: f64 = decimal.parse().map_err(|_| NumberError::Malformed)?;
+fn double(text: &str, decimal: &Decimal<'_>) -> Result<f64, NumberError> {
+    let number = match decimal.by_its_middle() {
+        Some(number) => number,
+        None => text.parse().map_err(|_| NumberError::Malformed)?,
+    };
     if number.is_finite() { Ok(number) } else { Err(NumberError::TooLarge) }
 }
 
@@ -225,7 +229,8 @@ struct Decimal<'a> {
     integer: &'a [u8],
     /// The digits behind the point.
     fraction: &'a [u8],
-    has_exponent: bool,
+    /// What follows the `e`, if there is one.
+    exponent: &'a [u8],
 }
 
 impl<'a> Decimal<'a> {
@@ -238,13 +243,23 @@ impl<'a> Decimal<'a> {
             [b'.', rest @ ..] => split_digits(rest),
             _ => (&[][..], rest),
         };
-        let has_exponent = match rest {
-            [] => false,
-            [b'e' | b'E', exponent @ ..] if is_exponent(exponent) => true,
+        let exponent = match rest {
+            [] => &[][..],
+            [b'e' | b'E', exponent @ ..] if is_exponent(exponent) => exponent,
             _ => return None,
         };
         let has_digits = !integer.is_empty() || !fraction.is_empty();
-        has_digits.then_some(Decimal { sign, integer, fraction, has_exponent })
+        has_digits.then_some(Decimal { sign, integer, fraction, exponent })
+    }
+
+    /// Its double, where std takes long for it.
+    fn by_its_middle(&self) -> Option<f64> {
+        let Decimal { sign, integer, fraction, .. } = self;
+        if integer.len() + fraction.len() < midpoint::DIGITS_MIN {
+            return None;
+        }
+        let magnitude = midpoint::double(integer, fraction, exponent(self.exponent))?;
+        Some(if *sign == b"-" { -magnitude } else { magnitude })
     }
 
     /// Where in the text the form stands that SPEC 2.4 writes for its double, if it does: that is,
@@ -260,7 +275,7 @@ impl<'a> Decimal<'a> {
         };
         let zeros = fraction.iter().take_while(|byte| **byte == b'0').count();
         let is_plain = integer_digits > 0 || zeros <= ZEROS_MAX as usize;
-        if self.has_exponent || !is_plain || integer_digits + fraction.len() > DIGITS_MAX {
+        if !self.exponent.is_empty() || !is_plain || integer_digits + fraction.len() > DIGITS_MAX {
             return None;
         }
         let point = usize::from(!fraction.is_empty());
