@@ -138,7 +138,7 @@ mod tests {
     }
 
     /// More than any double has.
-    const FRACTION_DIGITS: usize = 1100;
+    const FRACTION_DIGITS: i32 = 1100;
 
     /// The middle of two doubles, all of its digits: those of their sum, halved.
     fn middle(one: f64, other: f64) -> String {
@@ -178,7 +178,7 @@ mod tests {
             }
             let middle = middle(below, f64::from_bits(bits + 1));
             let digits = middle.trim_start_matches('0');
-            let power = digits.len() as i32 - FRACTION_DIGITS as i32;
+            let power = i32::try_from(digits.len()).unwrap() - FRACTION_DIGITS;
             // Cut anywhere, exact, and just above.
             let kept = 20 + random.below(40);
             let cut = &digits[..kept.min(digits.len())];
