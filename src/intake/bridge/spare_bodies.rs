@@ -1,5 +1,5 @@
-//! Buffers of large bodies that are used again: memory that the system hands out anew is filled with
-//! zeros by it first, and lies in no cache.
+//! Buffers of large bodies that are used again: memory that the system hands out anew is filled
+//! with zeros by it first, and lies in no cache.
 
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPARE_BODIES_BYTES_MAX};
 use std::ops::RangeInclusive;
