@@ -130,3 +130,12 @@ fn an_exemplar_without_braces_is_refused_with_its_place() {
     let want = "line 2, column 49: expected the labels of an exemplar, found \"5.9060365\"\n";
     assert_eq!((answer.status, answer.text()), (400, want));
 }
+
+#[test]
+fn a_blank_in_the_request_target_is_a_malformed_request_and_no_unknown_version() {
+    let (pushline, _output) = Pushline::start("");
+    let mut client = Client::connect(pushline.address);
+    client.send(&case("blank_in_request_target.http")).unwrap();
+    let answer = client.read_answer(true).unwrap();
+    assert_eq!((answer.status, answer.text()), (400, "the request target has a blank\n"));
+}

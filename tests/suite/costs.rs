@@ -96,14 +96,50 @@ fn bodies_that_come_in_tiny_chunks_take_turns_with_a_small_push() {
     }
     assert_eq!(small.read_answer(true).unwrap().status, 200);
     output.wait_for_text("job=small");
-    // A line has the time at which the last byte of its push came.
     let text = String::from_utf8(output.snapshot()).unwrap();
-    let came = |job: &str| -> Vec<u64> {
-        let of_job = text.lines().filter(|line| line.starts_with(&format!("a,job={job} ")));
-        of_job.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
-    };
-    let (small, large) = (came("small"), came("large"));
+    let (small, large) = (came(&text, "small"), came(&text, "large"));
     assert!(small[0] < *large.iter().min().unwrap(), "the small one waited for a large one");
+}
+
+#[test]
+fn requests_that_are_sent_ahead_take_turns_with_a_small_push() {
+    const CLIENTS: usize = 8;
+    let (pushline, output) = Pushline::start("");
+    let connect = || {
+        let mut client = Client::connect(pushline.address);
+        assert_eq!(client.push("/metrics/job/first", "a_b 1\n").status, 200);
+        client
+    };
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| connect()).collect();
+    let mut small = connect();
+    // Less than one read, and the last of them is a push.
+    let mut ahead = b"GET /-/healthy HTTP/1.1\r\n\r\n".repeat(1500);
+    ahead.extend(request("PUT", b"/metrics/job/ahead", &[], b"a_b 1\n"));
+    pushline.signal("STOP");
+    for client in &mut clients {
+        client.send(&ahead).unwrap();
+    }
+    small.send(&request("PUT", b"/metrics/job/small", &[], b"a_b 1\n")).unwrap();
+    pushline.signal("CONT");
+    for client in &mut clients {
+        for _ in 0..=1500 {
+            assert_eq!(client.read_answer(true).unwrap().status, 200);
+        }
+    }
+    assert_eq!(small.read_answer(true).unwrap().status, 200);
+    output.wait_for_text("job=small");
+    let text = String::from_utf8(output.snapshot()).unwrap();
+    let (small, ahead) = (came(&text, "small"), came(&text, "ahead"));
+    assert!(
+        small[0] < *ahead.iter().min().unwrap(),
+        "the small one waited for all that came ahead"
+    );
+}
+
+/// When the last byte of each push of a job came, which is the time of its line.
+fn came(text: &str, job: &str) -> Vec<u64> {
+    let of_job = text.lines().filter(|line| line.starts_with(&format!("a,job={job} ")));
+    of_job.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
 }
 
 /// Bytes that the system holds for a server at this port, all connections together.

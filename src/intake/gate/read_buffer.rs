@@ -94,6 +94,11 @@ impl ReadBuffer {
         };
     }
 
+    /// Whether other connections wait for this turn to end.
+    pub(super) fn is_shared(&self) -> bool {
+        self.reads_max == 1
+    }
+
     /// Whether the connection may read once more in this turn.
     pub(super) fn take_share(&mut self) -> bool {
         self.reads += 1;

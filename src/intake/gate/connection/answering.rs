@@ -2,6 +2,7 @@
 //! it.
 
 use super::super::head::{self, Head, Persistence};
+use super::super::read_buffer::READ_BYTES;
 use super::super::refusal::Refusal;
 use super::super::render;
 use super::super::socket::Moved;
@@ -124,7 +125,9 @@ impl Connection {
                 Moved::Bytes(count) => {
                     self.note_taken(turn);
                     self.state = State::Answering(written + count);
-                    Ok(Step::Next)
+                    // A client that reads as fast as this writes takes its turns with others.
+                    let is_large = count > READ_BYTES && turn.buffer.is_shared();
+                    Ok(if is_large { Step::Need(Need::Turn) } else { Step::Next })
                 }
             },
             _ => match self.wire.flush()? {
@@ -158,7 +161,9 @@ impl Connection {
                 self.since = turn.now;
                 self.deadline = turn.now + turn.context.options.read().idle_timeout;
                 self.state = State::Idle;
-                Step::Next
+                // Requests that were sent ahead take their turns with those of others.
+                let is_ahead = !turn.buffer.is_empty() && turn.buffer.is_shared();
+                if is_ahead { Step::Need(Need::Turn) } else { Step::Next }
             }
             After::Close if is_all_read => Step::Need(Need::End),
             After::Close | After::Linger => {
