@@ -190,5 +190,9 @@ fn what_is_sent_again_to_a_slow_reader_stays_whole_while_it_grows_old() {
     let first = found[0].split(' ').next().unwrap().parse().unwrap();
     let differs = found.iter().zip(first..).position(|(found, number)| *found != line(number));
     let told = differs.map(|at| found[at].split(' ').next().unwrap());
-    assert_eq!((told, first + found.len() as u32), (None, LINES), "from {first} on");
+    assert_eq!(
+        (told, first + u32::try_from(found.len()).unwrap()),
+        (None, LINES),
+        "from {first} on"
+    );
 }
