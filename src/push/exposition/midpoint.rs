@@ -200,7 +200,7 @@ mod tests {
             let (integer, fraction) = text.split_once('.').unwrap();
             assert!(assert_as_std(integer, fraction, -324), "{text}");
         }
-        // 2^53 + 1 is the middle of two doubles, and 2^1024 - 2^970 that of the last one and the end.
+        // 2^53 + 1 is the middle of two doubles, 2^1024 - 2^970 that of the last one and the end.
         let end = "179769313486231580793728971405303415079934132710037826936173778980444968292\
                    764750946649017977587207096330286416692887910946555547851940402630657488671\
                    505820681908902000708383676273854845817711531764475730270069855571366959622\
