@@ -50,8 +50,8 @@ pub const CONNECTIONS_MAX: usize = 1024;
 /// Connections beyond `server.max_connections`: those that come with something whole while all
 /// places are held by those that do not, and probes.
 pub(crate) const EXTRA_CONNECTIONS_MAX: usize = 64;
-/// The part of them that is kept for newcomers, probes among them, whatever the others do.
-pub(crate) const PROBE_PLACES: usize = 8;
+/// The seats among them that are kept for newcomers, probes among them, whatever the others do.
+pub(crate) const PROBE_SEATS: usize = 8;
 /// Default of `output.queue_bytes`: lines that wait for the writer.
 pub const QUEUE_BYTES: usize = 64 * MIB;
 
@@ -163,4 +163,4 @@ const _: () = assert!(STATUS_LABELS_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= DECODED_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= BUFFERED_BYTES_MAX);
 const _: () = assert!(HEAD_BYTES_MAX < BODY_BYTES_MAX);
-const _: () = assert!(PROBE_PLACES < EXTRA_CONNECTIONS_MAX);
+const _: () = assert!(PROBE_SEATS < EXTRA_CONNECTIONS_MAX);

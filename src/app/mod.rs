@@ -55,7 +55,7 @@ pub use surroundings::{Load, Surroundings};
 /// Serves until a signal or a failure ends it.
 ///
 /// # Errors
-/// Why it could not start, or why its end is no good one.
+/// Why it could not start, or why it did not end in order.
 pub fn run(config: Config, surroundings: Surroundings) -> Result<(), Error> {
     start(config, surroundings)?.wait()
 }
@@ -125,7 +125,7 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
 fn prepare(log: &Arc<Log>) {
     log::take_panics(log);
     if let Err(error) = system::raise_descriptor_limit() {
-        log.warn("the limit of descriptors stays as it is", &[("error", &error)]);
+        log.warn("the limit of descriptors cannot be raised", &[("error", &error)]);
     }
 }
 

@@ -109,7 +109,7 @@ fn tell_changes(
     let (fixed, taken): (Vec<_>, Vec<_>) = changes.iter().partition(|one| one.needs_restart());
     for KeyChange { key, old, new, .. } in fixed {
         let fields: [log::Field<'_>; 3] = [("key", key), ("running", old), ("configured", new)];
-        log.warn("a changed key needs a restart and stays as it runs", &fields);
+        log.warn("a changed key needs a restart, the old value is used until then", &fields);
     }
     let taken: Vec<_> = taken.iter().map(|change| change.to_string()).collect();
     let taken = if taken.is_empty() { "nothing".to_owned() } else { taken.join(", ") };

@@ -162,7 +162,7 @@ left. Without a name, the measurement is the prefix.
         },
         Key {
             name: "measurement_prefix",
-            about: r#"stands before every measurement, whatever named it
+            about: r#"the beginning of every measurement, whichever rule named it
   measurement_prefix = "prom_""#,
             reload: Taken,
             value: &Stored {

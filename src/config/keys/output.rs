@@ -78,8 +78,8 @@ pub(super) static OUTPUT: Section<Config> = Section {
         },
         Key {
             name: "replay",
-            about: "`tcp` and `unix` only: what was written for so long before a break is sent \
-                    again, at most 8MiB",
+            about: "`tcp` and `unix` only: after a break, what was written within this time before \
+                    it is sent again, at most 8MiB",
             reload: NeedsRestart,
             value: &Stored {
                 is: Period::FROM_ZERO,
@@ -205,7 +205,7 @@ pub(super) static REJECTED: Section<Config> = Section {
         },
         Key {
             name: "max_bytes",
-            about: "the bound of that file, which is renamed to `….1` then, and begun anew",
+            about: "the bound of that file: at this size it is renamed to `….1`, and a new one is begun",
             reload: NeedsRestart,
             value: &Stored {
                 is: Size { min: 64 * KIB, max: addressable_mib(4096) },

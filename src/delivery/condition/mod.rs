@@ -191,8 +191,8 @@ impl OutputState {
         }
     }
 
-    /// The output failed, and is tried again after a pause. That alone is not unready yet, and does
-    /// not excuse what made it so.
+    /// The output failed, and is tried again after a pause. That alone does not make it
+    /// unready, nor does it end what made it so.
     pub(crate) fn fails(&self, words: &str, pause: Duration) {
         self.waits();
         self.note(Failure::Broken, words, pause);

@@ -63,7 +63,7 @@ impl NotReady {
                 format!("{output} takes no lines ({error})")
             }
             NotReady::Misconfigured { words, .. } => {
-                format!("{output} needs its operator: {words}")
+                format!("{output} needs a change of configuration: {words}")
             }
             NotReady::ReaderRefuses { words, .. } => {
                 format!("{output}: {words}, so pushes are offered one by one")

@@ -57,7 +57,7 @@ fn a_mistake_of_the_operator_is_unready_at_once_until_something_is_taken() {
     let said = state.ready().unwrap_err().to_string();
     assert_eq!(
         said,
-        "the output needs its operator: 401 from the store, for 0 s. It is tried again in 30 s"
+        "the output needs a change of configuration: 401 from the store, for 0 s. It is tried again in 30 s"
     );
     // What goes wrong besides does not excuse it.
     state.fails("connection refused", AT_ONCE);

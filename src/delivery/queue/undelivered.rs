@@ -105,7 +105,7 @@ impl fmt::Display for Undelivered {
             Undelivered::ShuttingDown => write!(f, "shutting down, {NOT_WRITTEN}"),
             Undelivered::OutputEnded => write!(f, "the output has ended, {NOT_WRITTEN}"),
             Undelivered::Misconfigured { words } => {
-                write!(f, "the output needs its operator, {NOT_WRITTEN}: {words}")
+                write!(f, "the output needs a change of configuration, {NOT_WRITTEN}: {words}")
             }
             Undelivered::SpoolFull { words } => {
                 write!(f, "{words}, {NOT_WRITTEN}")
@@ -170,7 +170,7 @@ mod tests {
             (
                 Undelivered::Misconfigured { words: "401 from the store".into() },
                 503,
-                "the output needs its operator, this push was not written: 401 from the store",
+                "the output needs a change of configuration, this push was not written: 401 from the store",
             ),
             (
                 Undelivered::SpoolFull {

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-/// The consumer has what it will have of a block.
+/// The consumer is done with a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Every line of it.

@@ -384,7 +384,8 @@ impl Ledger {
     }
 }
 
-const CURSOR_AGAIN: &str = "the cursor of the spool says nothing: all of it is delivered again";
+const CURSOR_AGAIN: &str =
+    "the cursor of the spool cannot be used: all of the spool is delivered again";
 
 /// Why lines are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,10 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
         let end = found.end as u64;
         if found.ending == Ending::Torn {
             let fields = [("segment", &segment.name as &dyn std::fmt::Display)];
-            log.warn("the last record was being written at the end of the last run, cut", &fields);
+            log.warn(
+                "the last record was only half written when the last run ended, and is cut off",
+                &fields,
+            );
             let file = folder.open_to_append(&segment.name);
             tell_failure(log, &segment.name, file.and_then(|file| file.set_len(end)));
         }
@@ -41,6 +44,6 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
 pub(super) fn tell_failure(log: &Log, name: &str, done: io::Result<()>) {
     if let Err(error) = done {
         // OK because it is only in the way: the next start tries again.
-        log.warn("a file of the spool stays as it is", &[("file", &name), ("error", &error)]);
+        log.warn("a file of the spool cannot be cleaned up", &[("file", &name), ("error", &error)]);
     }
 }

@@ -128,7 +128,7 @@ impl Offering {
             }
             Trouble::Misconfigured { words } => {
                 // Who watches the state logs it, once.
-                self.log.debug("the output needs its operator", &[("error", &words)]);
+                self.log.debug("the output needs a change of configuration", &[("error", &words)]);
                 let pause = self.backoff.is_misconfigured();
                 self.state.is_misconfigured(&words, pause);
                 Ok(pause)

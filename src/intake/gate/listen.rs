@@ -1,4 +1,4 @@
-//! Seats to listen → listening sockets, bound here or handed over by a supervisor.
+//! Addresses → listening sockets, bound here or handed over by a supervisor.
 
 use super::socket::Listener;
 use crate::system;

@@ -55,8 +55,8 @@ impl Notices {
     ) {
         match self.note(notice, now) {
             Some(more) => {
-                let more = format!("{more} more since the last of these lines");
-                log.warn(notice.message(), &[("peer", peer), ("error", error), ("and", &more)]);
+                let fields = [("peer", peer), ("error", error), ("suppressed", &more as _)];
+                log.warn(notice.message(), &fields);
             }
             None => log.debug(notice.message(), &[("peer", peer), ("error", error)]),
         }

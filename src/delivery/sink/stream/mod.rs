@@ -6,9 +6,8 @@
 //! before anything else. Points may arrive twice then; they are the same points, with the same
 //! timestamps. What a reader had read, and not kept, is not covered: that is its own loss.
 //!
-//! That alone would send again for ever what a reader closes its connection at, and nothing after
-//! it: so a reader that closes again and again without taking anything new is searched for what it
-//! closes at (`suspects`).
+//! That alone would never get beyond a line at which a reader hangs up. So where a reader closes
+//! again and again without taking anything new, the sink looks for that line (`suspects`).
 //!
 //! The reader's answers, if it sends any, are read and dropped, so that they never fill up.
 
@@ -282,7 +281,7 @@ impl Socket {
     /// Each suspect is taken or refused; what became of the block in hand.
     fn found(&mut self) -> Taken {
         let Some(suspects) = self.suspects.take() else { return Taken::All };
-        self.log.info("the reader takes everything else", &[]);
+        self.log.info("what the reader refuses is found, everything else is delivered", &[]);
         let refused: Vec<_> = suspects.into_refused().into_iter().map(refused_lines).collect();
         if refused.is_empty() { Taken::All } else { Taken::AllBut(refused) }
     }

@@ -221,7 +221,8 @@ impl Connection {
         self.is_readable && turn.buffer.take_share()
     }
 
-    /// Notes whether there may be more to read: there is, where the end of the socket is near.
+    /// Notes whether there may be more to read. There is once the peer has stopped sending: the end
+    /// is still to be read.
     pub(super) fn note_read(&mut self, count: usize, room: usize) {
         self.is_readable = self.wire.may_have_more(count, room) || self.is_ending;
     }

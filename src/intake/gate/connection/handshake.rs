@@ -29,7 +29,7 @@ impl Connection {
         match turn.buffer.fill(&mut self.wire) {
             Ok(Moved::Nothing) => self.is_readable = false,
             Ok(Moved::Bytes(0)) if self.wire.is_shaking_hands() => {
-                // Who only looks whether somebody listens has begun nothing.
+                // A check of the port that sends nothing is no handshake.
                 if self.state == State::Handshake {
                     self.handshake_ends(HandshakeOutcome::Abandoned, turn);
                 }

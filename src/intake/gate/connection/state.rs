@@ -37,7 +37,8 @@ pub(super) enum State {
     Lingering(usize),
 }
 
-/// What a connection does, by how little is lost where it makes room for another one.
+/// What a connection does, in the order in which they make room for another one: the first loses
+/// least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum EvictionRank {
     /// Nothing: it is between two requests, or was refused.

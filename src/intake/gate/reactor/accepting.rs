@@ -73,18 +73,18 @@ impl Reactor {
             self.context.log.warn("the system has no random bytes for a session", &[]);
             return;
         };
-        let place = self.free_place(now);
-        self.seats.take(place);
+        let seat = self.free_seat(now);
+        self.seats.take(seat);
         let mut connection = Connection::new(number, wire, now, &self.context);
-        connection.seat = place;
+        connection.seat = seat;
         self.connections.insert(number, connection);
         self.context.telemetry.connections_open.raise(1);
         self.context.telemetry.connections_accepted.increment();
         self.drive(number, now);
     }
 
-    /// A place for a new connection: there always is one.
-    fn free_place(&mut self, now: Instant) -> Seat {
+    /// A seat for a new connection: there always is one.
+    fn free_seat(&mut self, now: Instant) -> Seat {
         let connections_max = self.context.options.read().connections_max;
         if self.seats.has_regular(connections_max)
             || self.evict(Seat::Regular, EvictionRank::Ended, now)
@@ -97,10 +97,10 @@ impl Reactor {
         Seat::Newcomer
     }
 
-    /// A newcomer has a whole head: its request is served in a regular place, or as an extra.
+    /// A newcomer has a whole head: its request is served in a regular seat, or as an extra.
     pub(super) fn seat(&mut self, number: u64, now: Instant) {
         let connections_max = self.context.options.read().connections_max;
-        let place = if self.seats.has_regular(connections_max)
+        let seat = if self.seats.has_regular(connections_max)
             || self.evict(Seat::Regular, EvictionRank::Unread, now)
         {
             Seat::Regular
@@ -115,16 +115,16 @@ impl Reactor {
         };
         if let Some(connection) = self.connections.get_mut(&number) {
             self.seats.leave(connection.seat);
-            self.seats.take(place);
-            connection.seat = place;
+            self.seats.take(seat);
+            connection.seat = seat;
         }
         self.drive(number, now);
     }
 
-    /// Closes the connection that does least in places of that kind, and of those the one that has
+    /// Closes the connection that does least in seats of that kind, and of those the one that has
     /// done so for longest; false where all do more than `rank`.
-    pub(super) fn evict(&mut self, place: Seat, rank: EvictionRank, now: Instant) -> bool {
-        let here = self.connections.iter().filter(|(_, connection)| connection.seat == place);
+    pub(super) fn evict(&mut self, seat: Seat, rank: EvictionRank, now: Instant) -> bool {
+        let here = self.connections.iter().filter(|(_, connection)| connection.seat == seat);
         let ranked = here.filter_map(|(number, connection)| {
             let (found, since) = connection.rank(now)?;
             (found <= rank).then_some((found, since, *number))
