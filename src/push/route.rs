@@ -204,9 +204,10 @@ pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Rout
     if let Some(route) = own_route(method, path) {
         return Ok(route);
     }
-    let Some((input, names, encoding, parts)) = find_input(path, endpoints) else {
+    let Some((input, encoding, parts)) = find_input(path, endpoints) else {
         return Ok(not_found(method));
     };
+    let names = endpoints.get(input).map(|endpoint| endpoint.names).unwrap_or_default();
     let group = read_group(parts, encoding, names)?;
     Ok(match method {
         "PUT" | "POST" => Route::Push { input, group },
@@ -216,18 +217,13 @@ pub fn route(method: &str, target: &[u8], endpoints: &[Endpoint]) -> Result<Rout
     })
 }
 
-/// Which endpoint takes a request, whatever its method and labels: the one that [`route`] finds.
-/// None where no endpoint does.
+/// Which endpoint takes a request, whatever its method and its labels; none where none does.
 pub(crate) fn input_of(target: &[u8], endpoints: &[Endpoint]) -> Option<usize> {
     find_input(path_of(target), endpoints).map(|(input, ..)| input)
 }
 
-/// The first endpoint whose paths begin as this one does: its index and its names, how the job is
-/// written, and the parts from the job on.
-fn find_input<'p>(
-    path: &'p [u8],
-    endpoints: &[Endpoint],
-) -> Option<(usize, Names, Encoding, &'p [u8])> {
+/// The first endpoint whose paths begin as this one does, how the job is written, and the parts.
+fn find_input<'p>(path: &'p [u8], endpoints: &[Endpoint]) -> Option<(usize, Encoding, &'p [u8])> {
     endpoints.iter().enumerate().find_map(|(input, endpoint)| {
         let rest = path.strip_prefix(endpoint.prefix.as_bytes())?.strip_prefix(b"/metrics/")?;
         let encoding = match rest.strip_prefix(b"job")? {
@@ -236,7 +232,7 @@ fn find_input<'p>(
             _ => return None,
         };
         let slash = rest.iter().position(|byte| *byte == b'/')?;
-        Some((input, endpoint.names, encoding, rest.get(slash + 1..)?))
+        Some((input, encoding, rest.get(slash + 1..)?))
     })
 }
 

@@ -2,6 +2,8 @@
 //! somewhere. `page_commands` runs their commands.
 
 use crate::process::{command, folder};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn root() -> &'static Path {
@@ -51,11 +53,22 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
 #[test]
 fn every_toml_block_of_every_page_is_a_good_configuration() {
     let (folder, mut count) = (folder(), 0);
-    let path = folder.join("page.toml");
+    let (path, credentials) = (folder.join("page.toml"), folder.join("credentials"));
+    std::fs::write(&credentials, "bearer abc\n").unwrap();
+    std::fs::set_permissions(&credentials, Permissions::from_mode(0o600)).unwrap();
     for page in pages() {
         for toml in blocks(&std::fs::read_to_string(&page).unwrap(), "toml") {
-            // The folder of a spool must be there.
-            let toml = toml.replace("/var/lib/pushline/spool", folder.to_str().unwrap());
+            // The folder of a spool, certificates and credentials must be there.
+            let mut toml = toml.replace("/var/lib/pushline/spool", folder.to_str().unwrap());
+            let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+            for (named, found) in [
+                ("tls.crt", tls.join("server.pem")),
+                ("tls.key", tls.join("server.key")),
+                ("clients.crt", tls.join("ca.pem")),
+                ("credentials", credentials.clone()),
+            ] {
+                toml = toml.replace(&format!("/etc/pushline/{named}"), found.to_str().unwrap());
+            }
             std::fs::write(&path, &toml).unwrap();
             let output = command().arg("--check").arg("--config").arg(&path).output().unwrap();
             let message = String::from_utf8_lossy(&output.stderr);

@@ -353,7 +353,7 @@ fn a_handshake_that_does_not_end_is_closed_in_time_and_a_silent_connection_is_id
 fn bytes_that_come_one_by_one_and_records_of_one_byte_make_a_push() {
     let (pushline, output) = Pushline::start(&speaking("server", ""));
     let name = ServerName::try_from("localhost").unwrap();
-    for (version, lines) in [(&TLS12, 1), (&TLS13, 2)] {
+    for version in [&TLS12, &TLS13] {
         let config = trusting("ca.pem", None, version);
         let mut session = ClientConnection::new(config, name.clone()).unwrap();
         let mut socket = TcpStream::connect(pushline.address).unwrap();
@@ -385,9 +385,8 @@ fn bytes_that_come_one_by_one_and_records_of_one_byte_make_a_push() {
         let mut client =
             TlsClient { stream: StreamOwned::new(session, socket), received: Vec::new() };
         assert_eq!(client.read_answer().unwrap().0, 200);
-        output.wait_for_text("a,job=x b=1 ");
-        let written = String::from_utf8(output.snapshot()).unwrap();
-        assert_eq!(written.lines().count(), lines);
+        let written = output.take_until(|bytes| bytes.ends_with(b"\n"));
+        assert!(written.starts_with(b"a,job=x b=1 "), "{}", written.escape_ascii());
     }
 }
 
