@@ -1,5 +1,6 @@
 //! The end in order: accept nothing more, answer the requests that have arrived, close the queue,
-//! let the writer empty it; all of it within `drain_timeout`.
+//! let the writer empty it; all of it within `drain_timeout`. The gate has a little less than that,
+//! so that one slow body does not leave the writer without time for what was acknowledged.
 
 use super::error::Error;
 use super::event::{Event, tell};
@@ -14,7 +15,10 @@ use crate::supervise::notify::Supervisor;
 use crate::supervise::watchdog::Liveness;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// What a slow request leaves the writer of the time to drain at most: an eighth of it, up to this.
+const WRITER_SHARE_MAX: Duration = Duration::from_secs(1);
 
 impl Running {
     /// Ends everything in order.
@@ -31,7 +35,8 @@ impl Running {
         if let Some(emitter) = emitter {
             emitter.stop();
         }
-        let closed = Closing { gate, queue, deadline, events }.begin();
+        let gate_deadline = deadline - (after / 8).min(WRITER_SHARE_MAX);
+        let closed = Closing { gate, queue, gate_deadline, deadline, events }.begin();
         let left = wait_for_writer(&inbox, &telemetry, &supervisor, deadline);
         let batch_count = telemetry.queue_batches.get();
         match left {
@@ -98,6 +103,9 @@ fn wait_for_writer(
 struct Closing {
     gate: Gate,
     queue: queue::QueueSender<Pending>,
+    /// When the gate cuts off what is still coming in.
+    gate_deadline: Instant,
+    /// When the writer gives up.
     deadline: Instant,
     /// Where the end of the closing is told.
     events: Sender<Event>,
@@ -125,7 +133,7 @@ impl Closing {
     }
 
     fn close(self, done: &Sender<usize>) {
-        let cut_off = self.gate.close(self.deadline);
+        let cut_off = self.gate.close(self.gate_deadline);
         self.queue.close(self.deadline);
         tell(&self.events, Event::Closed);
         if done.send(cut_off).is_err() {

@@ -62,6 +62,11 @@ impl Batch {
     pub(crate) fn is_push(&self) -> bool {
         self.origin == Origin::Push
     }
+
+    /// Whether its pusher was told that it will be delivered.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.is_push() && self.reply.is_none()
+    }
 }
 
 /// What the writer is told.

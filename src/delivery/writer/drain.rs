@@ -4,8 +4,8 @@
 use super::handover::{Back, Hand, Handover, Intake};
 use super::offering::{GivenUp, Offering};
 use super::refused;
-use crate::delivery::queue::{Batch, Receiver, Reply};
-use crate::delivery::sink::{Block, Taken};
+use crate::delivery::queue::{Batch, Receiver, Reply, Undelivered};
+use crate::delivery::sink::Block;
 use crate::delivery::spool::{Drained, Drainer};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
@@ -34,10 +34,12 @@ pub(super) struct Draining {
 
 /// What became of a block that was lent.
 pub(super) struct Lent {
-    /// The block, where it has come back; empty where nobody waits for it any more.
+    /// The block, where it has come back; empty where the spooler has it for a moment more.
     pub(super) block: Block,
-    /// Its batches and what is taken, where their pushers still wait.
-    pub(super) unanswered: Option<(Vec<Batch>, Taken)>,
+    /// Its batches that are not answered.
+    pub(super) batches: Vec<Batch>,
+    /// For each of them, why its push is not answered with 200; nothing where all of them are.
+    pub(super) undelivered: Vec<Option<Undelivered>>,
 }
 
 impl Drop for Draining {
@@ -81,23 +83,21 @@ impl Draining {
         let block = Arc::new(block);
         self.handover.lend(Hand { block: Arc::clone(&block), batches });
         let taken = offering.deliver(&block)?;
-        let back = self.handover.take_back();
-        let unanswered = match back {
-            Back::Batches(batches) => Some((batches, taken)),
-            Back::Spooled(span) => {
-                refused::count(&self.telemetry, &block, &taken);
-                if let Some(span) = span {
-                    self.drainer.pass_over(span);
-                }
-                None
-            }
-        };
-        // The spooler lets go of it a moment after it is answered.
-        let mut block = Arc::into_inner(block).unwrap_or_default();
-        if unanswered.is_none() {
-            block.clear();
+        let Back { batches, span } = self.handover.take_back();
+        if let Some(span) = span {
+            self.drainer.pass_over(span);
         }
-        Ok(Lent { block, unanswered })
+        let mut undelivered = refused::count(&self.telemetry, &block, &taken);
+        let answered = block.pushes().count() - batches.len();
+        undelivered.drain(..answered.min(undelivered.len()));
+        // The spooler lets go of it a moment after it is answered.
+        let block = Arc::into_inner(block).unwrap_or_default();
+        Ok(Lent { block, batches, undelivered })
+    }
+
+    /// Takes the batches that the spooler has returned.
+    pub(super) fn take_returned(&self) -> Vec<Batch> {
+        self.handover.take_returned()
     }
 
     /// Delivers what is in the spool, as long as the spooler takes pushes from the queue.
@@ -107,7 +107,7 @@ impl Draining {
         receiver: &Receiver<R>,
     ) -> Result<(), GivenUp> {
         while self.handover.intake() == Intake::Spooler {
-            if !self.drain_block(offering)? {
+            if !self.drain_block(offering, receiver)? {
                 self.rest(offering, receiver)?;
             }
         }
@@ -115,13 +115,21 @@ impl Draining {
     }
 
     /// Delivers some pushes of the spool; returns whether there were some.
-    fn drain_block(&mut self, offering: &mut Offering) -> Result<bool, GivenUp> {
+    fn drain_block<R: Reply>(
+        &mut self,
+        offering: &mut Offering,
+        receiver: &Receiver<R>,
+    ) -> Result<bool, GivenUp> {
+        receiver.beat().work();
         let bytes_max = offering.gathering().bytes_max;
         match self.drainer.take(bytes_max, system::now_ms(), &mut self.drained) {
             Ok(true) => {
                 self.is_unreadable = false;
                 self.handover.begins_offer();
+                // What it waits for there is the consumer's.
+                receiver.beat().rest();
                 let taken = offering.deliver(&self.drained.block)?;
+                receiver.beat().work();
                 refused::count(&self.telemetry, &self.drained.block, &taken);
                 self.drainer.delivered(&self.drained);
                 if self.drainer.persist_when_due().is_err() {
@@ -134,6 +142,7 @@ impl Draining {
                 if !std::mem::replace(&mut self.is_unreadable, true) {
                     self.log.error("the spool cannot be read, trying again", &[("error", &error)]);
                 }
+                receiver.beat().idle();
                 std::thread::sleep(READ_AGAIN);
                 Ok(true)
             }
@@ -147,9 +156,11 @@ impl Draining {
         receiver: &Receiver<R>,
     ) -> Result<(), GivenUp> {
         let now = Instant::now();
+        receiver.beat().rest();
         if self.next_look <= now {
             self.next_look = now + offering.look_after()?;
         }
+        receiver.beat().idle();
         self.handover.rest(|| self.drainer.is_empty(), || receiver.wake(), REST_MAX);
         Ok(())
     }

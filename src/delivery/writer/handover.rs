@@ -11,8 +11,11 @@
 //! ```
 //! While all is well the spooler sleeps, and a block costs no switch of threads. The writer lends
 //! its block and its batches before it offers them. If the spooler borrows them, it answers their
-//! pushers once they are on disk; the writer goes on with its offer, and when that succeeds, the
-//! records of the block are passed over. Then it drains the spool.
+//! pushers once they are on disk, and returns the batches that the spool has no room for; the writer
+//! goes on with its offer, and when that succeeds, the records of the block are passed over, and the
+//! other batches are answered. Then it drains the spool.
+//!
+//! A writer that ends leaves its block here, and the spooler spools what it can of it.
 //!
 //! Only one of the two takes from the queue at any time, so pushes keep their order: all that is in
 //! the spool is older than all that is in the queue.
@@ -27,16 +30,17 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Hand {
     pub(super) block: Arc<Block>,
+    /// The batches of its last pushes; those of the pushes before them are spooled.
     pub(super) batches: Vec<Batch>,
 }
 
 /// What the writer gets back once its block is taken.
 #[derive(Debug)]
-pub(super) enum Back {
-    /// What it lent: its pushers wait for an answer.
-    Batches(Vec<Batch>),
-    /// The pushes are answered; these records hold them.
-    Spooled(Option<RecordSpan>),
+pub(super) struct Back {
+    /// The batches of the last pushes of the block, which are not answered.
+    pub(super) batches: Vec<Batch>,
+    /// The records of all pushes before them, which are.
+    pub(super) span: Option<RecordSpan>,
 }
 
 /// What the spooler is woken for.
@@ -58,21 +62,15 @@ pub(super) enum Intake {
     Spooler,
 }
 
-/// What became of a block that the spooler has borrowed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Borrowed {
-    /// There is none, or it is being written.
-    #[default]
-    Pending,
-    /// It is in these records, or nowhere.
-    Done(Option<RecordSpan>),
-}
-
 #[derive(Debug, Default)]
 struct HandoverState {
     intake: Intake,
+    /// The block that is offered; none while the spooler is writing it.
     hand: Option<Hand>,
-    borrowed: Borrowed,
+    /// The records that hold the first pushes of that block.
+    span: Option<RecordSpan>,
+    /// Batches that the spooler has taken from the queue, and returns to the writer.
+    returned: Vec<Batch>,
     /// Since when the writer has offered the block that it offers now.
     offering_since: Option<Instant>,
     /// The last offer failed: nothing is taken before one succeeds.
@@ -80,20 +78,24 @@ struct HandoverState {
     /// The writer has nothing to do.
     is_idle: bool,
     has_writer_ended: bool,
+    /// Until when the spooler sleeps.
+    wake_at: Option<Instant>,
 }
 
 /// What both threads share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Handover {
+    /// How long a block may wait for the output (`spool.after`).
+    after: Duration,
     state: Mutex<HandoverState>,
     changed: Condvar,
 }
 
 impl Handover {
     /// Begins with what an earlier run left in the spool, if it left anything.
-    pub(super) fn new(intake: Intake) -> Handover {
+    pub(super) fn new(intake: Intake, after: Duration) -> Handover {
         let state = HandoverState { intake, ..HandoverState::default() };
-        Handover { state: Mutex::new(state), changed: Condvar::new() }
+        Handover { after, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, HandoverState> {
@@ -116,13 +118,14 @@ impl Handover {
 
     // What the writer calls.
 
-    /// Lends a block that is about to be offered.
+    /// Lends a block that is about to be offered. Wakes a spooler that would sleep for too long.
     pub(super) fn lend(&self, hand: Hand) {
+        let now = Instant::now();
         let mut state = self.state();
         state.hand = Some(hand);
-        state.borrowed = Borrowed::Pending;
-        state.offering_since = Some(Instant::now());
-        if state.is_failing {
+        state.span = None;
+        state.offering_since = Some(now);
+        if state.is_failing || state.wake_at.is_some_and(|wake_at| now + self.after < wake_at) {
             self.changed.notify_all();
         }
     }
@@ -132,15 +135,19 @@ impl Handover {
     pub(super) fn take_back(&self) -> Back {
         let mut state = self.state();
         state.offering_since = None;
-        if let Some(hand) = state.hand.take() {
-            return Back::Batches(hand.batches);
-        }
         loop {
-            match state.borrowed {
-                Borrowed::Done(span) => return Back::Spooled(span),
-                Borrowed::Pending => state = self.wait(state, Duration::from_secs(1)),
+            if let Some(Hand { batches, .. }) = state.hand.take() {
+                // The end may wait for it.
+                self.changed.notify_all();
+                return Back { batches, span: state.span.take() };
             }
+            state = self.wait(state, Duration::from_secs(1));
         }
+    }
+
+    /// Takes the batches that the spooler has returned, which are older than all in the queue.
+    pub(super) fn take_returned(&self) -> Vec<Batch> {
+        std::mem::take(&mut self.state().returned)
     }
 
     /// A block of the spool is about to be offered.
@@ -184,19 +191,19 @@ impl Handover {
 
     // What the spooler calls.
 
-    /// Sleeps until the writer's block has not been taken for `after`, is known not to be, or
-    /// `patience` has passed. Takes the queue over together with the block.
-    pub(super) fn stand_by(&self, after: Duration, patience: Duration) -> Call {
-        let tick = Instant::now() + patience;
+    /// Sleeps until the writer's block has not been taken for as long as `patience` says, is known
+    /// not to be, or `tick` has come. Takes the queue over together with the block.
+    pub(super) fn stand_by(&self, patience: impl Fn() -> Duration, tick: Instant) -> Call {
         let mut state = self.state();
         loop {
+            state.wake_at = None;
             if state.has_writer_ended {
                 return Call::WriterEnded;
             }
             let now = Instant::now();
             let due = match (&state.hand, state.offering_since) {
                 (Some(_), _) if state.is_failing => Some(now),
-                (Some(_), Some(since)) => Some(since + after),
+                (Some(_), Some(since)) => Some(since + patience()),
                 _ => None,
             };
             if due.is_some_and(|due| due <= now)
@@ -209,14 +216,43 @@ impl Handover {
                 return Call::Tick;
             }
             let until = due.map_or(tick, |due| due.min(tick));
+            state.wake_at = Some(until);
             state = self.wait(state, until - now);
         }
     }
 
-    /// The borrowed block is in these records, or nowhere.
-    pub(super) fn spooled(&self, span: Option<RecordSpan>) {
-        self.state().borrowed = Borrowed::Done(span);
+    /// The first pushes of the borrowed block are in these records; those of `left` have no room.
+    pub(super) fn spooled(&self, span: Option<RecordSpan>, left: Hand) {
+        let mut state = self.state();
+        state.span = span;
+        state.hand = Some(left);
         self.changed.notify_all();
+    }
+
+    /// Waits until all pushes of the block in hand are answered, or the writer has ended, at the
+    /// latest until `deadline`.
+    pub(super) fn wait_for_hand(&self, deadline: Instant) {
+        let mut state = self.state();
+        while !state.has_writer_ended
+            && state.hand.as_ref().is_some_and(|hand| !hand.batches.is_empty())
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    /// What a writer has left that has ended, or has no time any more: a block of which pushes are
+    /// not spooled.
+    pub(super) fn take_left(&self) -> Option<Hand> {
+        self.state().hand.take_if(|hand| !hand.batches.is_empty())
+    }
+
+    /// Waits until something changes, at most for `patience`.
+    pub(super) fn wait_for_change(&self, patience: Duration) {
+        drop(self.wait(self.state(), patience));
     }
 
     /// Something is in the spool.
@@ -226,14 +262,15 @@ impl Handover {
         }
     }
 
-    /// Gives the queue back to a writer that has nothing to do; `is_empty` says whether the spool
-    /// is empty.
-    pub(super) fn give_back(&self, is_empty: impl Fn() -> bool) -> bool {
+    /// Gives the queue back to a writer that has nothing to do, and the batches in hand that had no
+    /// room; `is_empty` says whether the spool is empty.
+    pub(super) fn give_back(&self, is_empty: impl Fn() -> bool, batches: &mut Vec<Batch>) -> bool {
         let mut state = self.state();
         if !state.is_idle || state.is_failing || !is_empty() {
             return false;
         }
         state.intake = Intake::Writer;
+        state.returned.append(batches);
         self.changed.notify_all();
         true
     }
@@ -256,5 +293,27 @@ impl Handover {
     /// Whether the writer has ended.
     pub(super) fn has_writer_ended(&self) -> bool {
         self.state().has_writer_ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn a_spooler_that_would_sleep_longer_than_a_block_may_wait_is_woken_for_it() {
+        let after = Duration::from_millis(10);
+        let handover = Handover::new(Intake::Writer, after);
+        let tick = Instant::now() + Duration::from_secs(60);
+        thread::scope(|scope| {
+            let spooler = scope.spawn(|| handover.stand_by(|| after, tick));
+            while handover.state().wake_at.is_none() {
+                thread::yield_now();
+            }
+            handover.lend(Hand { block: Arc::default(), batches: Vec::new() });
+            let call = spooler.join().unwrap();
+            assert!(matches!(call, Call::Spool(_)), "{call:?}");
+        });
     }
 }

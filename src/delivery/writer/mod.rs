@@ -18,7 +18,7 @@ mod spool_tests;
 mod spooler;
 
 use crate::delivery::queue::{Batch, Receiver, Reply, Undelivered, WriterOrder};
-use crate::delivery::sink::{Block, Gathering, Sink, Taken};
+use crate::delivery::sink::{Block, Gathering, Sink};
 use crate::delivery::spool::{Appender, Drainer};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
@@ -99,8 +99,14 @@ pub(crate) fn spawn<R: Reply>(
     named("spooler", move || {
         // OK because of what a panic leaves, only the queue is used, whose every change is whole.
         let end = match catch_unwind(AssertUnwindSafe(|| spooler.run())) {
-            Ok(SpoolerEnd::Drained) => WriterEnd::Drained,
-            Ok(SpoolerEnd::WriterEnded) => writer.join().unwrap_or(WriterEnd::Panicked),
+            Ok(SpoolerEnd { has_writer_ended, batch_count }) => {
+                // A writer that hangs is not waited for.
+                let end = if has_writer_ended { writer.join() } else { Ok(WriterEnd::Drained) };
+                match end.unwrap_or(WriterEnd::Panicked) {
+                    WriterEnd::Drained if batch_count > 0 => WriterEnd::Undrained { batch_count },
+                    end => end,
+                }
+            }
             Err(_) => {
                 receiver.end();
                 WriterEnd::Panicked
@@ -135,7 +141,7 @@ impl<R: Reply> Writer<R> {
     fn share(&mut self, spool: SpoolParts, log: &Arc<Log>) -> Spooler<R> {
         let SpoolParts { appender, drainer, after } = spool;
         let intake = if drainer.is_empty() { Intake::Writer } else { Intake::Spooler };
-        let handover = Arc::new(Handover::new(intake));
+        let handover = Arc::new(Handover::new(intake, after));
         self.offering.tell(Arc::clone(&handover));
         let (telemetry, log) = (Arc::clone(&self.telemetry), Arc::clone(log));
         let outage = Outage::new(self.receiver.state(), Arc::clone(&telemetry), Arc::clone(&log));
@@ -147,6 +153,7 @@ impl<R: Reply> Writer<R> {
             handover,
             after,
             outage,
+            batches: Vec::new(),
             log,
             next_tick: Instant::now(),
             is_untidy: false,
@@ -163,12 +170,16 @@ impl<R: Reply> Writer<R> {
 
     fn run(&mut self) -> WriterEnd {
         let Err(given_up) = self.serve() else { return WriterEnd::Drained };
-        if self.draining.is_some() {
-            // The spooler has what is not delivered.
+        if self.draining.is_some() && matches!(given_up, GivenUp::OutOfTime) {
+            // The spooler takes what is not delivered, and says what it has no room for.
             return WriterEnd::Drained;
         }
         self.receiver.end();
-        let batch_count = self.abandon();
+        let why = match given_up {
+            GivenUp::OutputEnded(_) => Undelivered::OutputEnded,
+            GivenUp::OutOfTime => Undelivered::ShuttingDown,
+        };
+        let batch_count = self.abandon(&why);
         match given_up {
             GivenUp::OutputEnded(error) => WriterEnd::OutputEnded(error),
             // Only lines of our own were left: nobody lost a push.
@@ -186,14 +197,14 @@ impl<R: Reply> Writer<R> {
         }
         loop {
             if let Some(draining) = &mut self.draining {
-                // What it waits for there is the consumer's.
-                self.receiver.beat().rest();
                 draining.drain(&mut self.offering, &self.receiver)?;
+                self.batches.append(&mut draining.take_returned());
             }
             // Looked at first: what was sent before the queue was closed is waiting by then.
             let is_closed = state.close_deadline().is_some();
             match self.receiver.take_waiting() {
                 Some(order) => self.take(order),
+                None if !self.batches.is_empty() => {}
                 // Once the queue is closed, nothing new comes: what waited was all there is.
                 None if is_closed => return Ok(()),
                 None => {
@@ -254,27 +265,23 @@ impl<R: Reply> Writer<R> {
         if let Some(draining) = &mut self.draining {
             self.receiver.beat().rest();
             let (block, batches) = (std::mem::take(block), std::mem::take(&mut self.batches));
-            let Lent { block, unanswered } =
+            let Lent { block, batches, undelivered } =
                 draining.offer_lent(block, batches, &mut self.offering)?;
             self.receiver.beat().work();
-            self.block = block;
-            let Some((batches, taken)) = unanswered else { return Ok(()) };
-            self.batches = batches;
-            self.conclude(&taken);
+            (self.block, self.batches) = (block, batches);
+            self.conclude(undelivered);
             return Ok(());
         }
         self.receiver.beat().rest();
         let taken = self.offering.deliver(block);
         self.receiver.beat().work();
-        if let Ok(taken) = &taken {
-            self.conclude(taken);
-        }
-        taken.map(|_| ())
+        let undelivered = refused::count(&self.telemetry, &self.block, &taken?);
+        self.conclude(undelivered);
+        Ok(())
     }
 
-    /// Answers the pushers of the block in hand.
-    fn conclude(&mut self, taken: &Taken) {
-        let undelivered = refused::count(&self.telemetry, &self.block, taken);
+    /// Answers the pushers of the batches in hand.
+    fn conclude(&mut self, undelivered: Vec<Option<Undelivered>>) {
         match &mut *self.batches {
             [single] => self.block.swap_back(&mut single.lines),
             _ => self.block.clear(),
@@ -284,12 +291,12 @@ impl<R: Reply> Writer<R> {
 
     /// Lets go of everything that is not delivered; returns how many pushes that were. Those of the
     /// block in hand may be written in part: they get no answer but the end of their connection.
-    fn abandon(&mut self) -> u64 {
+    fn abandon(&mut self, why: &Undelivered) -> u64 {
         let mut count = self.batches.iter().map(|batch| u64::from(batch.is_push())).sum();
         while let Some(order) = self.receiver.take_waiting() {
             if let WriterOrder::Deliver(batch) = order {
                 count += u64::from(batch.is_push());
-                self.receiver.refuse(batch, Undelivered::OutputEnded);
+                self.receiver.refuse(batch, why.clone());
             }
         }
         count

@@ -4,7 +4,7 @@
 use super::*;
 use crate::delivery::condition::NotReady;
 use crate::delivery::queue::{self, Acknowledge, QueueOptions};
-use crate::delivery::sink::{Progress, Trouble};
+use crate::delivery::sink::{Progress, Taken, Trouble};
 use crate::delivery::spool::{self, SpoolOptions, WhenFull};
 use crate::observe::log::{Level, LogFormat};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +19,10 @@ enum Mood {
     Fails,
     /// Does not return from an offer.
     Hangs,
+    /// Takes nothing, and does not fail.
+    Blocks,
+    /// Takes one block, and fails from then on.
+    TakesOne,
 }
 
 /// An output that does what the test says, and keeps what it took.
@@ -60,6 +64,14 @@ impl Sink for StoreSink {
         if state.0 == Some(Mood::Fails) {
             let error = io::Error::from(io::ErrorKind::ConnectionRefused);
             return Err(Trouble::Broken { error, retry_after: Some(Duration::from_millis(1)) });
+        }
+        if state.0 == Some(Mood::Blocks) {
+            drop(state);
+            thread::yield_now();
+            return Err(Trouble::Blocked);
+        }
+        if state.0 == Some(Mood::TakesOne) {
+            state.0 = Some(Mood::Fails);
         }
         let lines = std::str::from_utf8(block.bytes()).unwrap().lines();
         state.1.extend(lines.map(str::to_owned));
@@ -124,11 +136,14 @@ fn opened(
 
 impl Bench {
     fn new(mood: Mood, options: SpoolOptions) -> Bench {
+        Bench::with(mood, options, Acknowledge::Written)
+    }
+
+    fn with(mood: Mood, options: SpoolOptions, acknowledge: Acknowledge) -> Bench {
         let telemetry = Arc::new(Telemetry::new());
         let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
         let ends = opened(&options, &telemetry, &log);
         let (appender, drainer) = ends;
-        let acknowledge = Acknowledge::Written;
         let ack_timeout = Duration::from_secs(20);
         let queue_options = QueueOptions { bytes_max: 1 << 20, acknowledge, ack_timeout };
         let (queue, receiver, _) = queue::channel(queue_options, Arc::clone(&telemetry));
@@ -334,4 +349,90 @@ fn the_lines_of_a_block_that_was_spooled_are_in_no_later_block() {
     assert!(matches!(bench.close(Duration::from_secs(20)), WriterEnd::Drained));
     let found = bench.store.wait_for(200);
     assert_eq!(found.len(), 200, "{:?}", &found[..20]);
+}
+
+#[test]
+fn what_waits_when_the_time_is_up_is_spooled() {
+    for acknowledge in [Acknowledge::Written, Acknowledge::Queued] {
+        let options = SpoolOptions { after: Duration::from_secs(10), ..spool_options(1 << 20) };
+        let mut bench = Bench::with(Mood::Blocks, options, acknowledge);
+        bench.push(0);
+        bench.store.wait_for_offer(1);
+        (1..5).for_each(|number| bench.push(number));
+        assert!(matches!(bench.close(Duration::ZERO), WriterEnd::Drained));
+        assert_eq!(bench.on_disk().lines().collect::<Vec<_>>(), lines(0..5));
+        let mut answers: Vec<_> = bench.answers.try_iter().collect();
+        answers.sort_by_key(|(number, _)| *number);
+        assert_eq!(answers, (0..5).map(|number| (number, Ok(()))).collect::<Vec<_>>());
+    }
+}
+
+/// A full spool, and a writer whose block is only in part in it, of pushes 1 to 60.
+fn with_half_a_block_spooled(acknowledge: Acknowledge) -> Bench {
+    let options = SpoolOptions { after: Duration::from_secs(10), ..spool_options(2000) };
+    let bench = Bench::with(Mood::Hangs, options, acknowledge);
+    bench.push(0);
+    bench.store.wait_for_offer(1);
+    (1..61).for_each(|number| bench.push(number));
+    bench.store.set(Mood::TakesOne);
+    while bench.telemetry.spool_lines_total.get() == 0 {
+        thread::yield_now();
+    }
+    bench
+}
+
+#[test]
+fn what_of_a_block_has_no_room_in_the_spool_is_answered_when_the_output_took_it() {
+    let bench = with_half_a_block_spooled(Acknowledge::Written);
+    while bench.queue.ready().is_ok() {
+        thread::yield_now();
+    }
+    bench.store.set(Mood::Takes);
+    let answers = (0..61).map(|_| bench.answers.recv().unwrap());
+    let refused: Vec<_> = answers.filter(|(_, outcome)| outcome.is_err()).collect();
+    assert_eq!(refused, [], "each of them is written");
+    assert_eq!(bench.store.wait_for(61), lines(0..61), "none twice");
+}
+
+#[test]
+fn what_is_neither_written_nor_spooled_at_the_end_is_told() {
+    for acknowledge in [Acknowledge::Written, Acknowledge::Queued] {
+        let mut bench = with_half_a_block_spooled(acknowledge);
+        let end = bench.close(Duration::ZERO);
+        let spooled = bench.telemetry.spool_lines_total.get();
+        let WriterEnd::Undrained { batch_count } = end else { panic!("{end:?}") };
+        assert_eq!((batch_count, spooled < 60), (60 - spooled, true));
+    }
+}
+
+#[test]
+fn a_push_that_was_acknowledged_waits_while_a_full_spool_has_no_room_for_it() {
+    let mut bench = Bench::with(Mood::Fails, spool_options(2000), Acknowledge::Queued);
+    (0..200).for_each(|number| bench.push(number));
+    while bench.queue.ready().is_ok() {
+        thread::yield_now();
+    }
+    let answers = (0..200).map(|_| bench.answers.recv().unwrap());
+    let accepted: Vec<u32> =
+        answers.filter(|(_, outcome)| outcome.is_ok()).map(|(number, _)| number).collect();
+    assert!(accepted.len() > 50, "more than the spool has room for: {}", accepted.len());
+    bench.store.set(Mood::Takes);
+    let found = bench.store.wait_for(accepted.len());
+    assert_eq!(found, lines(accepted.into_iter()), "in order, and none twice");
+    assert!(matches!(bench.close(Duration::from_secs(20)), WriterEnd::Drained));
+}
+
+#[test]
+fn an_acknowledged_push_that_is_larger_than_the_spool_goes_to_the_output() {
+    let mut bench = Bench::with(Mood::Hangs, spool_options(2000), Acknowledge::Queued);
+    bench.push(0);
+    while bench.telemetry.spool_lines_total.get() == 0 {
+        thread::yield_now();
+    }
+    let large: String = (1..301).map(|number| format!("a v={number} 1\n")).collect();
+    bench.queue.submit(large.into_bytes(), 300, Answer(1, bench.answer.clone()));
+    bench.push(301);
+    bench.store.set(Mood::Takes);
+    assert_eq!(bench.store.wait_for(302), lines(0..302));
+    assert!(matches!(bench.close(Duration::from_secs(20)), WriterEnd::Drained));
 }

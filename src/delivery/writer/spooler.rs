@@ -4,7 +4,12 @@
 //! It sleeps while all is well. Once it has taken over (see `handover`), it takes pushes from the
 //! queue, appends them, one sync for all that wait, and answers them, until the writer has drained
 //! the spool. Once a second it looks after the folder. It is the thread that says how the writer
-//! has ended: with pushes safe on disk, the end need not wait for an output that hangs.
+//! has ended: with pushes safe on disk, the end need not wait for an output that hangs. Where the
+//! writer ends first, out of time, it spools what the writer and the queue still hold.
+//!
+//! A push that was acknowledged when it entered the queue (`ack = "queued"`) is never refused. Where
+//! the spool has no room for it, it stays in hand, and all others in the queue, until there is some;
+//! one that is larger than the whole spool goes back to the writer once the spool is empty.
 
 use super::handover::{Call, Hand, Handover, Intake};
 use super::outage::Outage;
@@ -22,10 +27,21 @@ const TICK: Duration = Duration::from_secs(1);
 const FEW_PUSHES: u64 = 1000;
 
 /// How a spooler ends.
-pub(super) enum SpoolerEnd {
-    /// The queue is closed, and what was in it is delivered or on disk.
+pub(super) struct SpoolerEnd {
+    /// The writer has ended before, and says how.
+    pub(super) has_writer_ended: bool,
+    /// Pushes that are neither delivered nor on disk, and were not refused either.
+    pub(super) batch_count: u64,
+}
+
+/// Why the spooler takes no more pushes from the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// The writer takes them again.
+    GivenBack,
+    /// The queue is closed, and nothing is left in it.
     Drained,
-    /// The writer has ended, and says how.
+    /// The writer has ended.
     WriterEnded,
 }
 
@@ -37,6 +53,8 @@ pub(super) struct Spooler<R> {
     /// How long a block may wait for the output (`spool.after`).
     pub(super) after: Duration,
     pub(super) outage: Outage,
+    /// Taken from the queue, and not in the spool yet.
+    pub(super) batches: Vec<Batch>,
     pub(super) log: Arc<Log>,
     /// When the folder is looked after next.
     pub(super) next_tick: Instant,
@@ -48,40 +66,75 @@ impl<R: Reply> Spooler<R> {
     /// Runs until the queue is closed and what was in it is written or spooled, or the writer has
     /// ended.
     pub(super) fn run(&mut self) -> SpoolerEnd {
-        let end = self.serve();
+        self.serve();
+        let batch_count = self.spool_what_is_left();
         if let Err(error) = self.appender.close() {
             self.log.warn(
                 "the cursor of the spool is not written, some lines will be delivered again",
                 &[("error", &error)],
             );
         }
-        end
+        SpoolerEnd { has_writer_ended: self.handover.has_writer_ended(), batch_count }
     }
 
-    fn serve(&mut self) -> SpoolerEnd {
+    fn serve(&mut self) {
         if self.handover.intake() == Intake::Spooler {
             self.outage.begins();
-            if self.spool_until_empty() {
-                return SpoolerEnd::Drained;
+            if self.spool_until_empty() != Stop::GivenBack {
+                return;
             }
         }
         loop {
-            let patience = self.next_tick.saturating_duration_since(Instant::now());
             self.receiver.beat().idle();
-            let call = self.handover.stand_by(self.patience(), patience);
+            let call = self.handover.stand_by(|| self.patience(), self.next_tick);
             self.receiver.beat().work();
             match call {
                 Call::Tick => self.tick(),
-                Call::WriterEnded => return SpoolerEnd::WriterEnded,
+                Call::WriterEnded => return,
                 Call::Spool(hand) => {
                     self.outage.begins();
                     self.take_over(hand);
-                    if self.spool_until_empty() {
-                        return SpoolerEnd::Drained;
+                    if self.spool_until_empty() != Stop::GivenBack {
+                        return;
                     }
                 }
             }
         }
+    }
+
+    /// Spools what the writer has left, and then what is in the queue; returns how many pushes had
+    /// no room, which were acknowledged or may be written.
+    fn spool_what_is_left(&mut self) -> u64 {
+        if let Some(deadline) = self.receiver.state().close_deadline() {
+            // Of a block that is in the spool in part, the rest is the writer's as long as it has
+            // time.
+            self.receiver.beat().rest();
+            self.handover.wait_for_hand(deadline);
+            self.receiver.beat().work();
+        }
+        if let Some(hand) = self.handover.take_left() {
+            self.take_over(hand);
+        }
+        // They may be written in part, so only the end of its connection tells a pusher.
+        let left = self.handover.take_left().map_or_else(Vec::new, |left| left.batches);
+        let left_of_block = count_pushes(&left);
+        self.batches.splice(0..0, self.handover.take_returned());
+        loop {
+            self.gather();
+            if self.batches.is_empty() {
+                return left_of_block;
+            }
+            let count = self.batches.len();
+            self.append();
+            if self.batches.len() == count {
+                break;
+            }
+        }
+        while let Some(order) = self.receiver.take_waiting() {
+            take(order, &mut self.batches);
+        }
+        self.append();
+        left_of_block + count_pushes(&self.batches)
     }
 
     /// How long the block in hand may wait: while the process ends, half of the time that is left.
@@ -94,22 +147,27 @@ impl<R: Reply> Spooler<R> {
         left.map_or(self.after, |left| left.min(self.after))
     }
 
-    /// Spools the block that the writer has in its hand.
+    /// Spools the block that the writer has in its hand, as far as there is room. The rest is still
+    /// offered, so its pushers are answered once the output has taken it.
     fn take_over(&mut self, hand: Hand) {
         let Hand { block, mut batches } = hand;
+        let spooled = block.pushes().count() - batches.len();
         let pushes: Vec<PushLines<'_>> = block
             .pushes()
+            .skip(spooled)
             .map(|(bytes, line_count)| PushLines { lines: block.slice(bytes), line_count })
             .collect();
-        let appended = self.appender.append(&pushes, now_ms());
-        self.handover.spooled((appended.count > 0).then_some(appended.span));
-        self.conclude(appended, &mut batches);
+        let Appended { count, span, failure } = self.appender.append(&pushes, now_ms());
+        let left = Hand { block: Arc::clone(&block), batches: batches.split_off(count) };
+        self.handover.spooled((count > 0).then_some(span), left);
+        self.note_room(failure.map(|error| error.to_string().into()).as_ref());
+        self.receiver.acknowledge(&mut batches);
+        self.outage.grows();
     }
 
     /// Takes pushes from the queue and appends them, until the spool is empty and the writer has
-    /// nothing to do; returns whether the queue is closed and nothing is left in it.
-    fn spool_until_empty(&mut self) -> bool {
-        let mut batches = Vec::new();
+    /// nothing to do.
+    fn spool_until_empty(&mut self) -> Stop {
         loop {
             if Instant::now() >= self.next_tick {
                 self.tick();
@@ -119,72 +177,91 @@ impl<R: Reply> Spooler<R> {
                 self.handover.wait_for_writer(self.patience());
                 self.receiver.beat().work();
                 let appender = &self.appender;
-                if self.handover.give_back(|| appender.waiting() == 0) {
+                if self.handover.give_back(|| appender.waiting() == 0, &mut self.batches) {
                     self.outage.ends();
-                    return false;
+                    return Stop::GivenBack;
                 }
             }
             if self.handover.has_writer_ended() {
-                return false;
+                return Stop::WriterEnded;
             }
             // Looked at first: what was sent before the queue was closed is waiting by then.
-            let is_closed = self.receiver.state().close_deadline().is_some();
-            let patience = self.next_tick.saturating_duration_since(Instant::now());
+            let deadline = self.receiver.state().close_deadline();
+            let until = deadline.map_or(self.next_tick, |deadline| deadline.min(self.next_tick));
+            let patience = until.saturating_duration_since(Instant::now());
+            if !self.batches.is_empty() {
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Stop::Drained;
+                }
+                self.receiver.beat().idle();
+                self.handover.wait_for_change(patience);
+                self.receiver.beat().work();
+                self.append();
+                continue;
+            }
             match self.receiver.take_waiting() {
-                Some(order) => take(order, &mut batches),
-                None if is_closed => return true,
+                Some(order) => take(order, &mut self.batches),
+                None if deadline.is_some() => return Stop::Drained,
                 None => {
                     if let Some(order) = self.receiver.receive(patience) {
-                        take(order, &mut batches);
+                        take(order, &mut self.batches);
                     }
                 }
             }
-            self.gather(&mut batches);
-            if !batches.is_empty() {
-                self.append(&mut batches);
-            }
+            self.gather();
+            self.append();
         }
     }
 
     /// Takes what is waiting: one sync serves all of it.
-    fn gather(&mut self, batches: &mut Vec<Batch>) {
-        let mut bytes: usize = batches.iter().map(|batch| batch.lines.len()).sum();
+    fn gather(&mut self) {
+        let mut bytes: usize = self.batches.iter().map(|batch| batch.lines.len()).sum();
         while bytes < SPOOL_GATHERED_BYTES_MAX
             && let Some(order) = self.receiver.take_waiting()
         {
-            let count = batches.len();
-            take(order, batches);
-            bytes += batches.get(count).map_or(0, |batch| batch.lines.len());
+            let count = self.batches.len();
+            take(order, &mut self.batches);
+            bytes += self.batches.get(count).map_or(0, |batch| batch.lines.len());
         }
     }
 
-    fn append(&mut self, batches: &mut Vec<Batch>) {
-        let pushes: Vec<PushLines<'_>> = batches
+    /// Spools the batches in hand and answers their pushers; where the spool has no room, those
+    /// that were acknowledged stay in hand.
+    fn append(&mut self) {
+        if self.batches.is_empty() {
+            return;
+        }
+        let pushes: Vec<PushLines<'_>> = self
+            .batches
             .iter()
             .map(|batch| PushLines { lines: &batch.lines, line_count: batch.line_count })
             .collect();
-        let appended = self.appender.append(&pushes, now_ms());
-        self.conclude(appended, batches);
+        let Appended { count, failure, .. } = self.appender.append(&pushes, now_ms());
+        let words: Option<Arc<str>> = failure.map(|error| error.to_string().into());
+        self.note_room(words.as_ref());
+        let left = self.batches.split_off(count);
+        self.receiver.acknowledge(&mut self.batches);
+        for batch in left {
+            match &words {
+                Some(words) if !batch.is_acknowledged() => {
+                    let words = Arc::clone(words);
+                    self.receiver.refuse(batch, Undelivered::SpoolFull { words });
+                }
+                _ => self.batches.push(batch),
+            }
+        }
+        self.outage.grows();
         self.handover.wake_writer();
     }
 
-    /// Answers pushes: those that are on disk, and those that have no room.
-    fn conclude(&mut self, appended: Appended, batches: &mut Vec<Batch>) {
-        let Appended { count, failure, .. } = appended;
-        let words: Option<Arc<str>> = failure.map(|error| error.to_string().into());
-        let why = |index| {
-            let words = words.clone().filter(|_| index >= count)?;
-            Some(Undelivered::SpoolFull { words })
-        };
-        let undelivered = (0..batches.len()).map(why).collect();
-        match &words {
+    /// Tells whether the spool had room, or why not.
+    fn note_room(&mut self, failure: Option<&Arc<str>>) {
+        match failure {
             None => self.outage.has_room(),
             // One large push that has no room does not make the spool full.
             Some(words) if !self.appender.may_have_room() => self.outage.fills(words),
             Some(_) => {}
         }
-        self.receiver.conclude(batches, undelivered);
-        self.outage.grows();
     }
 
     /// Looks after the folder, and whether there is room again.
@@ -201,6 +278,10 @@ impl<R: Reply> Spooler<R> {
             self.outage.has_room();
         }
     }
+}
+
+fn count_pushes(batches: &[Batch]) -> u64 {
+    batches.iter().filter(|batch| batch.is_push()).count() as u64
 }
 
 fn take(order: WriterOrder, batches: &mut Vec<Batch>) {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::delivery::queue::{self, Acknowledge, QueueOptions, QueueSender};
-use crate::delivery::sink::{Progress, RefusedLines, Trouble};
+use crate::delivery::sink::{Progress, RefusedLines, Taken, Trouble};
 use crate::observe::log::{Level, LogFormat};
 use crate::observe::telemetry::RejectReason;
 use std::sync::mpsc::{self, Sender};
