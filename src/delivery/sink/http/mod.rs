@@ -2,9 +2,9 @@
 //! that is kept.
 //!
 //! What a store takes whole costs nothing besides: only a block of which something is refused is
-//! looked at line by line (`take_apart`). Each call of [`Sink::offer`] sends one request, so that
-//! whoever offers the block can look at its deadlines between two requests; the place in the block
-//! is kept until the next call.
+//! looked at line by line (`take_apart`). Each call of [`Sink::offer`] sends one request, and one
+//! more where it looks for poison, so that whoever offers the block can look at its deadlines
+//! between two calls; the place in the block is kept until the next call.
 //!
 //! # Poison
 //! A store may fail with 500 because of one line, or because it is in trouble with every line. The
@@ -12,12 +12,18 @@
 //! last line that was taken is sent again, which changes nothing in the store. If that is taken
 //! too, the block is at fault, and is taken apart like one that is refused; if it fails too, the
 //! store is, and nothing is dropped. No line is refused for a 500 without that proof.
+//!
+//! A sink that has not seen a line taken yet, as after a start with such a block at the head of the
+//! spool, looks for one in the block itself: with each further answer of 500 it sends one part of
+//! the block alone, first the halves, then the quarters (`poison`). The first part that is taken is
+//! the proof.
 
 mod body_in_hand;
 mod client;
 mod connection;
 mod credentials;
 mod options;
+mod poison;
 mod proxy;
 mod retry_after;
 mod take_apart;
@@ -76,6 +82,8 @@ pub(super) struct Http {
     taken_line: Vec<u8>,
     /// Answers of 500 for the block in hand.
     faults: u32,
+    /// Parts of that block that were sent alone, in search of one that is taken.
+    probes: usize,
     /// The last request failed, and the next one sends its lines again.
     is_retry: bool,
     /// SIGHUP came.
@@ -110,6 +118,7 @@ impl Http {
             taken_since: 0,
             taken_line: Vec::new(),
             faults: 0,
+            probes: 0,
             is_retry: false,
             is_stale: false,
             rejected,
@@ -191,7 +200,7 @@ impl Http {
     /// The store answered 500.
     fn faulty(&mut self, block: &Block, answer: &StoreAnswer) -> Result<(), Trouble> {
         self.faults = self.faults.saturating_add(1);
-        if self.faults < FAULTS_MAX || !self.takes_what_it_took() {
+        if self.faults < FAULTS_MAX || !self.takes_others(block) {
             return Err(self.busy(answer));
         }
         let why = why(RejectReason::Poison, answer);
@@ -199,15 +208,31 @@ impl Http {
         Ok(())
     }
 
-    /// Whether the store takes a line again that it took before.
-    fn takes_what_it_took(&mut self) -> bool {
+    /// Whether the store takes other lines than those that it fails over: one that it took before,
+    /// or else a part of them.
+    fn takes_others(&mut self, block: &Block) -> bool {
         if self.taken_line.is_empty() {
-            return false;
+            return self.takes_a_part(block);
         }
         let line = std::mem::take(&mut self.taken_line);
         let answer = self.post(&line);
         self.taken_line = line;
         answer.is_ok_and(|answer| judge(&answer) == Verdict::Taken)
+    }
+
+    /// Whether the store takes the next part of what it fails over.
+    fn takes_a_part(&mut self, block: &Block) -> bool {
+        let ranges = self.offered(block);
+        let lines: Vec<&[u8]> = ranges.into_iter().map(|range| block.slice(range)).collect();
+        let lines = lines.concat();
+        let Some((part, probes)) = poison::next_part(&lines, self.probes) else { return false };
+        self.probes = probes;
+        self.is_retry = true;
+        let is_taken = self.post(part).is_ok_and(|answer| judge(&answer) == Verdict::Taken);
+        if is_taken {
+            self.taken(part);
+        }
+        is_taken
     }
 
     fn busy(&mut self, answer: &StoreAnswer) -> Trouble {
@@ -233,7 +258,7 @@ impl Http {
 
     /// All lines of the block are settled.
     fn finish(&mut self, block: &Block) -> Taken {
-        self.faults = 0;
+        (self.faults, self.probes) = (0, 0);
         let Some((lines, whys)) = self.apart.take().map(TakeApart::finish) else {
             return Taken::All;
         };

@@ -243,7 +243,7 @@ fn a_store_that_fails_over_every_line_loses_none() {
     let (troubles, taken) = bench.deliver(&block(&[10, 20]));
     assert!(troubles.len() > 20);
     assert_eq!(taken, Taken::All);
-    // A store that never took a line gives no proof either.
+    // A store that never took a line, and takes no part of the block, gives no proof either.
     let mut count = 0;
     let script = move |_: &_| {
         count += 1;
@@ -251,6 +251,28 @@ fn a_store_that_fails_over_every_line_loses_none() {
     };
     let mut bench = self::bench(Store::start(script), &options());
     assert_eq!(bench.deliver(&block(&[10, 20])).1, Taken::All);
+}
+
+#[test]
+fn a_block_that_is_poison_is_known_though_no_line_was_taken_before() {
+    let script =
+        |it: &crate::testing::store::StoreRequest| match it.lines.iter().all(|it| is_good(it)) {
+            true => Act::status(204),
+            false => Act::answer(500, "", "panic"),
+        };
+    for pushes in [&[10, 10][..], &[100], &[12, 2]] {
+        let mut bench = bench(Store::start(script), &options());
+        let block = block(pushes);
+        let (troubles, taken) = bench.deliver(&block);
+        assert!(troubles.len() < 40, "{}", troubles.len());
+        let wanted = ["m n=13 1\n", "m n=13 1\nm n=14 1\n", "m n=13 1\nm n=14 1\nm n=90 1\n"];
+        assert!(wanted.contains(&&*refused(&taken, &block).concat()));
+        let mut lines = bench.store.taken();
+        lines.sort();
+        lines.dedup();
+        let refused = refused(&taken, &block).concat().lines().count();
+        assert_eq!(lines.len() + refused, pushes.iter().sum::<u32>() as usize);
+    }
 }
 
 fn auth_file(text: &str) -> PathBuf {

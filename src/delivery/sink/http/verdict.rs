@@ -6,8 +6,8 @@
 //! operator, so the words of such answers are known ([`OPERATOR_WORDS`]).
 //!
 //! Some stores name the lines that they refuse, by number: InfluxDB 3 all of them, QuestDB the
-//! first. The numbers are only a hint where to take the block apart: no line is dropped because a
-//! number names it (see `take_apart`).
+//! first. The numbers are a hint where to take the block apart: lines are only refused because they
+//! are named where every line of a request is (see `take_apart`).
 
 use crate::limits::STORE_WORDS_BYTES_MAX;
 use std::fmt;
