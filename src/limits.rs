@@ -116,6 +116,8 @@ pub(crate) const SPOOL_GATHERED_BYTES_MAX: usize = MIB;
 pub(crate) const SPOOL_SEGMENT_BYTES_MIN: u64 = MIB as u64;
 /// See above.
 pub(crate) const SPOOL_SEGMENT_BYTES_MAX: u64 = 8 * MIB as u64;
+/// The largest segment that is read, in bytes: one push may be larger than a segment should be.
+pub(crate) const SPOOL_READ_BYTES_MAX: u64 = 1024 * MIB as u64;
 
 /// Entries of each list and table of rules that an input may have: every new name that a pusher
 /// sends is held against all of them.

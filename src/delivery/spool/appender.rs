@@ -3,8 +3,8 @@
 //! All pushes that are handed over together are written with one call and synced with one
 //! `fdatasync`; once [`Appender::append`] returns, those that it took survive a loss of power. A
 //! failure takes nothing back and leaves nothing half: what was written of a failed call is cut off
-//! again, and where that fails too, the segment is left as it is and the next one goes on, so that
-//! whoever reads finds bytes that are no record, and no gap.
+//! again, and where that fails too, the segment is left as it is and the next one goes on. Its
+//! records have the numbers of those that were left, which whoever reads passes over for that.
 
 use super::folder::UnusableSpool;
 use super::format::{
@@ -14,7 +14,7 @@ use super::format::{
 use super::ledger::{Ledger, is_full};
 use super::options::WhenFull;
 use super::recovery::Segment;
-use crate::limits::KEPT_BUFFER_BYTES_MAX;
+use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPOOL_READ_BYTES_MAX};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -94,9 +94,9 @@ struct Active {
 }
 
 impl Appender {
-    /// Goes on after `last`, a segment and the place after its last record.
-    pub(super) fn new(ledger: Arc<Ledger>, last: Option<(String, u64)>) -> Appender {
-        let active = last.and_then(|(name, _)| {
+    /// Goes on in `last`, the name of the segment that may be written on.
+    pub(super) fn new(ledger: Arc<Ledger>, last: Option<String>) -> Appender {
+        let active = last.and_then(|name| {
             let segment = ledger.state().segments.back()?.clone();
             let file = ledger.open_to_append(&name).ok()?;
             Some(Active { file, segment, is_new: false })
@@ -187,6 +187,9 @@ impl Appender {
         let bytes_max = self.ledger.options.bytes_max;
         let first = pushes.first().map_or(0, |push| record_bytes(push));
         let needed = first + SEGMENT_HEADER_BYTES as u64;
+        if needed > SPOOL_READ_BYTES_MAX {
+            return Err(AppendError::Full { bytes_max: SPOOL_READ_BYTES_MAX });
+        }
         let room = |ledger: &Ledger| bytes_max.saturating_sub(ledger.state().bytes());
         if room(&self.ledger) < needed {
             // What is delivered may be removed earlier than it would be.

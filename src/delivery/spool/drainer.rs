@@ -6,9 +6,10 @@
 use super::appender::RecordSpan;
 use super::format::{Position, Record, RecordRead, SEGMENT_HEADER_BYTES, read_record};
 use super::ledger::{Dropped, Ledger, millis};
+use super::reading::{is_damage, read_through};
 use super::recovery::{Next, next};
 use crate::delivery::sink::Block;
-use crate::limits::KEPT_BUFFER_BYTES_MAX;
+use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPOOL_READ_BYTES_MAX};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -136,7 +137,9 @@ impl Drainer {
                     self.reading = Some(OpenSegment { file, name, at: cursor, offset });
                     return Ok(Some(bytes));
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => self.ledger.forget(&name),
+                Err(error) if error.kind() == ErrorKind::NotFound || is_damage(&error) => {
+                    self.ledger.forget(&name);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -151,16 +154,21 @@ impl Drainer {
         drained: &mut Drained,
     ) -> io::Result<bool> {
         let Some(reading) = &mut self.reading else { return Ok(true) };
+        let end = self.ledger.end_of(&reading.name);
         let left = segment_bytes.saturating_sub(reading.offset);
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        // OK because 32 bits count that bound, which is one on memory.
+        let left = usize::try_from(left.min(SPOOL_READ_BYTES_MAX)).unwrap_or_default();
         let age_max_ms = self.ledger.options.age_max.map_or(u64::MAX, millis);
         let oldest_ms = now_ms.saturating_sub(age_max_ms);
-        let mut walk = Walk { bytes_max, oldest_ms, to: reading.at, lost: 0, expired: 0 };
+        let mut walk = Walk { bytes_max, oldest_ms, end, to: reading.at, lost: 0, expired: 0 };
         let mut read_bytes = 0;
         // A piece that begins with a large record, or with damage, says nothing without the rest.
         for piece in [left.min(bytes_max), left] {
             self.buffer.resize(piece, 0);
-            read_at(&reading.file, &mut self.buffer, reading.offset)?;
+            let file = &reading.file;
+            let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
+            let count = read_through(read, &mut self.buffer, reading.offset)?;
+            self.buffer.get_mut(count..).unwrap_or_default().fill(0);
             read_bytes = walk.go(&self.buffer, piece == left, drained);
             if read_bytes > 0 {
                 break;
@@ -196,6 +204,10 @@ struct Walk {
     bytes_max: usize,
     /// Records from before are too old.
     oldest_ms: u64,
+    /// The sequence number with which the next segment begins. A record of that number in this one
+    /// is left of a write that failed, and of which nobody was told that it is safe: it must not
+    /// pass for the one in the next segment.
+    end: u64,
     /// The place after what was walked over.
     to: Position,
     /// Records that should have been there.
@@ -217,6 +229,10 @@ impl Walk {
                 RecordRead::Record(record, after) => Next::Record(record, after),
             };
             let Next::Record(record, after) = found else { return piece.len() };
+            if record.sequence >= self.end {
+                at = after;
+                continue;
+            }
             if record.sequence >= self.to.sequence {
                 let bytes = drained.block.bytes().len() + record.lines.len();
                 if bytes > self.bytes_max && !drained.block.bytes().is_empty() {
@@ -245,21 +261,4 @@ impl Drained {
         self.block.clear();
         (self.to, self.time_ms) = (Position::default(), None);
     }
-}
-
-/// Reads at `offset` until `buffer` is full, or the file ends: the rest is zero then.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + done as u64) {
-            Ok(0) => {
-                rest.fill(0);
-                return Ok(());
-            }
-            Ok(count) => done += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

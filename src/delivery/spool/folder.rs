@@ -4,15 +4,18 @@
 //! leaves nothing there, ends with its process however that ends, and works on a read-only disk.
 
 use super::format::{
-    BAD_SUFFIX, CURSOR_BYTES, CURSOR_NAME, NEW_CURSOR_NAME, Position, SEGMENT_HEADER_BYTES,
-    read_segment_header, sequence_of, write_cursor,
+    BAD_SUFFIX, CURSOR_BYTES, CURSOR_NAME, NEW_CURSOR_NAME, NEWER_SUFFIX, Position,
+    SEGMENT_HEADER_BYTES, read_segment_header, sequence_of, write_cursor,
 };
+use super::reading::{is_damage, read_through};
 use super::recovery::FileStart;
-use crate::limits::{SPOOL_BAD_SEGMENTS_MAX, SPOOL_FILES_MAX, SPOOL_SEGMENT_BYTES_MAX};
+use crate::limits::{
+    SPOOL_BAD_SEGMENTS_MAX, SPOOL_FILES_MAX, SPOOL_READ_BYTES_MAX, SPOOL_SEGMENT_BYTES_MAX,
+};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why a folder cannot be a spool.
@@ -116,12 +119,17 @@ impl Folder {
     }
 
     fn file_start(&self, name: String) -> io::Result<FileStart> {
-        let mut file = self.open(&name)?;
+        let file = match self.open(&name) {
+            Err(error) if is_damage(&error) => {
+                let (bytes, head) = (SEGMENT_HEADER_BYTES as u64, Vec::new());
+                return Ok(FileStart { name, bytes, head });
+            }
+            opened => opened?,
+        };
         let bytes = file.metadata()?.len();
-        let mut head = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-        (&mut file).take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut head)?;
+        let mut head = read_start(&file, bytes, SEGMENT_HEADER_BYTES as u64)?;
         if read_segment_header(&head).is_err() {
-            file.take(2 * SPOOL_SEGMENT_BYTES_MAX).read_to_end(&mut head)?;
+            head = read_start(&file, bytes, 2 * SPOOL_SEGMENT_BYTES_MAX)?;
         }
         Ok(FileStart { name, bytes, head })
     }
@@ -132,19 +140,24 @@ impl Folder {
         if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::NotFound.into()) }
     }
 
-    /// A file's bytes.
+    /// A segment's bytes; what cannot be read of them is damage.
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.open(name)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let file = self.open(name)?;
+        let bytes = file.metadata()?.len();
+        read_start(&file, bytes, SPOOL_READ_BYTES_MAX)
     }
 
-    /// The cursor's bytes; none where there is no cursor.
+    /// The cursor's bytes, of which some are missing where they cannot be read; none where there is
+    /// no cursor.
     pub(super) fn read_cursor(&self) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
         match self.open(CURSOR_NAME) {
-            Ok(file) => file.take(CURSOR_BYTES as u64).read_to_end(&mut bytes).map(|_| Some(bytes)),
+            Ok(file) => match file.take(CURSOR_BYTES as u64).read_to_end(&mut bytes) {
+                Err(error) if !is_damage(&error) => Err(error),
+                _ => Ok(Some(bytes)),
+            },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if is_damage(&error) => Ok(Some(bytes)),
             Err(error) => Err(error),
         }
     }
@@ -187,17 +200,22 @@ impl Folder {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut kept = self.kept_for_damage()?;
+        let mut kept = self.kept(BAD_SUFFIX)?;
         kept.sort();
         kept.truncate(kept.len().saturating_sub(SPOOL_BAD_SEGMENTS_MAX));
         kept.iter().try_for_each(|name| self.remove(name))
     }
 
-    /// The names of the files that are kept for their damage.
-    pub(super) fn kept_for_damage(&self) -> io::Result<Vec<String>> {
+    /// Keeps a file that a newer pushline wrote, under a name that is no segment's.
+    pub(super) fn keep_newer(&self, name: &str) -> io::Result<()> {
+        fs::rename(self.path.join(name), self.path.join(format!("{name}{NEWER_SUFFIX}")))
+    }
+
+    /// The names of the segments that are kept with this suffix.
+    pub(super) fn kept(&self, suffix: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(&self.path)?.take(SPOOL_FILES_MAX);
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let is_kept = |name: &String| name.strip_suffix(BAD_SUFFIX).and_then(sequence_of).is_some();
+        let is_kept = |name: &String| name.strip_suffix(suffix).and_then(sequence_of).is_some();
         Ok(names.filter(is_kept).collect())
     }
 
@@ -208,6 +226,16 @@ impl Folder {
             None => File::open(&self.path)?.sync_all(),
         }
     }
+}
+
+/// The first bytes of a file of this length, at most `bytes_max`.
+fn read_start(file: &File, bytes: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
+    // OK because `bytes_max` is a bound on memory, and 32 bits count that.
+    let len = usize::try_from(bytes.min(bytes_max)).unwrap_or_default();
+    let mut start = vec![0; len];
+    let count = read_through(|buffer, offset| file.read_at(buffer, offset), &mut start, 0)?;
+    start.truncate(count);
+    Ok(start)
 }
 
 /// A file that only the user of this process and its group may read: lines may be confidential.

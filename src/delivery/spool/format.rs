@@ -66,7 +66,7 @@
 
 use crc32fast::Hasher;
 
-/// The version that is written. Older ones are read, newer ones are left alone.
+/// The version that is written. Segments of newer ones are kept for the pushline that wrote them.
 pub(super) const VERSION: u32 = 1;
 pub(super) const SEGMENT_HEADER_BYTES: usize = 40;
 pub(super) const RECORD_HEADER_BYTES: usize = 36;
@@ -80,6 +80,8 @@ const MARKER: [u8; 4] = [0xff, b'P', b'L', b'R'];
 const SEGMENT_SUFFIX: &str = ".seg";
 /// What is added to the name of a segment that is kept for its damage.
 pub(super) const BAD_SUFFIX: &str = ".bad";
+/// What is added to the name of a segment that a newer pushline wrote.
+pub(super) const NEWER_SUFFIX: &str = ".newer";
 /// The name of the cursor.
 pub(super) const CURSOR_NAME: &str = "cursor";
 /// The name of a cursor that is being written.
@@ -188,7 +190,8 @@ pub(super) fn read_cursor(bytes: &[u8]) -> Result<Position, Unreadable> {
 /// Appends one record.
 pub(super) fn write_record(record: Record<'_>, to: &mut Vec<u8>) {
     let from = to.len() + MARKER.len();
-    // OK because a push is bounded far below 4 GiB (`server.max_decoded_bytes`).
+    // OK because whoever appends refuses lines that are larger than a segment may be
+    // (`SPOOL_READ_BYTES_MAX`).
     let bytes = u32::try_from(record.lines.len()).unwrap_or(u32::MAX);
     to.extend_from_slice(&MARKER);
     to.extend_from_slice(&bytes.to_le_bytes());

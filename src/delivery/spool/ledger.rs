@@ -51,8 +51,8 @@ struct Disk {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) ledger: Arc<Ledger>,
-    /// The name of the segment that may be written on, and where.
-    pub(super) last: Option<(String, u64)>,
+    /// The name of the segment that may be written on.
+    pub(super) last: Option<String>,
 }
 
 impl Ledger {
@@ -350,6 +350,14 @@ impl Ledger {
         state.move_cursor(end);
         self.show(&state);
         Some(end)
+    }
+
+    /// The sequence number with which the segment after this one begins; none is that high where
+    /// this is the last one.
+    pub(super) fn end_of(&self, name: &str) -> u64 {
+        let state = self.state();
+        let mut after = state.segments.iter().skip_while(|segment| segment.name != name).skip(1);
+        after.next().map_or(u64::MAX, |segment| segment.start.sequence)
     }
 
     /// A segment cannot be read any more: what was in it is a gap.

@@ -7,7 +7,7 @@
 //! ```
 //! - `format` is the bytes, and their essay.
 //! - `recovery` says what a folder's content is worth; it is pure.
-//! - `folder` does what is done to files, and holds the lock.
+//! - `folder` does what is done to files, and holds the lock; `reading` reads them on a bad disk.
 //! - `ledger` knows segments, cursor and bounds; both ends share it.
 //! - `show` is what an operator sees of a folder, beside a running server too.
 //!
@@ -20,6 +20,7 @@ mod folder;
 mod format;
 mod ledger;
 mod options;
+mod reading;
 mod recovery;
 mod show;
 mod state;

@@ -9,8 +9,10 @@
 //! Nothing stops a start. What is wrong costs what is damaged and no more:
 //! - a segment goes by its header, whatever its name is; where the header is damaged, by its first
 //!   record, and where no record is readable either, it is set aside;
-//! - of two segments that begin with the same record, one is set aside, and so is a segment that a
-//!   newer pushline wrote; other files are none of ours;
+//! - of two segments that begin with the same record, one is set aside, and so is a file that is
+//!   larger than a segment can be; other files are none of ours;
+//! - a segment that a newer pushline wrote is kept under another name, for as long as the operator
+//!   leaves it there: in its place, a new segment might get its name or its numbers;
 //! - a cursor that is missing, damaged, or after all records is of another day: all is delivered
 //!   again, which is safe, as a line carries its time.
 
@@ -18,6 +20,7 @@ use super::format::{
     Position, Record, RecordRead, SEGMENT_HEADER_BYTES, Unreadable, next_record, read_cursor,
     read_record, read_segment_header, sequence_of,
 };
+use crate::limits::SPOOL_READ_BYTES_MAX;
 
 /// A file as [`arrange`] sees it.
 #[derive(Clone, Debug)]
@@ -48,9 +51,11 @@ pub(super) struct Segment {
 pub(super) struct ArrangedFiles {
     /// In the order of their records.
     pub(super) segments: Vec<Segment>,
-    /// Segments that are not read: doubled ones, those of a newer version, and those without any
-    /// readable record.
+    /// Segments that are not read: doubled ones, too large ones, and those without any readable
+    /// record.
     pub(super) set_aside: Vec<String>,
+    /// Segments of a newer version.
+    pub(super) newer: Vec<String>,
     /// Segments that end before their first record begins.
     pub(super) empty: Vec<String>,
 }
@@ -69,8 +74,12 @@ pub(super) fn arrange(mut files: Vec<FileStart>) -> ArrangedFiles {
         }
         let header = read_segment_header(&file.head);
         let first = match header {
+            Err(Unreadable::Newer) => {
+                arrangement.newer.push(file.name);
+                continue;
+            }
+            _ if file.bytes > SPOOL_READ_BYTES_MAX => None,
             Ok(header) => Some((header.start, header.time_ms)),
-            Err(Unreadable::Newer) => None,
             Err(_) => first_record(&file.head),
         };
         let Some((start, time_ms)) = first else {

@@ -2,7 +2,7 @@
 //! changed or waited for, and a segment that the server removes meanwhile is delivered, not lost.
 
 use super::folder::Folder;
-use super::format::{Record, SEGMENT_HEADER_BYTES};
+use super::format::{BAD_SUFFIX, NEWER_SUFFIX, Record, SEGMENT_HEADER_BYTES};
 use super::recovery::{Next, Recovered, Segment, arrange, examine, next, recover};
 use crate::observe::log::Rfc3339;
 use std::fmt;
@@ -22,6 +22,8 @@ pub struct Overview {
     lost_records: u64,
     /// Files that are kept for their damage, or would be at the next start.
     kept: Vec<String>,
+    /// Segments of a newer pushline.
+    newer: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +82,9 @@ impl fmt::Display for Overview {
         for name in &self.kept {
             writeln!(f, "kept for its damage: {name}")?;
         }
+        for name in &self.newer {
+            writeln!(f, "written by a newer pushline, not read: {name}")?;
+        }
         if self.lost_records == 0 && self.kept.is_empty() {
             writeln!(f, "damage: none")?;
         }
@@ -112,7 +117,7 @@ pub fn list(dir: &Path) -> Result<Overview, ShowError> {
     }
     overview.segments.sort_by(|one, other| one.name.cmp(&other.name));
     overview.lost_records = found.lost_records;
-    overview.kept = found.kept;
+    (overview.kept, overview.newer) = (found.kept, found.newer);
     Ok(overview)
 }
 
@@ -144,6 +149,7 @@ struct Walked {
     segments: Vec<Segment>,
     lost_records: u64,
     kept: Vec<String>,
+    newer: Vec<String>,
 }
 
 /// Visits each record that waits, in order.
@@ -153,10 +159,12 @@ fn walk(
 ) -> Result<Walked, ShowError> {
     let unreadable = |error| ShowError::Unreadable(dir.to_owned(), error);
     let folder = Folder::look(dir);
-    let (recovered, kept) = look(&folder).map_err(unreadable)?;
+    let NextStart { recovered, kept, newer } = look(&folder).map_err(unreadable)?;
     let mut segments = recovered.segments;
     let (mut at, mut lost_records) = (Some(recovered.cursor), recovered.lost_records);
-    for segment in &mut segments {
+    let starts = segments.iter().skip(1).map(|segment| segment.start.sequence);
+    let ends: Vec<u64> = starts.chain([u64::MAX]).collect();
+    for (segment, end) in segments.iter_mut().zip(ends) {
         let Some(bytes) = read(&folder, &segment.name).map_err(unreadable)? else {
             // It is delivered: what follows it is no gap.
             at = None;
@@ -165,6 +173,11 @@ fn walk(
         let mut expected = at.unwrap_or(segment.start);
         let mut offset = SEGMENT_HEADER_BYTES;
         while let Next::Record(record, after) = next(&bytes, offset) {
+            offset = after;
+            if record.sequence >= end {
+                // Left of a write that failed: the next segment has that record.
+                continue;
+            }
             if record.sequence >= expected.sequence {
                 let lost = record.sequence - expected.sequence;
                 lost_records += lost;
@@ -172,17 +185,24 @@ fn walk(
                 visit(&record, segment).map_err(ShowError::Untaken)?;
             }
             expected = expected.after(&record);
-            offset = after;
         }
         at = Some(expected);
     }
     let end = at.map_or(recovered.next.sequence, |at| at.sequence);
     lost_records += recovered.next.sequence.saturating_sub(end);
-    Ok(Walked { segments, lost_records, kept })
+    Ok(Walked { segments, lost_records, kept, newer })
 }
 
-/// What the next start would find, and the names of what is kept for its damage.
-fn look(folder: &Folder) -> io::Result<(Recovered, Vec<String>)> {
+/// What the next start would find, and the names of what it would not read.
+struct NextStart {
+    recovered: Recovered,
+    /// For its damage.
+    kept: Vec<String>,
+    /// As a newer pushline wrote it.
+    newer: Vec<String>,
+}
+
+fn look(folder: &Folder) -> io::Result<NextStart> {
     let arrangement = arrange(folder.file_starts()?);
     // After the segments: whatever the server delivers meanwhile is before this cursor.
     let cursor = folder.read_cursor()?;
@@ -191,9 +211,12 @@ fn look(folder: &Folder) -> io::Result<(Recovered, Vec<String>)> {
         Some(last) => read(folder, &last.name)?.map(|bytes| examine(&bytes, last.start)),
         None => None,
     };
-    let mut kept = folder.kept_for_damage()?;
+    let mut kept = folder.kept(BAD_SUFFIX)?;
     kept.extend(arrangement.set_aside);
-    Ok((recover(arrangement.segments, tail, cursor.as_deref()), kept))
+    let mut newer = folder.kept(NEWER_SUFFIX)?;
+    newer.extend(arrangement.newer);
+    let recovered = recover(arrangement.segments, tail, cursor.as_deref());
+    Ok(NextStart { recovered, kept, newer })
 }
 
 /// A segment's bytes; none where it has been removed, or is emptied for that.

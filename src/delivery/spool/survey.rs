@@ -6,7 +6,8 @@ use crate::observe::log::Log;
 use std::io;
 
 /// Reads what a folder holds, and cuts a torn tail.
-pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Option<(String, u64)>)> {
+/// The name is that of the segment that may be written on.
+pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Option<String>)> {
     let arrangement = arrange(folder.file_starts()?);
     for name in &arrangement.empty {
         tell_failure(log, name, folder.remove(name));
@@ -14,6 +15,12 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
     for name in &arrangement.set_aside {
         log.warn("a segment of the spool is not read, it is kept as .bad", &[("segment", name)]);
         tell_failure(log, name, folder.set_aside(name));
+    }
+    for name in &arrangement.newer {
+        let note = "it is kept as .newer, for that pushline to deliver from a folder of its own";
+        let fields = [("segment", name as &dyn std::fmt::Display), ("note", &note)];
+        log.warn("a segment of the spool was written by a newer pushline", &fields);
+        tell_failure(log, name, folder.keep_newer(name));
     }
     let mut segments = arrangement.segments;
     let mut tail = None;
@@ -33,7 +40,7 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
         segment.bytes = end;
         tail = Some(found);
         if !found.is_damaged && !segment.is_damaged {
-            last = Some((segment.name.clone(), end));
+            last = Some(segment.name.clone());
         }
     }
     let cursor = folder.read_cursor()?;

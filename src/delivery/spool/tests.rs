@@ -349,6 +349,93 @@ fn a_damaged_segment_is_kept_and_only_the_newest_few() {
 }
 
 #[test]
+fn records_that_a_failed_write_left_do_not_pass_for_those_of_the_next_segment() {
+    let scratch = Scratch::new();
+    let (options, mut files) = small_spool(&scratch);
+    let second = files.keys().nth(1).unwrap();
+    let start = format::sequence_of(second).unwrap();
+    let first = files.values_mut().next().unwrap();
+    for sequence in start..start + 2 {
+        let record = format::Record { sequence, time_ms: 1, line_count: 1, lines: b"a v=77 1\n" };
+        format::write_record(record, first);
+    }
+    set(&options.dir, &files);
+    let mut shown = Vec::new();
+    assert_eq!(print(&options.dir, &mut shown).unwrap(), 0);
+    let wanted: Vec<String> = (DELIVERED..PUSHES).map(push).collect();
+    assert_eq!(String::from_utf8(shown).unwrap(), wanted.concat());
+    assert_eq!(yielded(&options, "what is left"), ((DELIVERED..PUSHES).collect(), 0));
+}
+
+#[test]
+fn segments_of_a_newer_pushline_are_kept_all_of_them() {
+    let scratch = Scratch::new();
+    let (options, mut files) = small_spool(&scratch);
+    let names: Vec<String> = (20..30).map(|number| format!("{number:020}.seg")).collect();
+    let mut newer = files.values().next().unwrap().clone();
+    newer[8] = 2;
+    let checksum = crc32fast::hash(&newer[..36]);
+    newer[36..40].copy_from_slice(&checksum.to_le_bytes());
+    for name in &names {
+        files.insert(name.clone(), newer.clone());
+    }
+    set(&options.dir, &files);
+    let waiting: Vec<usize> = (DELIVERED..PUSHES).collect();
+    let shown = list(&options.dir).unwrap().to_string();
+    assert!(shown.contains(&format!("a newer pushline, not read: {}\n", names[9])), "{shown}");
+    assert_eq!(yielded(&options, "of both versions"), (waiting, 0));
+    let left = self::files(&options.dir);
+    for name in &names {
+        assert_eq!(left.get(&format!("{name}.newer")), Some(&newer), "{name}");
+    }
+    let shown = list(&options.dir).unwrap().to_string();
+    assert!(
+        shown.contains(&format!("a newer pushline, not read: {}.newer\n", names[9])),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_file_that_is_larger_than_a_segment_can_be_is_not_read() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    set(&options.dir, &files);
+    let mut huge = files.values().next().unwrap()[..40].to_vec();
+    huge[12] = 99;
+    let checksum = crc32fast::hash(&huge[..36]);
+    huge[36..].copy_from_slice(&checksum.to_le_bytes());
+    let name = options.dir.join("00000000000000000099.seg");
+    fs::write(&name, huge).unwrap();
+    let bytes = crate::limits::SPOOL_READ_BYTES_MAX + 1;
+    fs::OpenOptions::new().write(true).open(&name).unwrap().set_len(bytes).unwrap();
+    let mut ends = Ends::open_again(&options);
+    assert_eq!((ends.drain(0).len(), ends.lost()), (PUSHES - DELIVERED, 0));
+    assert!(options.dir.join("00000000000000000099.seg.bad").is_file());
+}
+
+/// The start of this file of the system cannot be read: that is the error of a bad disk.
+const UNREADABLE: &str = "/proc/self/mem";
+
+#[test]
+fn what_a_bad_disk_does_not_give_stops_no_start() {
+    let error = fs::read(UNREADABLE).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(5), "{error}");
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    for name in ["cursor", "00000000000000000099.seg"] {
+        set(&options.dir, &files);
+        let path = options.dir.join(name);
+        if path.exists() {
+            fs::remove_file(&path).unwrap();
+        }
+        std::os::unix::fs::symlink(UNREADABLE, &path).unwrap();
+        let first = if name == "cursor" { 0 } else { DELIVERED };
+        let numbers: Vec<usize> = (first..PUSHES).collect();
+        assert_eq!(yielded(&options, name), (numbers, 0));
+    }
+}
+
+#[test]
 fn a_second_process_is_told_which_one_has_the_folder() {
     let scratch = Scratch::new();
     let ends = Ends::open(options(scratch.spool())).unwrap();
