@@ -28,6 +28,7 @@ mod convert;
 mod costs;
 mod delivery;
 mod dry_run;
+mod durability;
 mod examples;
 mod formats;
 mod garbage;

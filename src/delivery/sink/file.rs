@@ -74,16 +74,30 @@ impl File {
     }
 
     fn open_path(&mut self) -> io::Result<()> {
+        let is_new = self.durability == Durability::Synced && !self.path.exists();
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(MODE).custom_flags(system::UNBLOCKED);
         let file = options.open(&self.path).map_err(|error| match error.raw_os_error() {
             Some(NO_READER) => io::Error::new(io::ErrorKind::NotConnected, "nobody reads the fifo"),
             _ => error,
         })?;
+        if is_new {
+            // Else a loss of power may take the name, and all that was synced with it.
+            self.sync_folder();
+        }
         self.is_line_torn = line_end::is_torn(&self.path);
         self.open = Some(file);
         self.is_to_reopen = false;
         Ok(())
+    }
+
+    fn sync_folder(&self) {
+        let folder = self.path.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new("."));
+        if let Err(error) = fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+            let why = "the folder of the file cannot be synced, a loss of power may take its name";
+            self.log.warn(why, &[("error", &error)]);
+        }
     }
 
     /// Whether the path still leads to the open file.
