@@ -160,14 +160,14 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::protocol::certificates;
+    use super::super::protocol::trusted;
     use super::*;
     use crate::testing::random::Random;
     use std::path::Path;
 
     fn certificate(name: &str) -> Vec<u8> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name);
-        certificates(&path).unwrap().remove(0)
+        trusted(Some(&path)).unwrap().remove(0)
     }
 
     #[test]

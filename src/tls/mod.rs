@@ -17,9 +17,7 @@ pub(crate) use absent::{NoServer as TlsServer, NoSession as ServerSession, valid
 use fault::Date;
 pub(crate) use fault::{CertificateError, SessionError, SessionFault};
 #[cfg(feature = "tls")]
-pub(crate) use protocol::{
-    ServerSession, TlsServer, certificates, private_key, provider, trusted, validity,
-};
+pub(crate) use protocol::{ClientIdentity, ServerSession, TlsServer, provider, trusted, validity};
 
 use std::fmt;
 

@@ -14,6 +14,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{HandshakeKind, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection};
 use std::fmt;
 use std::io::{self, BufRead, Write};
@@ -31,7 +32,9 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// They cannot be read, or there are none.
 pub(crate) fn trusted(ca: Option<&Path>) -> Result<Vec<Vec<u8>>, CertificateError> {
     if let Some(path) = ca {
-        return certificates(path);
+        let found = certificates_of(path, &read(path)?)?;
+        roots(path, &found)?;
+        return Ok(found.iter().map(|it| it.to_vec()).collect());
     }
     let found = rustls_native_certs::load_native_certs();
     let certificates: Vec<_> = found.certs.iter().map(|it| it.to_vec()).collect();
@@ -41,23 +44,26 @@ pub(crate) fn trusted(ca: Option<&Path>) -> Result<Vec<Vec<u8>>, CertificateErro
     }
 }
 
-/// The certificates of a file, as DER, in their order.
-///
-/// # Errors
-/// The file cannot be read, is no PEM, or has no certificate.
-pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, CertificateError> {
-    let found = certificates_of(path, &read(path)?)?;
-    Ok(found.iter().map(|it| it.to_vec()).collect())
+/// A certificate of our own: its chain, as DER, and its key, as PEM.
+#[derive(Debug)]
+pub(crate) struct ClientIdentity {
+    pub(crate) chain: Vec<Vec<u8>>,
+    pub(crate) key_pem: Vec<u8>,
 }
 
-/// The PEM of a private key.
-///
-/// # Errors
-/// The file cannot be read, or has no key.
-pub(crate) fn private_key(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let pem = read(path)?;
-    key_of(path, &pem)?;
-    Ok(pem)
+impl ClientIdentity {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// A file cannot be used, or the key is another one's.
+    pub(crate) fn read(cert: &Path, key: &Path) -> Result<ClientIdentity, CertificateError> {
+        let (chain, key_pem) = (certificates_of(cert, &read(cert)?)?, read(key)?);
+        let secret = key_of(key, &key_pem)?;
+        CertifiedKey::from_der(chain.clone(), secret, &provider())
+            .map_err(|what| unfit((cert, key), what))?;
+        let chain = chain.iter().map(|it| it.to_vec()).collect();
+        Ok(ClientIdentity { chain, key_pem })
+    }
 }
 
 /// When the first of a file's certificates ends, in seconds since the Unix epoch.
@@ -65,7 +71,8 @@ pub(crate) fn private_key(path: &Path) -> Result<Vec<u8>, CertificateError> {
 /// # Errors
 /// The file has no certificate that can be read.
 pub(crate) fn validity(path: &Path) -> Result<i64, CertificateError> {
-    let ends = certificates(path)?.iter().map(|it| certificate::ends_s(it)).min().flatten();
+    let found = certificates_of(path, &read(path)?)?;
+    let ends = found.iter().map(|it| certificate::ends_s(it)).min().flatten();
     ends.ok_or_else(|| {
         CertificateError::new(path, CertificateFault::Unusable("its end cannot be read".to_owned()))
     })
@@ -73,6 +80,33 @@ pub(crate) fn validity(path: &Path) -> Result<i64, CertificateError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     std::fs::read(path).map_err(|io| CertificateError::new(path, CertificateFault::Read(io)))
+}
+
+fn unusable(path: &Path, what: String) -> CertificateError {
+    CertificateError::new(path, CertificateFault::Unusable(what))
+}
+
+/// Why a certificate and a key are of no use together.
+fn unfit((cert, key): (&Path, &Path), what: rustls::Error) -> CertificateError {
+    match what {
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            CertificateError::new(key, CertificateFault::OtherKey { cert: cert.to_owned() })
+        }
+        rustls::Error::InvalidCertificate(what) => unusable(cert, format!("{what:?}")),
+        what => unusable(key, what.to_string()),
+    }
+}
+
+/// These certificates of a file as those that are trusted.
+fn roots(
+    path: &Path,
+    found: &[CertificateDer<'static>],
+) -> Result<RootCertStore, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in found {
+        roots.add(certificate.clone()).map_err(|what| unusable(path, what.to_string()))?;
+    }
+    Ok(roots)
 }
 
 fn malformed(path: &Path, what: rustls::pki_types::pem::Error) -> CertificateError {
@@ -132,8 +166,6 @@ impl TlsServer {
         let (cert_pem, key_pem) = (read(cert)?, read(key)?);
         let chain = certificates_of(cert, &cert_pem)?;
         let ends_s = chain.first().and_then(|first| certificate::ends_s(first));
-        let unusable =
-            |path, what: String| CertificateError::new(path, CertificateFault::Unusable(what));
         let ends_s = ends_s.ok_or_else(|| unusable(cert, "its end cannot be read".to_owned()))?;
         if ends_s < now_s {
             return Err(CertificateError::new(cert, CertificateFault::Ended(ends_s)));
@@ -146,25 +178,16 @@ impl TlsServer {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let pem = read(path)?;
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates_of(path, &pem)? {
-                    roots.add(certificate).map_err(|what| unusable(path, what.to_string()))?;
-                }
+                let roots = Arc::new(roots(path, &certificates_of(path, &pem)?)?);
                 sources.push(pem);
-                let roots = Arc::new(roots);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
                 let verifier = verifier.build().map_err(|what| unusable(path, what.to_string()))?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
         let secret = key_of(key, sources.get(1).map(Vec::as_slice).unwrap_or_default())?;
-        let mut config = builder.with_single_cert(chain, secret).map_err(|what| match what {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                CertificateError::new(key, CertificateFault::OtherKey { cert: cert.to_owned() })
-            }
-            rustls::Error::InvalidCertificate(what) => unusable(cert, format!("{what:?}")),
-            what => unusable(key, what.to_string()),
-        })?;
+        let mut config =
+            builder.with_single_cert(chain, secret).map_err(|what| unfit((cert, key), what))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
         config.ticketer = ring::Ticketer::new().map_err(|what| unusable(key, what.to_string()))?;

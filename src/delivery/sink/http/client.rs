@@ -224,11 +224,11 @@ fn agent(
         return Err(ClientError::HalfACertificate);
     }
     if let (Some(cert), Some(key)) = (cert, key) {
-        let own = crate::tls::certificates(cert).map_err(ClientError::Certificate)?;
-        let own: Vec<_> = own.iter().map(owned).collect();
-        let pem = crate::tls::private_key(key).map_err(ClientError::Certificate)?;
-        let key = PrivateKey::from_pem(&pem);
-        tls = tls.client_cert(key.ok().map(|key| ClientCert::new_with_certs(&own, key)));
+        // Checked there: ureq trusts that they fit.
+        let own = crate::tls::ClientIdentity::read(cert, key).map_err(ClientError::Certificate)?;
+        let chain: Vec<_> = own.chain.iter().map(owned).collect();
+        let key = PrivateKey::from_pem(&own.key_pem);
+        tls = tls.client_cert(key.ok().map(|key| ClientCert::new_with_certs(&chain, key)));
     }
     let config = config.tls_config(tls.build()).build();
     let chain = chain.chain(ureq::unversioned::transport::RustlsConnector::default());
@@ -245,7 +245,7 @@ fn agent(
     Ok(ureq::Agent::with_parts(config.build(), chain, addresses))
 }
 
-/// KnownAddresses that were looked up.
+/// Addresses that were looked up.
 #[derive(Debug)]
 struct LookedUp {
     uri: Uri,

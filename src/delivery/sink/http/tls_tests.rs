@@ -155,4 +155,20 @@ fn files_that_cannot_be_used_are_named() {
     let (cert, key) = (Some(data("client.pem")), Some(data("ca.pem")));
     let no_key = open(TlsFiles { cert, key, ..trusting("ca.pem") });
     assert!(no_key.starts_with(&format!("{}: is no PEM: ", data("ca.pem").display())), "{no_key}");
+    // What ureq would not survive.
+    let other = (Some(data("client.pem")), Some(data("server.key")));
+    let other = open(TlsFiles { cert: other.0, key: other.1, ..trusting("ca.pem") });
+    let (cert, key) = (data("client.pem"), data("server.key"));
+    let want = "is not the key of the first certificate in";
+    assert_eq!(other, format!("{}: {want} {}", key.display(), cert.display()));
+    let junk = std::env::temp_dir().join(format!("pushline-junk-{}.pem", std::process::id()));
+    std::fs::write(&junk, "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n")
+        .unwrap();
+    let ca = open(TlsFiles { ca: Some(junk.clone()), ..TlsFiles::default() });
+    let (cert, key) = (Some(junk.clone()), Some(data("client.key")));
+    let own = open(TlsFiles { cert, key, ..trusting("ca.pem") });
+    for error in [ca, own] {
+        assert!(error.starts_with(&format!("{}: cannot be used: ", junk.display())), "{error}");
+    }
+    std::fs::remove_file(&junk).unwrap();
 }
