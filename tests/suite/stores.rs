@@ -212,3 +212,28 @@ fn retry_after_is_kept_to() {
     assert_eq!(push(pushline.address, "/metrics/job/x", "a_b 1\n").status, 200);
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_poison_line_that_is_first_after_a_start_stops_nothing() {
+    let folder = folder();
+    let spool = format!("[spool]\ndir = \"{}\"\nafter = \"10ms\"\n", folder.display());
+    let store = Store::start(|_| Act::status(503));
+    let mut pushline = spawn(&store, &spool);
+    assert_eq!(push(pushline.address, "/metrics/job/x", "a_b{bad=\"yes\"} 1\n").status, 200);
+    pushline.signal("TERM");
+    assert!(pushline.wait().success());
+    // A store that fails over the line that waits, and has taken no other from this process.
+    store.play(|request| match request.lines.iter().all(|line| is_good(line)) {
+        true => Act::status(204),
+        false => Act::status(500),
+    });
+    let pushline = spawn(&store, &spool);
+    assert_eq!(push(pushline.address, "/metrics/job/x", "a_b 2\n").status, 200);
+    let is_refused = "\npushline_lines_rejected_total{reason=\"poison\"} 1\n";
+    wait_until("the line is refused", || push_metrics(&pushline).contains(is_refused));
+    wait_until("the other is taken", || {
+        store.taken().iter().any(|line| line.contains("a,job=x b=2"))
+    });
+    assert!(store.taken().iter().all(|line| is_good(line)));
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -73,6 +73,12 @@ pub(crate) trait Sink: Send {
     /// Opens anew, and reads again what it needs for that, at the next block (SIGHUP).
     fn reopen(&mut self);
 
+    /// Whether it can only be done with the block that it was offered last once there are other
+    /// lines in it, too. It may then be offered a larger block that begins with the same lines.
+    fn wants_more(&self) -> bool {
+        false
+    }
+
     /// How blocks are made for it.
     fn gathering(&self) -> Gathering {
         Gathering::default()

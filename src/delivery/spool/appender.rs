@@ -124,8 +124,7 @@ impl Appender {
 
     /// How many pushes wait.
     pub(crate) fn waiting(&self) -> u64 {
-        let state = self.ledger.state();
-        state.next.sequence.saturating_sub(state.cursor.sequence)
+        self.ledger.state().waiting()
     }
 
     /// Whether a push that was refused may be taken now.

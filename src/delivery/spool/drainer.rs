@@ -56,6 +56,11 @@ impl Drainer {
         self.ledger.state().is_empty()
     }
 
+    /// How many pushes wait, and those that are lost among them.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.ledger.state().waiting()
+    }
+
     /// Takes the next pushes, whole ones of up to `bytes_max` together, or one that is larger.
     /// They come again until they are [`delivered`](Drainer::delivered). Returns whether there are
     /// some.

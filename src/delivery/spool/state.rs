@@ -26,6 +26,11 @@ impl LedgerState {
         self.cursor.sequence >= self.next.sequence
     }
 
+    /// How many records wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.next.sequence.saturating_sub(self.cursor.sequence)
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }

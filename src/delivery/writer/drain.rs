@@ -82,7 +82,14 @@ impl Draining {
     ) -> Result<Lent, GivenUp> {
         let block = Arc::new(block);
         self.handover.lend(Hand { block: Arc::clone(&block), batches });
-        let taken = offering.deliver(&block)?;
+        let pushes = block.pushes().count() as u64;
+        let (handover, drainer) = (&self.handover, &self.drainer);
+        // Once all of it is in the spool, with more after it, it comes again from there.
+        let has_more = || handover.is_all_spooled() && drainer.waiting() > pushes;
+        let Some(taken) = offering.deliver_or_grow(&block, has_more)? else {
+            let Back { batches, .. } = self.handover.take_back();
+            return Ok(Lent { block: Block::default(), batches, undelivered: Vec::new() });
+        };
         let Back { batches, span } = self.handover.take_back();
         if let Some(span) = span {
             self.drainer.pass_over(span);
@@ -128,8 +135,13 @@ impl Draining {
                 self.handover.begins_offer();
                 // What it waits for there is the consumer's.
                 receiver.beat().rest();
-                let taken = offering.deliver(&self.drained.block)?;
+                let (drained, drainer) = (&self.drained, &self.drainer);
+                let pushes = drained.block.pushes().count() as u64;
+                let has_more = || pushes == 1 && drainer.waiting() > pushes;
+                let taken = offering.deliver_or_grow(&drained.block, has_more)?;
                 receiver.beat().work();
+                // With more lines in it, it is taken from the spool once more.
+                let Some(taken) = taken else { return Ok(true) };
                 refused::count(&self.telemetry, &self.drained.block, &taken);
                 self.drainer.delivered(&self.drained);
                 if self.drainer.persist_when_due().is_err() {

@@ -11,9 +11,9 @@
 //! ```
 //! While all is well the spooler sleeps, and a block costs no switch of threads. The writer lends
 //! its block and its batches before it offers them. If the spooler borrows them, it answers their
-//! pushers once they are on disk, and returns the batches that the spool has no room for; the writer
-//! goes on with its offer, and when that succeeds, the records of the block are passed over, and the
-//! other batches are answered. Then it drains the spool.
+//! pushers once they are on disk, and returns the batches that the spool has no room for. The
+//! writer goes on with its offer; when that succeeds, it passes over the records of the block and
+//! answers the other batches. Then it drains the spool.
 //!
 //! A writer that ends leaves its block here, and the spooler spools what it can of it.
 //!
@@ -143,6 +143,12 @@ impl Handover {
             }
             state = self.wait(state, Duration::from_secs(1));
         }
+    }
+
+    /// Whether all pushes of the block in hand are in the spool.
+    pub(super) fn is_all_spooled(&self) -> bool {
+        let state = self.state();
+        state.span.is_some() && state.hand.as_ref().is_some_and(|hand| hand.batches.is_empty())
     }
 
     /// Takes the batches that the spooler has returned, which are older than all in the queue.

@@ -65,6 +65,23 @@ impl Offering {
     /// # Errors
     /// It will not be, or not in time.
     pub(crate) fn deliver(&mut self, block: &Block) -> Result<Taken, GivenUp> {
+        loop {
+            if let Some(taken) = self.deliver_or_grow(block, || false)? {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// The same, but nothing where the sink needs a larger block and `has_more` says that there
+    /// will be one.
+    ///
+    /// # Errors
+    /// See [`Offering::deliver`].
+    pub(crate) fn deliver_or_grow(
+        &mut self,
+        block: &Block,
+        has_more: impl Fn() -> bool,
+    ) -> Result<Option<Taken>, GivenUp> {
         self.state.waits();
         self.progress.begin();
         loop {
@@ -72,7 +89,7 @@ impl Offering {
             match self.sink.offer(block, &mut self.progress) {
                 Ok(taken) => {
                     self.works();
-                    return Ok(taken);
+                    return Ok(Some(taken));
                 }
                 Err(trouble) => {
                     let pause = self.note(trouble)?;
@@ -82,6 +99,9 @@ impl Offering {
             }
             if self.state.close_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(GivenUp::OutOfTime);
+            }
+            if self.sink.wants_more() && has_more() {
+                return Ok(None);
             }
         }
     }

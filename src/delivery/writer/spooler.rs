@@ -7,9 +7,9 @@
 //! has ended: with pushes safe on disk, the end need not wait for an output that hangs. Where the
 //! writer ends first, out of time, it spools what the writer and the queue still hold.
 //!
-//! A push that was acknowledged when it entered the queue (`ack = "queued"`) is never refused. Where
-//! the spool has no room for it, it stays in hand, and all others in the queue, until there is some;
-//! one that is larger than the whole spool goes back to the writer once the spool is empty.
+//! A push that was acknowledged when it entered the queue (`ack = "queued"`) is never refused.
+//! Where the spool has no room for it, it stays in hand, and all others in the queue, until there
+//! is some; one that is larger than the whole spool goes back to the writer once that is empty.
 
 use super::handover::{Call, Hand, Handover, Intake};
 use super::outage::Outage;

@@ -16,7 +16,8 @@
 //! A sink that has not seen a line taken yet, as after a start with such a block at the head of the
 //! spool, looks for one in the block itself: with each further answer of 500 it sends one part of
 //! the block alone, first the halves, then the quarters (`poison`). The first part that is taken is
-//! the proof.
+//! the proof. Of a block of one line it asks for a larger block, which the spool has as soon as
+//! another line comes.
 
 mod body_in_hand;
 mod client;
@@ -84,6 +85,8 @@ pub(super) struct Http {
     faults: u32,
     /// Parts of that block that were sent alone, in search of one that is taken.
     probes: usize,
+    /// That block is a single line, and so has no parts.
+    has_no_parts: bool,
     /// The last request failed, and the next one sends its lines again.
     is_retry: bool,
     /// SIGHUP came.
@@ -119,6 +122,7 @@ impl Http {
             taken_line: Vec::new(),
             faults: 0,
             probes: 0,
+            has_no_parts: false,
             is_retry: false,
             is_stale: false,
             rejected,
@@ -225,8 +229,11 @@ impl Http {
         let ranges = self.offered(block);
         let lines: Vec<&[u8]> = ranges.into_iter().map(|range| block.slice(range)).collect();
         let lines = lines.concat();
-        let Some((part, probes)) = poison::next_part(&lines, self.probes) else { return false };
-        self.probes = probes;
+        let Some((part, probes)) = poison::next_part(&lines, self.probes) else {
+            self.has_no_parts = true;
+            return false;
+        };
+        (self.probes, self.has_no_parts) = (probes, false);
         self.is_retry = true;
         let is_taken = self.post(part).is_ok_and(|answer| judge(&answer) == Verdict::Taken);
         if is_taken {
@@ -258,7 +265,7 @@ impl Http {
 
     /// All lines of the block are settled.
     fn finish(&mut self, block: &Block) -> Taken {
-        (self.faults, self.probes) = (0, 0);
+        (self.faults, self.probes, self.has_no_parts) = (0, 0, false);
         let Some((lines, whys)) = self.apart.take().map(TakeApart::finish) else {
             return Taken::All;
         };
@@ -355,6 +362,10 @@ impl Sink for Http {
 
     fn reopen(&mut self) {
         self.is_stale = true;
+    }
+
+    fn wants_more(&self) -> bool {
+        self.has_no_parts && self.apart.is_none()
     }
 
     fn gathering(&self) -> Gathering {
