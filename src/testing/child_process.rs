@@ -13,7 +13,10 @@ pub(crate) fn stderr_of(test: &str) -> Option<String> {
     if std::env::var_os(IS_ALONE).is_some() {
         return None;
     }
-    let mut child = Command::new(std::env::current_exe().unwrap());
+    // Of another machine it is run by what scripts/cross names.
+    let (program, runner) = (std::env::current_exe().unwrap(), std::env::var_os("TEST_RUNNER"));
+    let mut child = Command::new(runner.as_deref().unwrap_or(program.as_os_str()));
+    child.args(runner.as_ref().map(|_| &program));
     child.args([test, "--exact", "--nocapture"]).env(IS_ALONE, "1").env("RUST_BACKTRACE", "0");
     let output = child.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
