@@ -16,14 +16,11 @@
 //! An [`Auth`] never changes: SIGHUP puts another one in its place, unless a file is bad.
 
 use crate::bytes::base64::decode_base64;
+use crate::bytes::credential_lines::{Beginning, UnfitFile, credential_lines};
 use crate::bytes::sha256::{SHA256_BYTES, sha256, sha256_of_hex};
 use crate::push::route::{self, Endpoint};
-use crate::push::sample::Quoted;
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
@@ -94,9 +91,8 @@ pub struct Error {
 
 #[derive(Debug)]
 enum CredentialsProblem {
-    Read(io::Error),
-    ReadableByOthers { mode: u32 },
-    Line { number: usize, found: String },
+    File(UnfitFile),
+    Line { number: usize, found: Beginning },
     Hash { number: usize },
     Empty,
 }
@@ -106,19 +102,10 @@ impl fmt::Display for Error {
         let path = self.path.display();
         write!(f, "{}: ", self.key)?;
         match &self.kind {
-            CredentialsProblem::Read(error) => {
-                write!(f, "{path}: cannot read the credentials: {error}")
-            }
-            CredentialsProblem::ReadableByOthers { mode } => write!(
-                f,
-                "{path}: its mode is {:04o}, others can read the credentials; chmod o-rwx it",
-                mode & 0o7777
-            ),
+            CredentialsProblem::File(unfit) => write!(f, "{path}: {unfit}"),
             CredentialsProblem::Line { number, found } => write!(
                 f,
-                "{path}:{number}: begins with {}, must be \"basic user:password\" or \
-                 \"bearer token\"",
-                Quoted(found.as_bytes())
+                "{path}:{number}: {found}, must be \"basic user:password\" or \"bearer token\""
             ),
             CredentialsProblem::Hash { number } => write!(
                 f,
@@ -247,19 +234,11 @@ fn split(authorization: &[u8]) -> Option<Shown<'_>> {
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<Credential>, Error> {
-    const OTHERS: u32 = 0o007;
     let error = |kind| Error { key: key.to_owned(), path: path.to_owned(), kind };
-    let metadata = fs::metadata(path).map_err(|io| error(CredentialsProblem::Read(io)))?;
-    let mode = metadata.permissions().mode();
-    if mode & OTHERS != 0 {
-        return Err(error(CredentialsProblem::ReadableByOthers { mode }));
-    }
-    let text = fs::read_to_string(path).map_err(|io| error(CredentialsProblem::Read(io)))?;
-    let is_entry = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
-    let credentials = (1..)
-        .zip(text.lines().map(str::trim))
-        .filter(is_entry)
-        .map(|(number, line)| credential(number, line).map_err(error))
+    let lines = credential_lines(path).map_err(|unfit| error(CredentialsProblem::File(unfit)))?;
+    let credentials = lines
+        .iter()
+        .map(|(number, line)| credential(*number, line).map_err(error))
         .collect::<Result<Vec<_>, _>>()?;
     if credentials.is_empty() { Err(error(CredentialsProblem::Empty)) } else { Ok(credentials) }
 }
@@ -268,9 +247,7 @@ fn read(key: &str, path: &Path) -> Result<Vec<Credential>, Error> {
 const SHA256: &str = "{sha256}";
 
 fn credential(number: usize, line: &str) -> Result<Credential, CredentialsProblem> {
-    // The secret itself stays out of the message.
-    let found = line.split_whitespace().next().unwrap_or_default().to_owned();
-    let malformed = CredentialsProblem::Line { number, found };
+    let malformed = CredentialsProblem::Line { number, found: Beginning::of(line) };
     let wrong_hash = CredentialsProblem::Hash { number };
     let Some((scheme, rest)) = line.split_once(char::is_whitespace) else { return Err(malformed) };
     let rest = rest.trim();
@@ -304,6 +281,8 @@ fn credential(number: usize, line: &str) -> Result<Credential, CredentialsProble
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     fn file(name: &str, text: &str, mode: u32) -> PathBuf {
         let path =
@@ -445,6 +424,14 @@ mod tests {
                 ":2: begins with \"token\", must be \"basic user:password\" or \"bearer token\"",
             ),
             ("colon", "basic user\n", 0o600, ":1: begins with \"basic\""),
+            (
+                "bare token",
+                "# of the shop\nsecret\n",
+                0o600,
+                ":2: begins with no scheme that is known, must be \"basic user:password\" or",
+            ),
+            ("no scheme", "user:secret\n", 0o600, ":1: begins with no scheme"),
+            ("a wrong scheme", "secret: x\n", 0o600, ":1: begins with no scheme"),
             (
                 "hash",
                 "basic u:{sha256}secret:12\n",

@@ -4,11 +4,8 @@
 //! lines and lines that begin with `#` are skipped. It must not be readable by others.
 
 use crate::bytes::base64::encode_base64;
-use crate::push::sample::Quoted;
+use crate::bytes::credential_lines::{Beginning, UnfitFile, credential_lines};
 use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Why a credential cannot be used.
@@ -20,9 +17,8 @@ pub(crate) struct CredentialError {
 
 #[derive(Debug)]
 enum Fault {
-    Read(io::Error),
-    ReadableByOthers { mode: u32 },
-    Line { number: usize, found: String },
+    File(UnfitFile),
+    Line { number: usize, found: Beginning },
     Several { number: usize },
     Empty,
 }
@@ -31,17 +27,11 @@ impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.fault {
-            Fault::Read(error) => write!(f, "{path}: cannot read the credential: {error}"),
-            Fault::ReadableByOthers { mode } => write!(
-                f,
-                "{path}: its mode is {:04o}, others can read the credential; chmod o-rwx it",
-                mode & 0o7777
-            ),
+            Fault::File(unfit) => write!(f, "{path}: {unfit}"),
             Fault::Line { number, found } => write!(
                 f,
-                "{path}:{number}: begins with {}, must be \"token …\", \"bearer …\" or \
-                 \"basic user:password\"",
-                Quoted(found.as_bytes())
+                "{path}:{number}: {found}, must be \"token …\", \"bearer …\" or \
+                 \"basic user:password\""
             ),
             Fault::Several { number } => {
                 write!(f, "{path}:{number}: a second credential, only one can be sent")
@@ -58,25 +48,14 @@ impl std::error::Error for CredentialError {}
 /// # Errors
 /// The file cannot be read, others can read it, or it is not one credential.
 pub(crate) fn read(path: &Path) -> Result<String, CredentialError> {
-    const OTHERS: u32 = 0o007;
     let error = |fault| CredentialError { path: path.to_owned(), fault };
-    let metadata = fs::metadata(path).map_err(|io| error(Fault::Read(io)))?;
-    let mode = metadata.permissions().mode();
-    if mode & OTHERS != 0 {
-        return Err(error(Fault::ReadableByOthers { mode }));
+    let lines = credential_lines(path).map_err(|unfit| error(Fault::File(unfit)))?;
+    match lines.as_slice() {
+        [] => Err(error(Fault::Empty)),
+        [(number, line)] => header(line)
+            .ok_or_else(|| error(Fault::Line { number: *number, found: Beginning::of(line) })),
+        [_, (number, _), ..] => Err(error(Fault::Several { number: *number })),
     }
-    let text = fs::read_to_string(path).map_err(|io| error(Fault::Read(io)))?;
-    let is_entry = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
-    let mut entries = (1..).zip(text.lines().map(str::trim)).filter(is_entry);
-    let (number, line) = entries.next().ok_or_else(|| error(Fault::Empty))?;
-    if let Some((number, _)) = entries.next() {
-        return Err(error(Fault::Several { number }));
-    }
-    header(line).ok_or_else(|| {
-        // The secret itself stays out of the message.
-        let found = line.split_whitespace().next().unwrap_or_default().to_owned();
-        error(Fault::Line { number, found })
-    })
 }
 
 fn header(line: &str) -> Option<String> {
@@ -96,6 +75,8 @@ fn header(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     fn file(name: &str, text: &str, mode: u32) -> PathBuf {
         let path =
@@ -125,14 +106,19 @@ mod tests {
             (
                 "token s3cret\n",
                 0o644,
-                ": its mode is 0644, others can read the credential; chmod o-rwx it",
+                ": its mode is 0644, others can read the credentials; chmod o-rwx it",
             ),
             ("", 0o600, ": has no credential"),
             ("# none\n", 0o600, ": has no credential"),
             (
                 "\ns3cret\n",
                 0o600,
-                ":2: begins with \"s3cret\", must be \"token …\", \"bearer …\" or \"basic user:password\"",
+                ":2: begins with no scheme that is known, must be \"token …\", \"bearer …\" or \"basic user:password\"",
+            ),
+            (
+                "admin:s3cret\n",
+                0o600,
+                ":1: begins with no scheme that is known, must be \"token …\", \"bearer …\" or \"basic user:password\"",
             ),
             (
                 "basic s3cret\n",
@@ -148,10 +134,11 @@ mod tests {
         ] {
             let path = file("bad", text, mode);
             let message = read(&path).unwrap_err().to_string();
+            assert!(!message.contains("s3cret"), "{message}");
             assert_eq!(message, format!("{}{want}", path.display()));
             fs::remove_file(path).unwrap();
         }
         let missing = read(Path::new("/nowhere/credential")).unwrap_err().to_string();
-        assert!(missing.starts_with("/nowhere/credential: cannot read the credential: "));
+        assert!(missing.starts_with("/nowhere/credential: cannot read the credentials: "));
     }
 }
