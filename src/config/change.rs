@@ -15,7 +15,8 @@ pub(crate) struct KeyChange {
     /// The key, such as `server.head_timeout` or `inputs.pushgateway[/a].utf8_names`, or a whole
     /// input, `inputs.pushgateway[/a]`.
     pub key: String,
-    /// Its value before, as TOML without needless quotes; `none` where there was none.
+    /// Its value before, as TOML without needless quotes and without what may be secret; `none`
+    /// where there was none.
     pub old: String,
     /// Its value now.
     pub new: String,
@@ -82,9 +83,11 @@ fn compare<C>(
     changes: &mut Vec<KeyChange>,
 ) {
     for key in section.keys {
-        let [old, new] = [old, new].map(|config| key.value.print(config));
-        if old != new {
-            let (old, new) = (plain(&old).to_owned(), plain(&new).to_owned());
+        let [before, after] = [old, new].map(|config| key.value.print(config));
+        if before != after {
+            let [old, new] = [old, new].map(|config| plain(&key.value.show(config)).to_owned());
+            // What differs is not shown: that it does is told all the same.
+            let new = if old == new { new + " with another query" } else { new };
             let name = format!("{table}.{}", key.name);
             changes.push(KeyChange { key: name, old, new, reload: key.reload });
         }
@@ -146,6 +149,18 @@ mod tests {
                 "server.max_body_bytes = \"1MiB\"",
                 "server.auth_file = \"/etc/a b\"",
                 &["server.max_body_bytes 1MiB -> 16MiB", "server.auth_file \"\" -> \"/etc/a b\""],
+            ),
+            (
+                "output.target = 'http://db/write?p=s3cret\\\"'",
+                "output.target = 'http://db/write?p=0ther'",
+                &[
+                    "output.target \"http://db/write?…\" -> \"http://db/write?…\" with another query",
+                ],
+            ),
+            (
+                "output.target = 'http://db/write?p=s3cret'",
+                "output.target = 'http://db:1/write?p=s3cret'",
+                &["output.target \"http://db/write?…\" -> \"http://db:1/write?…\""],
             ),
             (
                 "",

@@ -1,7 +1,6 @@
 //! The configuration → what the status page tells of it: bounds by name, and its own text.
 
 use super::options::Config;
-use crate::delivery::sink::Target;
 use crate::status::Facts;
 use std::time::Duration;
 
@@ -26,18 +25,7 @@ impl Config {
                 ("ack_timeout_ms", ms(queue.ack_timeout)),
                 ("drain_timeout_ms", ms(self.output.drain_timeout)),
             ],
-            configuration: self.text_without_secrets(),
-        }
-    }
-
-    /// The whole configuration as TOML, without the query of the URL of a store.
-    fn text_without_secrets(&self) -> String {
-        let text = self.to_string();
-        match &self.output.target {
-            Target::Http(url) if url.as_str() != url.to_string() => {
-                text.replace(url.as_str(), &format!("{url}?…"))
-            }
-            _ => text,
+            configuration: self.shown(),
         }
     }
 }

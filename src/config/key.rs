@@ -74,6 +74,9 @@ pub(super) trait KeyValue<C>: Sync {
     /// The value as TOML.
     fn print(&self, config: &C) -> String;
 
+    /// The same without what may be secret in it, for the log and the status page.
+    fn show(&self, config: &C) -> String;
+
     /// Takes over the value that it has in `other`.
     fn copy(&self, config: &mut C, other: &C);
 }
@@ -93,6 +96,10 @@ impl<C, T: ValueType> KeyValue<C> for Stored<C, T> {
 
     fn print(&self, config: &C) -> String {
         self.is.print((self.field.get)(config))
+    }
+
+    fn show(&self, config: &C) -> String {
+        self.is.show((self.field.get)(config))
     }
 
     fn copy(&self, config: &mut C, other: &C) {

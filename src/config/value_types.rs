@@ -26,6 +26,11 @@ pub(super) trait ValueType: Sync {
 
     /// The TOML that reads back as `value`.
     fn print(&self, value: &Self::Value) -> String;
+
+    /// The same without what may be secret in it, for the log and the status page.
+    fn show(&self, value: &Self::Value) -> String {
+        self.print(value)
+    }
 }
 
 /// Any text.
@@ -371,8 +376,15 @@ impl ValueType for OutputTarget {
 
     fn print(&self, value: &Target) -> String {
         match value {
-            // As it is displayed, it lacks what may be secret.
+            // Whole, as it has to be read back: its query may have secrets.
             Target::Http(url) => quoted(url.as_str()),
+            other => quoted(&other.to_string()),
+        }
+    }
+
+    fn show(&self, value: &Target) -> String {
+        match value {
+            Target::Http(url) if url.as_str() != url.to_string() => quoted(&format!("{url}?…")),
             other => quoted(&other.to_string()),
         }
     }
