@@ -3,6 +3,7 @@
 
 use super::error::Conflict;
 use super::options::Config;
+use crate::delivery::queue::Acknowledge;
 use crate::delivery::sink::{Durability, Target};
 
 /// All values of `config` that exclude each other.
@@ -24,6 +25,12 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
     let output = &config.output;
     if output.durability == Durability::Synced && !matches!(output.target, Target::File(_)) {
         conflicts.push(Conflict::FsyncWithoutFile(output.target.clone()));
+    }
+    let (linger, ack_timeout) = (output.http.linger, output.queue.ack_timeout);
+    let is_http = matches!(output.target, Target::Http(_));
+    // With `ack = "queued"` nobody waits for what lingers.
+    if is_http && output.queue.acknowledge == Acknowledge::Written && linger >= ack_timeout {
+        conflicts.push(Conflict::LingerAboveTimeout { linger, ack_timeout });
     }
     if config.spool.dir.is_some() {
         if matches!(output.target, Target::Stdout | Target::File(_)) {

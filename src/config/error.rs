@@ -57,6 +57,8 @@ pub(super) enum Conflict {
     SpoolWithoutNetwork(Target),
     /// `spool.after` is not below `output.ack_timeout`.
     SpoolAfterTimeout { after: Duration, ack_timeout: Duration },
+    /// `output.http.linger` is not below `output.ack_timeout`.
+    LingerAboveTimeout { linger: Duration, ack_timeout: Duration },
 }
 
 /// Why a configuration is refused: every mistake that was found, one a line.
@@ -125,6 +127,13 @@ impl fmt::Display for Conflict {
                 f,
                 "spool.after is \"{}\", must be below output.ack_timeout (\"{}\")",
                 duration_text(*after),
+                duration_text(*ack_timeout)
+            ),
+            Conflict::LingerAboveTimeout { linger, ack_timeout } => write!(
+                f,
+                "output.http.linger is \"{}\", must be below output.ack_timeout (\"{}\"): a push \
+                 that comes alone would be answered 503 before it is sent",
+                duration_text(*linger),
                 duration_text(*ack_timeout)
             ),
         }

@@ -341,6 +341,14 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
     ] {
         assert_eq!(load(toml).unwrap_err(), want, "{toml}");
     }
+    // Nobody waits for what lingers, or nothing does.
+    for toml in [
+        "[output]\ntarget = \"http://x\"\nack = \"queued\"\n[output.http]\nlinger = \"5s\"",
+        "[output]\ntarget = \"http://x\"\n[output.http]\nlinger = \"4999ms\"",
+        "[output.http]\nlinger = \"5s\"",
+    ] {
+        assert!(load(toml).is_ok(), "{toml}");
+    }
 }
 
 #[test]
@@ -442,6 +450,11 @@ fn values_that_exclude_each_other_are_named() {
         (
             "[output]\ntarget = \"tcp://x:1\"\n[spool]\ndir = \"/x\"\nafter = \"5s\"",
             "spool.after is \"5s\", must be below output.ack_timeout (\"5s\")",
+        ),
+        (
+            "[output]\ntarget = \"http://x\"\n[output.http]\nlinger = \"5s\"",
+            "output.http.linger is \"5s\", must be below output.ack_timeout (\"5s\"): a push that \
+             comes alone would be answered 503 before it is sent",
         ),
     ] {
         assert_eq!(load(toml).unwrap_err(), want, "{toml}");

@@ -118,7 +118,7 @@ pub(super) static HTTP: Section<Config> = Section {
         },
         Key {
             name: "linger",
-            about: "how long a smaller request waits for more pushes",
+            about: "how long a smaller request waits for more pushes; below output.ack_timeout",
             reload: NeedsRestart,
             value: &Stored {
                 is: Period { min: Duration::ZERO, max: Duration::from_secs(60) },
