@@ -24,7 +24,6 @@ use crate::observe::telemetry::Telemetry;
 use board::Board;
 use history::{Figures, History};
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use group::to_ms;
@@ -77,7 +76,6 @@ pub struct Status {
     facts: Mutex<Facts>,
     board: Board,
     history: Mutex<History>,
-    is_draining: AtomicBool,
 }
 
 impl Status {
@@ -88,7 +86,6 @@ impl Status {
             facts: Mutex::new(facts),
             board: Board::default(),
             history: Mutex::default(),
-            is_draining: AtomicBool::new(false),
         }
     }
 
@@ -99,7 +96,7 @@ impl Status {
 
     /// From here on the process is shutting down.
     pub(crate) fn drains(&self) {
-        self.is_draining.store(true, Ordering::Relaxed);
+        self.setup.output.drains();
     }
 
     /// Whether pushes can be delivered now (`/-/ready`).
@@ -107,9 +104,6 @@ impl Status {
     /// # Errors
     /// Why they cannot.
     pub(crate) fn ready(&self) -> Result<(), NotReady> {
-        if self.is_draining.load(Ordering::Relaxed) {
-            return Err(NotReady::ShuttingDown);
-        }
         self.setup.output.ready()
     }
 

@@ -18,7 +18,7 @@ pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 pub(crate) const HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; \
     style-src 'sha256-J7LG7Sj1juVL8wBDWyl1wg0ONaxSwFOf7hwKLQlf50k='; \
-    script-src 'sha256-jrpfe5QOX2LaKiVIVZ+nyTOeXMA/TkPY52jNF3JZrbg='; \
+    script-src 'sha256-kzst+AWD5Luh9foT1UOfZLlq/uooLKJvH3y8Ge0b3sk='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\
@@ -145,6 +145,7 @@ mod tests {
             NotReady::SpoolFull { words },
             NotReady::ShuttingDown,
             NotReady::OutputEnded,
+            NotReady::Defect,
         ];
         let others = ["healthy", "slow", "spooling"];
         let want: BTreeSet<_> = not_ready.iter().map(NotReady::word).chain(others).collect();

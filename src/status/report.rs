@@ -10,7 +10,6 @@ use crate::json::Json;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, STATUS_GROUPS_MAX, STATUS_SEEN_MAX};
 use crate::observe::telemetry::resident_bytes;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// An output that takes nothing for so long is worth a word, long before it counts as stalled.
@@ -73,12 +72,17 @@ struct Headline {
 impl Headline {
     fn of(status: &Status, condition: &Condition, spool: Option<&SpoolFigures>) -> Headline {
         let target = &status.setup.target;
-        let is_draining = status.is_draining.load(Ordering::Relaxed);
+        let is_draining = status.ready() == Err(NotReady::ShuttingDown);
         let (state, reason) = match condition {
             Condition::NotReady(NotReady::OutputEnded) => (
                 NotReady::OutputEnded.word(),
                 format!("The reader of {target} has gone away; the process ends."),
             ),
+            Condition::NotReady(defect @ NotReady::Defect) => {
+                let words =
+                    "A thread of pushline has failed; the log says which. The process ends.";
+                (defect.word(), words.to_owned())
+            }
             _ if is_draining => draining(),
             Condition::NotReady(NotReady::ShuttingDown) => draining(),
             // Pushes are let in meanwhile: everything but what it refuses arrives.
@@ -93,6 +97,12 @@ impl Headline {
             Condition::Spooling { because, .. } => {
                 let waits = spool.and_then(|spool| spool.sentence(target)).unwrap_or_default();
                 let why = because.as_ref().map(|because| because.sentence(target));
+                // An output that fails is not stalled yet: it is away all the same.
+                let fails = || {
+                    let failure = status.setup.output.failure()?;
+                    Some(format!("{target} takes no lines ({}).", failure.words))
+                };
+                let why = why.or_else(fails);
                 let why = why.unwrap_or_else(|| format!("{target} takes lines again."));
                 ("spooling", format!("{waits}. {why}"))
             }
@@ -206,6 +216,7 @@ fn skipped(status: &Status) -> u64 {
 mod tests {
     use super::super::Setup;
     use super::*;
+    use crate::delivery::condition::{FinalEnd, SpoolCondition};
     use crate::delivery::queue::{self, Acknowledge};
     use crate::observe::telemetry::Telemetry;
     use serde_json::Value;
@@ -321,7 +332,40 @@ mod tests {
         assert_eq!(read(&status)["state"], "shutting_down");
         sender.close(Instant::now());
         assert_eq!(read(&status)["state"], "shutting_down");
-        receiver.end();
+        receiver.end(FinalEnd::Output);
         assert_eq!(read(&status)["state"], "output_ended");
+    }
+
+    #[test]
+    fn a_thread_that_fails_is_not_told_as_a_reader_that_went_away() {
+        let (status, _sender, receiver) = status(Duration::from_secs(5));
+        status.drains();
+        receiver.end(FinalEnd::Defect);
+        let report = read(&status);
+        assert_eq!(report["state"], "defect");
+        assert!(!report["reason"].as_str().unwrap().contains("reader"), "{report}");
+        assert_eq!(status.ready(), Err(NotReady::Defect));
+    }
+
+    #[test]
+    fn while_it_spools_an_output_that_fails_is_not_said_to_take_lines() {
+        let (status, _sender, receiver) = status(Duration::from_secs(5));
+        let output = receiver.state();
+        output.fails("connection refused", Duration::from_secs(1));
+        output.spool(SpoolCondition::Spooling);
+        let reason = read(&status)["reason"].as_str().unwrap().to_owned();
+        assert!(reason.ends_with(" takes no lines (connection refused)."), "{reason}");
+        output.flows();
+        let reason = read(&status)["reason"].as_str().unwrap().to_owned();
+        assert!(reason.ends_with(" takes lines again."), "{reason}");
+    }
+
+    #[test]
+    fn the_metric_and_the_probe_ask_the_same_state_while_the_process_drains() {
+        let (status, sender, _receiver) = status(Duration::from_secs(5));
+        status.drains();
+        assert_eq!(status.ready(), Err(NotReady::ShuttingDown));
+        assert_eq!(sender.ready(), status.ready());
+        assert_eq!(sender.state().accepts(), Ok(()), "what is in hand is let in");
     }
 }

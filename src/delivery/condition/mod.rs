@@ -72,6 +72,16 @@ pub(crate) enum SpoolCondition {
 const OPEN: u8 = 0;
 const CLOSED: u8 = 1;
 const ENDED: u8 = 2;
+const DEFECT: u8 = 3;
+
+/// Why nothing is delivered any more, for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FinalEnd {
+    /// The output has ended: its reader went away.
+    Output,
+    /// A thread of ours has failed.
+    Defect,
+}
 
 /// What is known of a failing output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,8 +114,10 @@ struct Details {
 #[derive(Debug)]
 pub(crate) struct OutputState {
     started: Instant,
-    /// [`OPEN`], [`CLOSED`] or [`ENDED`].
+    /// [`OPEN`], [`CLOSED`], [`ENDED`] or [`DEFECT`].
     lifecycle: AtomicU8,
+    /// The process is shutting down; what was let in before is still taken.
+    is_draining: AtomicBool,
     /// Since when the output has taken nothing new though something waits, in microseconds after
     /// `started`, plus one; 0 while it flows.
     stuck_since: AtomicU64,
@@ -131,6 +143,7 @@ impl OutputState {
         OutputState {
             started,
             lifecycle: AtomicU8::new(OPEN),
+            is_draining: AtomicBool::new(false),
             stuck_since: AtomicU64::new(0),
             ack_timeout_us: AtomicU64::new(microseconds(ack_timeout)),
             telemetry,
@@ -175,11 +188,16 @@ impl OutputState {
     pub(crate) fn advances(&self) {
         let since = microseconds(self.started.elapsed()) + 1;
         self.end_stall(self.stuck_since.swap(since, Ordering::Relaxed));
+        self.end_failure();
     }
 
     /// The output is done with a block, or is well while nothing waits.
     pub(crate) fn flows(&self) {
         self.end_stall(self.stuck_since.swap(0, Ordering::Relaxed));
+        self.end_failure();
+    }
+
+    fn end_failure(&self) {
         if self.is_failing.swap(false, Ordering::Relaxed) {
             self.details().failure = Failure::None;
         }
@@ -247,9 +265,18 @@ impl OutputState {
         self.wake();
     }
 
-    /// The output has ended for good.
-    pub(crate) fn end(&self) {
-        self.move_on(ENDED);
+    /// From here on the process is shutting down. What is in hand is still let in, until the queue
+    /// is closed.
+    pub(crate) fn drains(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing is delivered any more.
+    pub(crate) fn end(&self, why: FinalEnd) {
+        self.move_on(match why {
+            FinalEnd::Output => ENDED,
+            FinalEnd::Defect => DEFECT,
+        });
     }
 
     /// An end is never taken back by a close that follows it.
@@ -313,11 +340,25 @@ impl OutputState {
         }
     }
 
-    /// Whether pushes can be delivered (`/-/ready`).
+    /// Whether pushes are asked for and can be delivered (`/-/ready`, `pushline_ready`).
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub(crate) fn ready(&self) -> Result<(), NotReady> {
+        let delivers = self.delivers();
+        if self.is_draining.load(Ordering::Relaxed)
+            && !matches!(&delivers, Err(why) if why.is_end())
+        {
+            return Err(NotReady::ShuttingDown);
+        }
+        delivers
+    }
+
+    /// Whether pushes can be delivered.
     ///
     /// # Errors
     /// Why they cannot.
-    pub(crate) fn ready(&self) -> Result<(), NotReady> {
+    pub(crate) fn delivers(&self) -> Result<(), NotReady> {
         if self.lifecycle.load(Ordering::Acquire) == OPEN
             && !self.is_failing.load(Ordering::Relaxed)
             && !self.is_spooling.load(Ordering::Relaxed)
@@ -337,7 +378,7 @@ impl OutputState {
     /// # Errors
     /// Why it is not.
     pub(crate) fn accepts(&self) -> Result<(), NotReady> {
-        match self.ready() {
+        match self.delivers() {
             Err(NotReady::ReaderRefuses { .. }) | Ok(()) => Ok(()),
             Err(not_ready) => Err(not_ready),
         }
@@ -368,7 +409,8 @@ impl OutputState {
         match self.lifecycle.load(Ordering::Acquire) {
             OPEN => {}
             CLOSED => return Condition::NotReady(NotReady::ShuttingDown),
-            _ => return Condition::NotReady(NotReady::OutputEnded),
+            ENDED => return Condition::NotReady(NotReady::OutputEnded),
+            _ => return Condition::NotReady(NotReady::Defect),
         }
         let details = self.details();
         let waited = self.stuck_for();

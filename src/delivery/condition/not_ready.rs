@@ -39,9 +39,16 @@ pub(crate) enum NotReady {
     ShuttingDown,
     /// The output has ended for good.
     OutputEnded,
+    /// A thread of ours has failed.
+    Defect,
 }
 
 impl NotReady {
+    /// Whether it is how the process ends, which is told by who ends it.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, NotReady::ShuttingDown | NotReady::OutputEnded | NotReady::Defect)
+    }
+
     /// One word for it, as the status says it.
     pub(crate) fn word(&self) -> &'static str {
         match self {
@@ -51,6 +58,7 @@ impl NotReady {
             NotReady::SpoolFull { .. } => "spool_full",
             NotReady::ShuttingDown => "shutting_down",
             NotReady::OutputEnded => "output_ended",
+            NotReady::Defect => "defect",
         }
     }
 
@@ -71,6 +79,7 @@ impl NotReady {
             NotReady::SpoolFull { words } => words.to_string(),
             NotReady::ShuttingDown => "shutting down".to_owned(),
             NotReady::OutputEnded => format!("{output} has ended: its reader went away"),
+            NotReady::Defect => "a thread of pushline has failed, see the log".to_owned(),
         }
     }
 
@@ -91,7 +100,10 @@ impl NotReady {
                 let (short, seconds) = (self.in_short(output), for_time.as_secs_f64());
                 format!("{short}, for {seconds:.0} s.")
             }
-            NotReady::SpoolFull { .. } | NotReady::ShuttingDown | NotReady::OutputEnded => {
+            NotReady::SpoolFull { .. }
+            | NotReady::ShuttingDown
+            | NotReady::OutputEnded
+            | NotReady::Defect => {
                 format!("{}.", self.in_short(output))
             }
         }

@@ -63,6 +63,11 @@ fn a_mistake_of_the_operator_is_unready_at_once_until_something_is_taken() {
     state.fails("connection refused", AT_ONCE);
     assert_eq!(word(&state), "misconfigured");
     assert!(!is_ready(&state));
+    state.advances();
+    assert!(is_ready(&state), "it takes a part of a block");
+    assert_eq!(state.failure(), None);
+    state.is_misconfigured("401 from the store", AT_ONCE);
+    assert!(!is_ready(&state));
     state.flows();
     assert!(is_ready(&state));
     state.fails("connection refused", AT_ONCE);
@@ -119,7 +124,7 @@ fn while_a_spool_has_room_everything_is_ready_but_the_end() {
     state.spool(SpoolCondition::Spooling);
     state.close(Instant::now());
     assert_eq!((is_ready(&state), word(&state)), (false, "shutting_down"));
-    state.end();
+    state.end(FinalEnd::Output);
     assert_eq!((is_ready(&state), word(&state)), (false, "output_ended"));
     state.close(Instant::now());
     assert_eq!(word(&state), "output_ended", "it has not come back");

@@ -4,7 +4,7 @@ use super::batch::{Batch, Reply, WriterOrder};
 use super::channel::OrderReceiver;
 use super::shared::Queue;
 use super::undelivered::Undelivered;
-use crate::delivery::condition::OutputState;
+use crate::delivery::condition::{FinalEnd, OutputState};
 use crate::heartbeat::{Beat, IDLE_MAX};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,9 +105,9 @@ impl<R: Reply> Receiver<R> {
         }
     }
 
-    /// The output has ended for good: pushes are refused from here on.
-    pub fn end(&self) {
-        self.queue.state.end();
+    /// Nothing is delivered any more: pushes are refused from here on.
+    pub(crate) fn end(&self, why: FinalEnd) {
+        self.queue.state.end(why);
         self.queue.refuse_outside(&Undelivered::OutputEnded);
     }
 }

@@ -119,7 +119,7 @@ impl<R: Reply> QueueSender<R> {
     /// out, and false is returned, where the output is not ready or has not taken the ones before.
     pub(crate) fn offer(&self, lines: Vec<u8>, line_count: u32) -> bool {
         let queue = &*self.queue;
-        if queue.state.ready().is_err() || queue.has_own.swap(true, Ordering::Relaxed) {
+        if queue.state.delivers().is_err() || queue.has_own.swap(true, Ordering::Relaxed) {
             return false;
         }
         queue.channel.send(WriterOrder::Deliver(Batch::own(lines, line_count))).is_ok()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::delivery::condition::NotReady;
+use crate::delivery::condition::{FinalEnd, NotReady};
 use crate::observe::log::{Level, Log, LogFormat};
 use std::sync::mpsc;
 use std::thread;
@@ -122,7 +122,7 @@ fn what_waits_outside_is_told_when_the_queue_closes_or_ends() {
         let inside = submit(&sender, vec![0; 9000]);
         let outside = submit(&sender, vec![1; 6000]);
         if ends {
-            receiver.end()
+            receiver.end(FinalEnd::Output)
         } else {
             sender.close(Instant::now() + LONG)
         }
@@ -202,7 +202,7 @@ fn a_stuck_output_refuses_at_once_and_takes_again_when_it_flows() {
     assert_eq!(submit(&sender, vec![b'x']).recv(), Ok(Ok(())));
     sender.close(Instant::now());
     assert_eq!(sender.ready(), Err(NotReady::ShuttingDown));
-    receiver.end();
+    receiver.end(FinalEnd::Output);
     assert_eq!(sender.ready(), Err(NotReady::OutputEnded));
 }
 

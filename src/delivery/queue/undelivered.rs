@@ -130,7 +130,7 @@ impl From<NotReady> for Undelivered {
             NotReady::Misconfigured { words, .. } => Undelivered::Misconfigured { words },
             NotReady::SpoolFull { words } => Undelivered::SpoolFull { words },
             NotReady::ShuttingDown => Undelivered::ShuttingDown,
-            NotReady::OutputEnded => Undelivered::OutputEnded,
+            NotReady::OutputEnded | NotReady::Defect => Undelivered::OutputEnded,
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::batch::Reply;
 use super::shared::Queue;
 use super::undelivered::Undelivered;
-use crate::delivery::condition::{Condition, NotReady, OutputState};
+use crate::delivery::condition::{Condition, FinalEnd, NotReady, OutputState};
 use crate::heartbeat::IDLE_MAX;
 use crate::observe::log::Log;
 use std::io;
@@ -37,7 +37,7 @@ impl<R: Reply> Warden<R> {
         let state = Arc::clone(&self.queue.state);
         thread::Builder::new().name("warden".to_owned()).spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| self.run(&log)));
-            state.end();
+            state.end(FinalEnd::Defect);
             on_lost(if outcome.is_err() { "the warden panicked" } else { "the warden ended" });
         })?;
         Ok(())
@@ -96,8 +96,7 @@ impl Stalls {
             Condition::Spooling { .. } | Condition::Flowing { .. } => None,
         };
         // How the process ends is logged by who ends it.
-        let is_end = |it: &NotReady| matches!(it, NotReady::ShuttingDown | NotReady::OutputEnded);
-        if not_ready.as_ref().is_some_and(is_end) {
+        if not_ready.as_ref().is_some_and(NotReady::is_end) {
             return;
         }
         let ended = state.stalls();

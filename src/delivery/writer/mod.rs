@@ -17,6 +17,7 @@ mod refused;
 mod spool_tests;
 mod spooler;
 
+use crate::delivery::condition::FinalEnd;
 use crate::delivery::queue::{Batch, Receiver, Reply, Undelivered, WriterOrder};
 use crate::delivery::sink::{Block, Gathering, Sink};
 use crate::delivery::spool::{Appender, Drainer};
@@ -108,7 +109,7 @@ pub(crate) fn spawn<R: Reply>(
                 }
             }
             Err(_) => {
-                receiver.end();
+                receiver.end(FinalEnd::Defect);
                 WriterEnd::Panicked
             }
         };
@@ -163,7 +164,7 @@ impl<R: Reply> Writer<R> {
     fn run_to_end(mut self) -> WriterEnd {
         // OK because of what a panic leaves, only the queue is used, whose every change is whole.
         catch_unwind(AssertUnwindSafe(|| self.run())).unwrap_or_else(|_| {
-            self.receiver.end();
+            self.receiver.end(FinalEnd::Defect);
             WriterEnd::Panicked
         })
     }
@@ -174,7 +175,9 @@ impl<R: Reply> Writer<R> {
             // The spooler takes what is not delivered, and says what it has no room for.
             return WriterEnd::Drained;
         }
-        self.receiver.end();
+        if matches!(given_up, GivenUp::OutputEnded(_)) {
+            self.receiver.end(FinalEnd::Output);
+        }
         let why = match given_up {
             GivenUp::OutputEnded(_) => Undelivered::OutputEnded,
             GivenUp::OutOfTime => Undelivered::ShuttingDown,
