@@ -17,9 +17,13 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// As the output file and the spool: what was pushed is for its owner and its group.
+const MODE: u32 = 0o640;
 
 /// What the operator asks for (`[output.rejected]`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,13 +171,27 @@ impl Ring {
         let open = match self.open.take() {
             Some(open) => open,
             None => {
-                let file = File::options().create(true).append(true).open(&self.path)?;
+                let mut options = File::options();
+                let options = options.create(true).append(true).read(true).mode(MODE);
+                let mut file = options.open(&self.path)?;
+                if is_cut(&file)? {
+                    file.write_all(b"\n")?;
+                }
                 let bytes = file.metadata()?.len();
                 (file, bytes)
             }
         };
         Ok(self.open.insert(open))
     }
+}
+
+/// Whether the last entry was cut, as by a full disk: the next one begins on a line of its own.
+fn is_cut(file: &File) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(at) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    Ok(last != [b'\n'])
 }
 
 /// `# 2026-11-28T19:20:14.000Z status=400 message="…"`
@@ -274,6 +292,26 @@ mod tests {
         assert!(kept.len() > 1000 / 70, "more than one file holds");
         fs::remove_file(path).unwrap();
         fs::remove_file(older).unwrap();
+    }
+
+    #[test]
+    fn an_entry_that_was_cut_is_followed_on_a_line_of_its_own_and_others_read_none() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = path("cut");
+        let (mut rejected, _) = rejected(Some(path.clone()), 1 << 20);
+        let mut block = Block::default();
+        block.append(b"a b=1 1\n", 1);
+        rejected.keep(&block, &[part(0..8, "no")], UNIX_EPOCH);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{mode:o}");
+        let entry = fs::read_to_string(&path).unwrap();
+        // As a full disk leaves it.
+        fs::write(&path, format!("{entry}# 1970-01-0")).unwrap();
+        rejected.reopen();
+        rejected.keep(&block, &[part(0..8, "no")], UNIX_EPOCH);
+        let found = fs::read_to_string(&path).unwrap();
+        assert_eq!(found, format!("{entry}# 1970-01-0\n{entry}"));
+        fs::remove_file(path).unwrap();
     }
 
     #[test]
