@@ -98,11 +98,15 @@ impl Gate {
         let Listeners { open, own } = listeners;
         let listeners = open.into_iter().map(|(listener, _)| listener).collect();
         let mailbox = Arc::clone(bridge.mailbox());
+        let ending_log = Arc::clone(&context.log);
         let reactor = Reactor::new(context, listeners, bridge)?;
         let thread = thread::Builder::new().name("gate".to_owned()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| reactor.run()));
-            if let Ok(Ok(cut_off)) = ended {
-                return cut_off;
+            match ended {
+                Ok(Ok(cut_off)) => return cut_off,
+                Ok(Err(error)) => ending_log.error("the gate failed", &[("error", &error)]),
+                // What a panic says is logged where it happens.
+                Err(_) => {}
             }
             on_lost("the gate ended");
             0

@@ -140,9 +140,10 @@ impl Connection {
     fn grow(&mut self, bytes: usize, bytes_max: usize, turn: &Turn<'_>) -> Result<(), Abort> {
         let body = &self.request.body.bytes;
         let has_room = body.capacity() > body.len() && body.capacity() >= bytes;
-        let end = bytes_max.min(if has_room { body.capacity() } else { bytes * GROWTH });
+        let end =
+            bytes_max.min(if has_room { body.capacity() } else { bytes.saturating_mul(GROWTH) });
         if !has_room && end > KEPT_BODY_BYTES_MAX {
-            let spare = turn.bridge.spare_body(end..=end * GROWTH);
+            let spare = turn.bridge.spare_body(end..=end.saturating_mul(GROWTH));
             if let Some(spare) = spare {
                 self.cover(spare.capacity())?;
                 drop(self.request.body.move_into(spare));
