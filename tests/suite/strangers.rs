@@ -146,6 +146,25 @@ fn announced_bodies_of_which_nothing_came_take_no_memory() {
 }
 
 #[test]
+fn a_status_is_taken_from_the_memory_for_bodies_and_the_probes_are_not() {
+    let toml = "[server]\nmax_body_bytes = \"1KiB\"\nmax_buffered_bytes = \"64KiB\"\n";
+    let (pushline, _output) = Pushline::start(toml);
+    let ask = |path: &str| Client::connect(pushline.address).ask("GET", path, &[], b"");
+    assert_eq!(ask("/api/v1/status").status, 200);
+    let mut client = Client::connect(pushline.address);
+    for group in 0..100 {
+        let job = format!("/metrics/job/{group}/long/{}", "x".repeat(400));
+        assert_eq!(client.push(&job, &format!("a_b{{y=\"{job}\"}} 1\n")).status, 200);
+    }
+    let refusal = ask("/api/v1/status");
+    assert_eq!((refusal.status, refusal.header("Retry-After")), (503, Some("5")));
+    assert!(refusal.text().contains("server.max_buffered_bytes"), "{}", refusal.text());
+    for path in ["/-/ready", "/-/healthy", "/metrics"] {
+        assert_eq!(ask(path).status, 200, "{path}");
+    }
+}
+
+#[test]
 fn a_small_push_has_room_whatever_large_bodies_and_unread_answers_hold() {
     let toml = "[server]\nmax_body_bytes = \"24MiB\"\nmax_buffered_bytes = \"32MiB\"\n";
     let (pushline, _output) = Pushline::start(toml);

@@ -55,7 +55,7 @@ pub(super) static SERVER: Section<Config> = Section {
         },
         Key {
             name: "max_buffered_bytes",
-            about: "bodies in hand and answers of dry runs, all connections together; beyond: 503",
+            about: "bodies in hand and large answers, all connections together; beyond: 503",
             reload: Taken,
             value: &Stored {
                 is: Size { min: KIB, max: addressable_mib(64 * 1024) },

@@ -50,11 +50,12 @@ impl Connection {
         self.after = after;
     }
 
-    /// What the workers say of themselves is small. The lines of a dry run may be as many as the
-    /// queue holds, and their client may be slow: more than an idle connection may keep is taken
-    /// from the budget of the bodies in hand.
+    /// Most answers are small. The lines of a dry run may be as many as the queue holds, a status
+    /// has every group, and their client may be slow: more than an idle connection may keep is taken
+    /// from the budget of the bodies in hand. What is borrowed takes no memory.
     fn has_memory_for(&mut self, answer: &Answer, turn: &Turn<'_>) -> bool {
-        if answer.body.len() <= KEPT_BODY_BYTES_MAX || !self.head.method.is_push() {
+        let is_held = matches!(answer.body, Cow::Owned(_));
+        if answer.body.len() <= KEPT_BODY_BYTES_MAX || !is_held {
             return true;
         }
         let (budget, bytes_max) = (&turn.context.budget, self.options.buffered_bytes_max);
