@@ -168,12 +168,20 @@ impl Socket {
         open.connection.listen(patience, heard)
     }
 
-    /// The connection failed, unless it only has no room now.
+    /// The connection failed, unless it only has no room now: then the reader may be waiting until
+    /// its answers are read.
     fn broken(&mut self, error: io::Error) -> Trouble {
-        let trouble = Trouble::from(error);
-        if matches!(trouble, Trouble::Blocked) {
-            return trouble;
+        match Trouble::from(error) {
+            Trouble::Blocked => match self.listen(Duration::ZERO) {
+                Ok(()) => Trouble::Blocked,
+                Err(error) => self.closed(Trouble::from(error)),
+            },
+            trouble => self.closed(trouble),
         }
+    }
+
+    /// The reader has closed the connection.
+    fn closed(&mut self, trouble: Trouble) -> Trouble {
         self.forget();
         let Some(open) = self.open.take() else { return trouble };
         self.written_before = self.written_before.max(self.written);
@@ -202,7 +210,7 @@ impl Socket {
             let Some(suspects) = &self.suspects else { return Ok(Taken::All) };
             let needs_proof = suspects.needs_proof();
             if suspects.current(block).is_none() {
-                return Ok(self.found());
+                return Ok(self.found(block));
             }
             if self.open.is_none() {
                 let open = self.connect(None)?;
@@ -237,7 +245,10 @@ impl Socket {
         open.holds_until = None;
         if is_sent {
             open.suspects_sent = 0;
-            self.telemetry.lines_resent.add(suspects.taken());
+            if let Some(taken) = suspects.taken() {
+                self.telemetry.lines_resent.add(taken.line_count());
+                self.recent.put_back(taken);
+            }
             return Ok(());
         }
         let Some(bytes) = suspects.current(block) else { return Ok(()) };
@@ -251,7 +262,7 @@ impl Socket {
                 Ok(())
             }
             Err(error) => match Trouble::from(error) {
-                Trouble::Blocked => Err(refuses()),
+                Trouble::Blocked if self.listen(Duration::ZERO).is_ok() => Err(refuses()),
                 _ => self.suspects_closed(),
             },
         }
@@ -260,6 +271,7 @@ impl Socket {
     /// A reader that closes though nothing is sent does not refuse a push.
     fn unproven(&mut self, error: io::Error) -> Trouble {
         self.open = None;
+        self.suspects.as_mut().map(Suspects::lost);
         let words = format!("the reader closes though nothing is sent ({error})");
         Trouble::Broken { error: io::Error::new(error.kind(), words), retry_after: None }
     }
@@ -279,9 +291,18 @@ impl Socket {
     }
 
     /// Each suspect is taken or refused; what became of the block in hand.
-    fn found(&mut self) -> Taken {
+    ///
+    /// What was taken is recent again. Where the reader has closed meanwhile, all of it is sent
+    /// again: a reader that dies a moment after each connect had not kept it.
+    fn found(&mut self, block: Option<&Block>) -> Taken {
         let Some(suspects) = self.suspects.take() else { return Taken::All };
         self.log.info("what the reader refuses is found, everything else is delivered", &[]);
+        if let Some(block) = block {
+            self.recent.add(&suspects.taken_of(block), Instant::now());
+        }
+        if let Some(open) = self.open.as_mut().filter(|_| suspects.has_closed()) {
+            open.replay = Some(ReplayPlace::default());
+        }
         let refused: Vec<_> = suspects.into_refused().into_iter().map(refused_lines).collect();
         if refused.is_empty() { Taken::All } else { Taken::AllBut(refused) }
     }

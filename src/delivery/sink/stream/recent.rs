@@ -30,6 +30,15 @@ impl RecentChunk {
         starts.zip(&self.ends).map(|(start, (end, lines))| (start..*end, *lines))
     }
 
+    /// These pushes alone, as ranges of its bytes that follow each other; as old as all of it.
+    pub(super) fn part(&self, pushes: &[(Range<usize>, u32)]) -> RecentChunk {
+        let mut part = RecentChunk { bytes: Vec::new(), ends: Vec::new(), since: self.since };
+        for (range, line_count) in pushes {
+            part.append(self.bytes.get(range.clone()).unwrap_or_default(), *line_count);
+        }
+        part
+    }
+
     pub(super) fn line_count(&self) -> u64 {
         self.ends.iter().map(|(_, lines)| u64::from(*lines)).sum()
     }
@@ -56,6 +65,12 @@ impl Recent {
 
     /// Keeps what was written just now, but for pushes that are larger than all that may be kept.
     pub(super) fn keep(&mut self, block: &Block, now: Instant) {
+        self.add(block, now);
+        self.forget(now);
+    }
+
+    /// The same, and lets go of nothing: what is sent again must stay whole until all of it is.
+    pub(super) fn add(&mut self, block: &Block, now: Instant) {
         if self.keep_for.is_zero() {
             return;
         }
@@ -83,7 +98,12 @@ impl Recent {
             }
             self.bytes += push.len();
         }
-        self.forget(now);
+    }
+
+    /// Takes a part back of what was taken out; it is as old as it was.
+    pub(super) fn put_back(&mut self, chunk: RecentChunk) {
+        self.bytes += chunk.bytes.len();
+        self.chunks.push_back(chunk);
     }
 
     /// Lets go of what is too old, or too much.

@@ -70,6 +70,8 @@ pub(super) struct Suspects {
     chunks: Vec<RecentChunk>,
     groups: VecDeque<SuspectGroup>,
     has_block: bool,
+    /// The reader has closed a connection since they were made.
+    has_closed: bool,
     /// What of the block was refused.
     refused: Vec<Range<usize>>,
 }
@@ -82,7 +84,7 @@ impl Suspects {
         for (index, chunk) in chunks.iter().enumerate() {
             group(SuspectPlace::Recent(index), chunk.pushes(), &mut groups);
         }
-        Suspects { chunks, groups, has_block: false, refused: Vec::new() }
+        Suspects { chunks, groups, has_block: false, has_closed: false, refused: Vec::new() }
     }
 
     /// The block in hand comes last; told again, it is there already.
@@ -112,19 +114,40 @@ impl Suspects {
         self.groups.front().is_some_and(|group| group.closes > 0)
     }
 
-    /// The reader has taken what is current; returns how many lines of it were written before.
-    pub(super) fn taken(&mut self) -> u64 {
-        let Some(group) = self.groups.pop_front() else { return 0 };
+    /// The reader has taken what is current; returns it where it was written before.
+    pub(super) fn taken(&mut self) -> Option<RecentChunk> {
+        let group = self.groups.pop_front()?;
         match group.place {
-            SuspectPlace::Recent(_) => {
-                group.pushes.iter().map(|(_, lines)| u64::from(*lines)).sum()
-            }
-            SuspectPlace::Block => 0,
+            SuspectPlace::Recent(index) => Some(self.chunks.get(index)?.part(&group.pushes)),
+            SuspectPlace::Block => None,
         }
+    }
+
+    /// A connection was closed, at whatever: what was taken on it may be lost.
+    pub(super) fn lost(&mut self) {
+        self.has_closed = true;
+    }
+
+    /// Whether one was.
+    pub(super) fn has_closed(&self) -> bool {
+        self.has_closed
+    }
+
+    /// The pushes of the block in hand that the reader has taken, where it was offered any; those
+    /// that are left out were refused.
+    pub(super) fn taken_of(&self, block: &Block) -> Block {
+        let mut taken = Block::default();
+        for (range, line_count) in block.pushes() {
+            if self.has_block && !self.refused.contains(&range) {
+                taken.append(block.slice(range), line_count);
+            }
+        }
+        taken
     }
 
     /// The reader has closed at what is current; returns the push where that is the verdict on one.
     pub(super) fn closed(&mut self) -> Option<RefusedPush> {
+        self.lost();
         let mut group = self.groups.pop_front()?;
         if group.pushes.len() > 1 {
             let second = group.pushes.split_off(group.pushes.len() / 2);

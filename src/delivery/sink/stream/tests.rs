@@ -3,10 +3,12 @@ use crate::delivery::condition::OutputState;
 use crate::delivery::sink::rejected::RejectedOptions;
 use crate::observe::log::{Level, LogFormat};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::sync::Mutex;
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -55,10 +57,14 @@ fn socket(address: String, telemetry: &Arc<Telemetry>) -> Socket {
 }
 
 fn socket_with(address: String, telemetry: &Arc<Telemetry>, replay: Duration) -> Socket {
+    socket_of(Peer::Tcp(address), telemetry, replay)
+}
+
+fn socket_of(peer: Peer, telemetry: &Arc<Telemetry>, replay: Duration) -> Socket {
     let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
     let options = RejectedOptions::default();
     let rejected = Rejected::new(&options, Arc::clone(telemetry), Arc::clone(&log));
-    Socket::new(Peer::Tcp(address), replay, rejected, (Arc::clone(telemetry), log))
+    Socket::new(peer, replay, rejected, (Arc::clone(telemetry), log))
 }
 
 /// A block of pushes of one line each.
@@ -195,4 +201,67 @@ fn what_is_sent_again_to_a_slow_reader_stays_whole_while_it_grows_old() {
         (None, LINES),
         "from {first} on"
     );
+}
+
+#[test]
+fn what_a_reader_took_in_a_search_is_sent_again_when_it_dies_after_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let telemetry = Arc::new(Telemetry::new());
+    let mut socket = socket(listener.local_addr().unwrap().to_string(), &telemetry);
+    let is_searched = Arc::new(AtomicBool::new(false));
+    let (die, dies) = mpsc::channel();
+    let searched = Arc::clone(&is_searched);
+    let reading = thread::spawn(move || {
+        // It dies at what it is sent, until it is searched: then it takes all, and dies with it.
+        loop {
+            let (stream, _) = listener.accept().unwrap();
+            if searched.load(Ordering::Acquire) {
+                dies.recv().unwrap();
+                break;
+            }
+            BufReader::new(stream).read_line(&mut String::new()).ok();
+        }
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        (0..10).map(|_| lines.next().unwrap()).collect::<Vec<_>>()
+    });
+    let good = |number: u32| format!("good {number}");
+    assert_eq!(deliver(&mut socket, &block((0..10).map(good))), Taken::All);
+    let deadline = Instant::now() + LONG;
+    while socket.suspects.is_none() {
+        assert!(Instant::now() < deadline, "it is not searched");
+        socket.idle().ok();
+    }
+    is_searched.store(true, Ordering::Release);
+    while socket.suspects.is_some() {
+        assert!(Instant::now() < deadline, "the search does not end");
+        socket.idle().ok();
+    }
+    die.send(()).unwrap();
+    idle_until(&mut socket, || reading.is_finished());
+    assert_eq!(reading.join().unwrap(), (0..10).map(good).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_that_answers_each_line_before_it_reads_the_next_never_stops_the_lines() {
+    // Of lines and answers both, more than the system holds between the two.
+    const LINES: u32 = 20_000;
+    let path = std::env::temp_dir().join(format!("pushline-answers-{}", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    let reading = thread::spawn(move || {
+        let (mut answers, _) = listener.accept().unwrap();
+        let lines = BufReader::new(answers.try_clone().unwrap()).lines();
+        let answer = [b'.'; 100];
+        lines.take(LINES as usize).map(|_| answers.write_all(&answer).unwrap()).count()
+    });
+    let telemetry = Arc::new(Telemetry::new());
+    let mut socket = socket_of(Peer::Unix(path.clone()), &telemetry, Duration::from_secs(60));
+    let line = |number: u32| format!("{number} {}", "x".repeat(100));
+    let mut in_hand = Block::default();
+    let push: String = (0..LINES).map(|number| line(number) + "\n").collect();
+    in_hand.append(push.as_bytes(), LINES);
+    assert_eq!(deliver(&mut socket, &in_hand), Taken::All);
+    idle_until(&mut socket, || reading.is_finished());
+    assert_eq!(reading.join().unwrap(), LINES as usize);
+    std::fs::remove_file(path).unwrap();
 }
