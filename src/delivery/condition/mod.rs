@@ -17,9 +17,12 @@
 //! Who offers blocks tells what happens; everybody else only looks. Looking is a few relaxed loads
 //! while all is well, as every push looks.
 
+mod lifecycle;
 mod not_ready;
 
 use crate::observe::telemetry::Telemetry;
+pub(crate) use lifecycle::FinalEnd;
+use lifecycle::{CLOSED, ENDED, OPEN};
 pub(crate) use not_ready::NotReady;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -69,20 +72,6 @@ pub(crate) enum SpoolCondition {
     },
 }
 
-const OPEN: u8 = 0;
-const CLOSED: u8 = 1;
-const ENDED: u8 = 2;
-const DEFECT: u8 = 3;
-
-/// Why nothing is delivered any more, for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FinalEnd {
-    /// The output has ended: its reader went away.
-    Output,
-    /// A thread of ours has failed.
-    Defect,
-}
-
 /// What is known of a failing output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -114,7 +103,7 @@ struct Details {
 #[derive(Debug)]
 pub(crate) struct OutputState {
     started: Instant,
-    /// [`OPEN`], [`CLOSED`], [`ENDED`] or [`DEFECT`].
+    /// [`OPEN`] and what follows it.
     lifecycle: AtomicU8,
     /// The process is shutting down; what was let in before is still taken.
     is_draining: AtomicBool,
@@ -273,10 +262,7 @@ impl OutputState {
 
     /// Nothing is delivered any more.
     pub(crate) fn end(&self, why: FinalEnd) {
-        self.move_on(match why {
-            FinalEnd::Output => ENDED,
-            FinalEnd::Defect => DEFECT,
-        });
+        self.move_on(why.lifecycle());
     }
 
     /// An end is never taken back by a close that follows it.
