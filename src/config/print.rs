@@ -1,5 +1,5 @@
-//! The effective configuration → TOML that reads back as the same (`--print-config`), or that may be
-//! shown to anybody (the status page).
+//! The effective configuration → TOML that reads back as the same (`--print-config`), or without
+//! what may be secret (the status page).
 
 use super::key::{KeyValue, Section};
 use super::keys::{INPUT, SECTIONS};
