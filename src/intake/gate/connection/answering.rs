@@ -51,7 +51,7 @@ impl Connection {
     }
 
     /// Most answers are small. The lines of a dry run may be as many as the queue holds, a status
-    /// has every group, and their client may be slow: more than an idle connection may keep is taken
+    /// has every group, and a client may be slow: more than an idle connection may keep is taken
     /// from the budget of the bodies in hand. What is borrowed takes no memory.
     fn has_memory_for(&mut self, answer: &Answer, turn: &Turn<'_>) -> bool {
         let is_held = matches!(answer.body, Cow::Owned(_));
