@@ -237,3 +237,30 @@ fn a_poison_line_that_is_first_after_a_start_stops_nothing() {
     assert!(store.taken().iter().all(|line| is_good(line)));
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn what_was_acknowledged_is_spooled_though_a_slow_body_uses_up_the_time_of_the_end() {
+    let folder = folder();
+    // The writer is in a request until its time is up, and gives up as soon as that ends.
+    let toml = format!(
+        "output.ack = \"queued\"\noutput.drain_timeout = \"100ms\"\n\
+         output.http.timeout = \"700ms\"\n[spool]\ndir = \"{}\"\nafter = \"10s\"\n",
+        folder.display()
+    );
+    let store = Store::start(|_| Act::Hang);
+    let mut pushline = spawn(&store, &toml);
+    let mut slow = Client::connect(pushline.address);
+    slow.send(b"POST /metrics/job/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na").unwrap();
+    for number in 0..5 {
+        let body = format!("a_b{{n=\"{number}\"}} 1\n");
+        assert_eq!(push(pushline.address, "/metrics/job/x", &body).status, 200);
+    }
+    store.wait_for_requests(1);
+    pushline.signal("TERM");
+    assert!(pushline.wait().success(), "nothing is left");
+    let shown = command().args(["spool", "print", "--dir"]).arg(&folder).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let numbers = (0..5).filter(|number| shown.contains(&format!("n={number} ")));
+    assert_eq!(numbers.count(), 5, "{shown}");
+    std::fs::remove_dir_all(folder).unwrap();
+}

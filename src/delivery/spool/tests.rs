@@ -436,6 +436,24 @@ fn what_a_bad_disk_does_not_give_stops_no_start() {
 }
 
 #[test]
+fn what_a_disk_does_not_give_any_more_is_counted_and_delivery_goes_on() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    set(&options.dir, &files);
+    let mut ends = Ends::open_again(&options);
+    let second = files.keys().nth(1).unwrap();
+    let path = options.dir.join(second);
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(UNREADABLE, &path).unwrap();
+    let lost = whole_pushes(&files[second]);
+    let wanted = (DELIVERED..PUSHES).filter(|number| !lost.contains(number)).map(push);
+    assert_eq!(ends.drain(0), wanted.collect::<Vec<_>>());
+    assert_eq!(ends.lost(), lost.len() as u64);
+    ends.appender.close().unwrap();
+    assert!(options.dir.join(format!("{second}.bad")).is_symlink());
+}
+
+#[test]
 fn a_second_process_is_told_which_one_has_the_folder() {
     let scratch = Scratch::new();
     let ends = Ends::open(options(scratch.spool())).unwrap();

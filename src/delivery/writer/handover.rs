@@ -320,6 +320,7 @@ mod tests {
             handover.lend(Hand { block: Arc::default(), batches: Vec::new() });
             let call = spooler.join().unwrap();
             assert!(matches!(call, Call::Spool(_)), "{call:?}");
+            assert!(Instant::now() < tick, "it slept until its next tick");
         });
     }
 }
