@@ -12,6 +12,7 @@ use super::recovery::FileStart;
 use crate::limits::{
     SPOOL_BAD_SEGMENTS_MAX, SPOOL_FILES_MAX, SPOOL_READ_BYTES_MAX, SPOOL_SEGMENT_BYTES_MAX,
 };
+use crate::system;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -135,8 +136,11 @@ impl Folder {
     }
 
     pub(super) fn open(&self, name: &str) -> io::Result<File> {
-        let file = File::open(self.path.join(name))?;
-        // A folder or a pipe of that name would make the reader fail later, or wait forever.
+        // A pipe of that name would make this wait forever.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(system::UNBLOCKED);
+        let file = options.open(self.path.join(name))?;
+        // A folder or a pipe would make the reader fail later, or wait.
         if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::NotFound.into()) }
     }
 
@@ -179,7 +183,7 @@ impl Folder {
 
     /// Opens a segment to write on.
     pub(super) fn open_to_append(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().write(true).open(self.path.join(name))
+        OpenOptions::new().write(true).custom_flags(system::UNBLOCKED).open(self.path.join(name))
     }
 
     /// Removes a file; one that is gone is removed already. It is emptied first, since whoever has

@@ -327,6 +327,19 @@ fn missing_doubled_and_foreign_files_cost_only_what_is_missing() {
 }
 
 #[test]
+fn a_pipe_in_the_folder_is_not_waited_for() {
+    let scratch = Scratch::new();
+    let (options, files) = small_spool(&scratch);
+    for (name, first) in [("00000000000000000099.seg", DELIVERED), ("cursor", 0)] {
+        let others = files.iter().filter(|(other, _)| *other != name);
+        set(&options.dir, &others.map(|(name, bytes)| (name.clone(), bytes.clone())).collect());
+        let path = options.dir.join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert_eq!(yielded(&options, name), ((first..PUSHES).collect(), 0));
+    }
+}
+
+#[test]
 fn a_damaged_segment_is_kept_and_only_the_newest_few() {
     let scratch = Scratch::new();
     let (options, files) = small_spool(&scratch);
