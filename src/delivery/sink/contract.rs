@@ -19,7 +19,7 @@ use super::block::Block;
 use super::outcome::{Taken, Trouble};
 use super::progress::Progress;
 use crate::limits::JOINED_BYTES_MAX;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest that a call of a sink waits, but where the system leaves it no choice.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -56,6 +56,15 @@ impl Default for Pauses {
     }
 }
 
+/// What of the blocks that a sink took may still have to be sent again. A spool keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unsettled {
+    /// What was taken before is settled; none: everything is.
+    pub(crate) since: Option<Instant>,
+    /// It has to be sent again: the consumer refuses something of it, or its connection broke.
+    pub(crate) is_in_doubt: bool,
+}
+
 /// One output.
 pub(crate) trait Sink: Send {
     /// Takes a block, or goes on taking it.
@@ -77,6 +86,11 @@ pub(crate) trait Sink: Send {
     /// lines in it, too. It may then be offered a larger block that begins with the same lines.
     fn wants_more(&self) -> bool {
         false
+    }
+
+    /// What may still have to be sent again.
+    fn unsettled(&self) -> Unsettled {
+        Unsettled::default()
     }
 
     /// How blocks are made for it.

@@ -20,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 
 pub(crate) use block::{Block, count_lines};
-pub(crate) use contract::{Gathering, Pauses, Sink};
+pub(crate) use contract::{Gathering, Pauses, Sink, Unsettled};
 pub(crate) use http::{BodyCoding, HttpOptions, StoreUrl, UrlError};
 pub(crate) use outcome::{RefusedLines, Taken, Trouble};
 pub(crate) use progress::Progress;

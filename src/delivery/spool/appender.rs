@@ -119,7 +119,7 @@ impl Appender {
     /// # Errors
     /// What the system says: the next start delivers some lines again.
     pub(crate) fn close(&self) -> io::Result<()> {
-        self.ledger.persist()
+        self.ledger.close()
     }
 
     /// How many pushes wait.

@@ -5,10 +5,11 @@
 
 use super::appender::RecordSpan;
 use super::format::{Position, Record, RecordRead, SEGMENT_HEADER_BYTES, read_record};
+use super::held::Held;
 use super::ledger::{Dropped, Ledger, millis};
 use super::reading::{is_damage, read_through};
 use super::recovery::{Next, next};
-use crate::delivery::sink::Block;
+use crate::delivery::sink::{Block, Unsettled};
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPOOL_READ_BYTES_MAX};
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -31,6 +32,8 @@ pub(crate) struct Drained {
 #[derive(Debug)]
 pub(crate) struct Drainer {
     ledger: Arc<Ledger>,
+    /// What the output took and may have to send again.
+    held: Held,
     reading: Option<OpenSegment>,
     /// A piece of the segment.
     buffer: Vec<u8>,
@@ -48,7 +51,7 @@ struct OpenSegment {
 
 impl Drainer {
     pub(super) fn new(ledger: Arc<Ledger>) -> Drainer {
-        Drainer { ledger, reading: None, buffer: Vec::new() }
+        Drainer { ledger, held: Held::default(), reading: None, buffer: Vec::new() }
     }
 
     /// Whether nothing waits.
@@ -88,9 +91,12 @@ impl Drainer {
         }
     }
 
-    /// These pushes are delivered, or refused for good.
-    pub(crate) fn delivered(&mut self, drained: &Drained) {
+    /// The output took these pushes, or refused them for good.
+    /// Some of what it took may have to be sent again.
+    pub(crate) fn delivered(&mut self, drained: &Drained, unsettled: Unsettled) {
+        self.hold();
         self.ledger.advance(drained.to, drained.time_ms);
+        self.settle(unsettled);
     }
 
     /// Writes the cursor, unless that was done within the last second: soon after a start it makes
@@ -103,9 +109,33 @@ impl Drainer {
     }
 
     /// The pushes of these records were delivered on another way, before any other of the spool.
-    pub(crate) fn pass_over(&mut self, span: RecordSpan) {
+    pub(crate) fn pass_over(&mut self, span: RecordSpan, unsettled: Unsettled) {
         if self.ledger.state().cursor.sequence >= span.from.sequence {
+            self.hold();
             self.ledger.advance(span.to, None);
+            self.settle(unsettled);
+        }
+    }
+
+    /// Something is taken by the output from the cursor on, which may have to be sent again.
+    fn hold(&mut self) {
+        let cursor = self.ledger.state().cursor;
+        self.held.add(cursor, Instant::now());
+        self.ledger.hold(self.held.from(), true);
+    }
+
+    /// The output is about to be offered something: what it took before may turn out to be lost.
+    pub(crate) fn begins_offer(&self) {
+        if self.held.from().is_some() {
+            self.ledger.hold(self.held.from(), true);
+        }
+    }
+
+    /// What the output took may have to be sent again so far.
+    pub(crate) fn settle(&mut self, unsettled: Unsettled) {
+        if self.held.from().is_some() {
+            self.held.settle(unsettled);
+            self.ledger.hold(self.held.from(), unsettled.is_in_doubt);
         }
     }
 

@@ -70,6 +70,8 @@ impl Ledger {
             oldest_ms: oldest_ms.filter(|_| recovered.cursor != recovered.next),
             segments: recovered.segments.into(),
             cursor: recovered.cursor,
+            held_from: None,
+            is_in_doubt: false,
             next: recovered.next,
             newest_ms: recovered.newest_ms,
             is_appending: false,
@@ -146,6 +148,24 @@ impl Ledger {
         self.show(&state);
     }
 
+    /// What the output took and may have to send again begins at `from`.
+    pub(super) fn hold(&self, from: Option<Position>, is_in_doubt: bool) {
+        let mut state = self.state();
+        state.hold(from);
+        state.is_in_doubt = is_in_doubt;
+    }
+
+    /// Writes the cursor at the end of the process, after all that the output took, unless that has
+    /// to be sent again.
+    pub(super) fn close(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.is_in_doubt {
+            state.hold(None);
+        }
+        drop(state);
+        self.persist()
+    }
+
     /// Writes the cursor and removes what is before it, unless that was done a moment ago.
     pub(super) fn persist_when_due(&self, now: Instant) -> io::Result<()> {
         let disk = self.disk();
@@ -164,7 +184,7 @@ impl Ledger {
             if state.segments.is_empty() {
                 return Ok(());
             }
-            state.cursor
+            state.settled()
         };
         if disk.written == Some(cursor) {
             return self.remove_before(cursor, &disk.folder);
@@ -206,7 +226,7 @@ impl Ledger {
             return false;
         }
         let disk = self.disk();
-        let cursor = self.state().cursor;
+        let cursor = self.state().settled();
         disk.folder.write_cursor(cursor).is_ok()
     }
 
@@ -257,6 +277,9 @@ impl Ledger {
 
     fn give_up_first(&self, why: Dropped) -> bool {
         let mut state = self.state();
+        if why == Dropped::Full && state.give_up_held() {
+            return true;
+        }
         let Some(index) = state.segment_at(state.cursor.sequence) else { return false };
         if state.is_empty() {
             return false;

@@ -18,6 +18,7 @@ mod drainer;
 mod figures;
 mod folder;
 mod format;
+mod held;
 mod ledger;
 mod options;
 mod reading;

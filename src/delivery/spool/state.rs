@@ -11,6 +11,11 @@ pub(super) struct LedgerState {
     pub(super) segments: VecDeque<Segment>,
     /// Everything before it is delivered, or given up.
     pub(super) cursor: Position,
+    /// What the output took and may have to send again begins here, before the cursor; the cursor
+    /// file stays before it.
+    pub(super) held_from: Option<Position>,
+    /// It has to be sent again, as far as is known.
+    pub(super) is_in_doubt: bool,
     /// Where the next record goes.
     pub(super) next: Position,
     /// When the last record was written.
@@ -29,6 +34,34 @@ impl LedgerState {
     /// How many records wait.
     pub(super) fn waiting(&self) -> u64 {
         self.next.sequence.saturating_sub(self.cursor.sequence)
+    }
+
+    /// Everything before it is delivered for good, or given up: what the cursor file says.
+    pub(super) fn settled(&self) -> Position {
+        self.held_from.filter(|held| held.sequence < self.cursor.sequence).unwrap_or(self.cursor)
+    }
+
+    /// What is held begins at `from`: never before the place where it began until now, as that may
+    /// be given up meanwhile.
+    pub(super) fn hold(&mut self, from: Option<Position>) {
+        let later = |from: Position| match self.held_from {
+            Some(before) if before.sequence > from.sequence => before,
+            _ => from,
+        };
+        self.held_from = from.map(later);
+    }
+
+    /// Lets go of the first segment, where the output took all that was in it; returns whether that
+    /// made a difference.
+    pub(super) fn give_up_held(&mut self) -> bool {
+        let end = self.end_of(0);
+        let is_held = self.segments.len() > 1
+            && self.settled().sequence < end.sequence
+            && end.sequence <= self.cursor.sequence;
+        if is_held {
+            self.hold(Some(end));
+        }
+        is_held
     }
 
     pub(super) fn bytes(&self) -> u64 {

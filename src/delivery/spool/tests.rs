@@ -2,6 +2,7 @@
 
 use super::appender::AppendError;
 use super::*;
+use crate::delivery::sink::Unsettled;
 use crate::limits::SPOOL_BAD_SEGMENTS_MAX;
 use crate::observe::log::{Level, LogFormat};
 use crate::observe::telemetry::Telemetry;
@@ -85,7 +86,7 @@ impl Ends {
         let (mut pushes, mut drained) = (Vec::new(), Drained::default());
         while self.drainer.take(100, now_ms, &mut drained).unwrap() {
             pushes.extend(texts(&drained));
-            self.drainer.delivered(&drained);
+            self.drainer.delivered(&drained, Unsettled::default());
         }
         pushes
     }
@@ -141,7 +142,7 @@ fn small_spool(scratch: &Scratch) -> (SpoolOptions, Files) {
     let mut drained = Drained::default();
     for _ in 0..DELIVERED {
         assert!(ends.drainer.take(1, 0, &mut drained).unwrap());
-        ends.drainer.delivered(&drained);
+        ends.drainer.delivered(&drained, Unsettled::default());
     }
     ends.appender.close().unwrap();
     let files = files(&options.dir);
@@ -190,7 +191,7 @@ fn what_is_pushed_comes_back_in_order_across_restarts() {
         assert!(ends.drainer.take(100, 0, &mut drained).unwrap());
         let first = texts(&drained);
         assert_eq!(first, wanted.drain(..first.len()).collect::<Vec<_>>());
-        ends.drainer.delivered(&drained);
+        ends.drainer.delivered(&drained, Unsettled::default());
         ends.appender.close().unwrap();
     }
     let mut ends = Ends::open_again(&options);
@@ -526,7 +527,7 @@ fn a_full_spool_that_may_drop_its_oldest_lines_keeps_the_newest() {
     let waiting = ends.telemetry.spool_lines.get();
     let pushed: usize = (0..1000).map(|number| push(number).lines().count()).sum();
     assert_eq!(dropped + waiting, pushed as u64);
-    ends.drainer.delivered(&drained);
+    ends.drainer.delivered(&drained, Unsettled::default());
     drop(ends);
     let mut ends = Ends::open_again(&options);
     let left = ends.drain(0);
@@ -562,7 +563,7 @@ fn a_block_that_was_delivered_on_another_way_is_passed_over() {
     let mut ends = Ends::open(options(scratch.spool())).unwrap();
     let span = ends.append("a v=1 1\n", 1).unwrap();
     ends.append("a v=2 1\n", 2).unwrap();
-    ends.drainer.pass_over(span);
+    ends.drainer.pass_over(span, Unsettled::default());
     assert_eq!(ends.drain(0), ["a v=2 1\n"]);
 }
 
@@ -755,4 +756,52 @@ fn a_bound_on_the_size_of_files_makes_segments_smaller() {
     assert!(matches!(&error, AppendError::Disk(_)), "{error}");
     assert_eq!(ends.drain(0), (0..100).map(push).collect::<Vec<_>>());
     assert_eq!(ends.lost(), 0);
+}
+
+#[test]
+fn the_cursor_file_stays_before_what_the_output_may_have_to_send_again() {
+    // What is still unsettled at the end, and in doubt; what comes again.
+    let cases = [(true, true, "a v=1 1\nb v=1 1\n"), (true, false, ""), (false, false, "")];
+    for (is_unsettled, is_in_doubt, want) in cases {
+        let scratch = Scratch::new();
+        let options = options(scratch.spool());
+        let mut ends = Ends::open(options.clone()).unwrap();
+        let since = is_unsettled.then_some(Instant::now());
+        for lines in ["a v=1 1\n", "b v=1 1\n"] {
+            ends.append(lines, 1).unwrap();
+        }
+        let mut drained = Drained::default();
+        assert!(ends.drainer.take(1 << 20, 1, &mut drained).unwrap());
+        ends.drainer.delivered(&drained, Unsettled { since, is_in_doubt });
+        assert!(ends.drainer.is_empty(), "it is not taken from the spool again");
+        // What a process finds that comes after a kill.
+        ends.drainer.persist_when_due().unwrap();
+        let mut left = Vec::new();
+        print(&options.dir, &mut left).unwrap();
+        assert_eq!(left.is_empty(), !is_unsettled);
+        ends.appender.close().unwrap();
+        let mut left = Vec::new();
+        print(&options.dir, &mut left).unwrap();
+        assert_eq!(String::from_utf8(left).unwrap(), want, "{is_unsettled} {is_in_doubt}");
+    }
+}
+
+#[test]
+fn a_full_spool_gives_up_what_the_output_took_before_what_it_did_not() {
+    let scratch = Scratch::new();
+    let mut options = options(scratch.spool());
+    options.when_full = WhenFull::DropOldest;
+    options.bytes_max = 4000;
+    let mut ends = Ends::open(options).unwrap();
+    let push = format!("a v=\"{}\" 1\n", "x".repeat(900));
+    ends.append(&push, 1).unwrap();
+    let mut drained = Drained::default();
+    assert!(ends.drainer.take(1 << 20, 1, &mut drained).unwrap());
+    ends.drainer.delivered(&drained, Unsettled { since: Some(Instant::now()), is_in_doubt: true });
+    for _ in 0..3 {
+        ends.append(&push, 1).unwrap();
+    }
+    assert_eq!(ends.telemetry.spool_dropped_full.get(), 0);
+    ends.append(&push, 1).unwrap();
+    assert_eq!(ends.telemetry.spool_dropped_full.get(), 1);
 }

@@ -82,6 +82,7 @@ impl Draining {
     ) -> Result<Lent, GivenUp> {
         let block = Arc::new(block);
         self.handover.lend(Hand { block: Arc::clone(&block), batches });
+        self.drainer.begins_offer();
         let pushes = block.pushes().count() as u64;
         let (handover, drainer) = (&self.handover, &self.drainer);
         // Once all of it is in the spool, with more after it, it comes again from there.
@@ -92,14 +93,20 @@ impl Draining {
         };
         let Back { batches, span } = self.handover.take_back();
         if let Some(span) = span {
-            self.drainer.pass_over(span);
+            self.drainer.pass_over(span, offering.unsettled());
         }
+        self.drainer.settle(offering.unsettled());
         let mut undelivered = refused::count(&self.telemetry, &block, &taken);
         let answered = block.pushes().count() - batches.len();
         undelivered.drain(..answered.min(undelivered.len()));
         // The spooler lets go of it a moment after it is answered.
         let block = Arc::into_inner(block).unwrap_or_default();
         Ok(Lent { block, batches, undelivered })
+    }
+
+    /// The output, which is offered nothing, was looked after.
+    pub(super) fn settle(&mut self, offering: &Offering) {
+        self.drainer.settle(offering.unsettled());
     }
 
     /// Takes the batches that the spooler has returned.
@@ -135,6 +142,7 @@ impl Draining {
                 self.handover.begins_offer();
                 // What it waits for there is the consumer's.
                 receiver.beat().rest();
+                self.drainer.begins_offer();
                 let (drained, drainer) = (&self.drained, &self.drainer);
                 let pushes = drained.block.pushes().count() as u64;
                 let has_more = || pushes == 1 && drainer.waiting() > pushes;
@@ -143,7 +151,7 @@ impl Draining {
                 // With more lines in it, it is taken from the spool once more.
                 let Some(taken) = taken else { return Ok(true) };
                 refused::count(&self.telemetry, &self.drained.block, &taken);
-                self.drainer.delivered(&self.drained);
+                self.drainer.delivered(&self.drained, offering.unsettled());
                 if self.drainer.persist_when_due().is_err() {
                     // OK because the spooler tries again every second, and tells of a failure.
                 }
@@ -171,9 +179,11 @@ impl Draining {
         receiver.beat().rest();
         if self.next_look <= now {
             self.next_look = now + offering.look_after()?;
+            self.drainer.settle(offering.unsettled());
         }
         receiver.beat().idle();
-        self.handover.rest(|| self.drainer.is_empty(), || receiver.wake(), REST_MAX);
+        let patience = self.next_look.saturating_duration_since(Instant::now()).min(REST_MAX);
+        self.handover.rest(|| self.drainer.is_empty(), || receiver.wake(), patience);
         Ok(())
     }
 }

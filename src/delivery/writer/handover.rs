@@ -75,6 +75,8 @@ struct HandoverState {
     offering_since: Option<Instant>,
     /// The last offer failed: nothing is taken before one succeeds.
     is_failing: bool,
+    /// It is being found out what the reader refuses.
+    is_searching: bool,
     /// The writer has nothing to do.
     is_idle: bool,
     has_writer_ended: bool,
@@ -167,11 +169,16 @@ impl Handover {
         self.changed.notify_all();
     }
 
+    /// It is being found out what the reader refuses, among pushes that are answered already.
+    pub(super) fn searches(&self) {
+        self.state().is_searching = true;
+    }
+
     /// The output took what was offered.
     pub(super) fn works(&self) {
         let mut state = self.state();
         state.offering_since = None;
-        if std::mem::take(&mut state.is_failing) {
+        if std::mem::take(&mut state.is_failing) | std::mem::take(&mut state.is_searching) {
             self.changed.notify_all();
         }
     }
@@ -242,6 +249,19 @@ impl Handover {
         while !state.has_writer_ended
             && state.hand.as_ref().is_some_and(|hand| !hand.batches.is_empty())
         {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    /// Waits until it is known what the reader refuses, or the writer has ended, at the latest until
+    /// `deadline`.
+    pub(super) fn wait_for_search(&self, deadline: Instant) {
+        let mut state = self.state();
+        while state.is_searching && !state.has_writer_ended {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

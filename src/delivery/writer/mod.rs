@@ -209,11 +209,18 @@ impl<R: Reply> Writer<R> {
                 Some(order) => self.take(order),
                 None if !self.batches.is_empty() => {}
                 // Once the queue is closed, nothing new comes: what waited was all there is.
-                None if is_closed => return Ok(()),
+                None if is_closed && !self.has_to_search() => return Ok(()),
                 None => {
                     // What it waits for there is the consumer's.
                     self.receiver.beat().rest();
                     let patience = self.offering.look_after()?;
+                    if let Some(draining) = &mut self.draining {
+                        draining.settle(&self.offering);
+                    }
+                    if is_closed {
+                        state.pause(patience);
+                        continue;
+                    }
                     if let Some(order) = self.receiver.receive(patience) {
                         self.take(order);
                     }
@@ -224,6 +231,13 @@ impl<R: Reply> Writer<R> {
                 self.write_block()?;
             }
         }
+    }
+
+    /// Whether it is to be found out yet what the reader refuses, among pushes that are answered
+    /// already, and there is time.
+    fn has_to_search(&self) -> bool {
+        let deadline = self.receiver.state().close_deadline();
+        self.offering.is_searching() && deadline.is_none_or(|deadline| Instant::now() < deadline)
     }
 
     fn take(&mut self, order: WriterOrder) {

@@ -6,7 +6,7 @@
 use super::backoff::Backoff;
 use super::handover::Handover;
 use crate::delivery::condition::OutputState;
-use crate::delivery::sink::{Block, Gathering, Progress, Sink, Taken, Trouble};
+use crate::delivery::sink::{Block, Gathering, Progress, Sink, Taken, Trouble, Unsettled};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
 use std::io;
@@ -33,6 +33,8 @@ pub(crate) struct Offering {
     backoff: Backoff,
     telemetry: Arc<Telemetry>,
     log: Arc<Log>,
+    /// The reader refuses something, and it is not known yet what.
+    is_searching: bool,
     /// A spooler that is to know of failures at once.
     handover: Option<Arc<Handover>>,
 }
@@ -47,7 +49,8 @@ impl Offering {
     ) -> Offering {
         let progress = Progress::new(Arc::clone(&state));
         let backoff = Backoff::new(sink.pauses());
-        Offering { sink, state, progress, backoff, telemetry, log, handover: None }
+        let (is_searching, handover) = (false, None);
+        Offering { sink, state, progress, backoff, telemetry, log, is_searching, handover }
     }
 
     /// Has the spooler know of failures at once, and of their end.
@@ -58,6 +61,16 @@ impl Offering {
     /// How blocks are made for the sink.
     pub(crate) fn gathering(&self) -> Gathering {
         self.sink.gathering()
+    }
+
+    /// What of the blocks that the sink took may still have to be sent again.
+    pub(crate) fn unsettled(&self) -> Unsettled {
+        self.sink.unsettled()
+    }
+
+    /// Whether it is being found out what the reader refuses.
+    pub(crate) fn is_searching(&self) -> bool {
+        self.is_searching
     }
 
     /// Offers a block until the output is done with it.
@@ -154,6 +167,10 @@ impl Offering {
                 Ok(pause)
             }
             Trouble::ReaderRefuses { words } => {
+                self.is_searching = true;
+                if let Some(handover) = &self.handover {
+                    handover.searches();
+                }
                 self.state.reader_refuses(&words);
                 Ok(Duration::ZERO)
             }
@@ -163,6 +180,7 @@ impl Offering {
 
     fn works(&mut self) {
         self.state.flows();
+        self.is_searching = false;
         if let Some(handover) = &self.handover {
             handover.works();
         }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::delivery::condition::NotReady;
 use crate::delivery::queue::{self, Acknowledge, QueueOptions};
-use crate::delivery::sink::{Progress, Taken, Trouble};
+use crate::delivery::sink::{Progress, Taken, Trouble, Unsettled};
 use crate::delivery::spool::{self, SpoolOptions, WhenFull};
 use crate::observe::log::{Level, LogFormat};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,6 +23,8 @@ enum Mood {
     Blocks,
     /// Takes one block, and fails from then on.
     TakesOne,
+    /// Takes everything, and searches among it for what its reader refuses.
+    Searches,
 }
 
 /// An output that does what the test says, and keeps what it took.
@@ -52,7 +54,13 @@ impl Store {
 }
 
 #[derive(Debug)]
-struct StoreSink(Arc<Store>);
+struct StoreSink(Arc<Store>, Instant);
+
+impl StoreSink {
+    fn is_searching(&self) -> bool {
+        self.0.state.lock().unwrap().0 == Some(Mood::Searches)
+    }
+}
 
 impl Sink for StoreSink {
     fn offer(&mut self, block: &Block, _: &mut Progress) -> Result<Taken, Trouble> {
@@ -80,7 +88,17 @@ impl Sink for StoreSink {
     }
 
     fn idle(&mut self) -> Result<(), Trouble> {
-        Ok(())
+        if !self.is_searching() {
+            return Ok(());
+        }
+        self.0.state.lock().unwrap().2 += 1;
+        thread::yield_now();
+        Err(Trouble::ReaderRefuses { words: "it closes".to_owned() })
+    }
+
+    fn unsettled(&self) -> Unsettled {
+        let is_in_doubt = self.is_searching();
+        Unsettled { since: is_in_doubt.then_some(self.1), is_in_doubt }
     }
 
     fn reopen(&mut self) {}
@@ -151,7 +169,7 @@ impl Bench {
         store.set(mood);
         let parts = WriterParts {
             receiver,
-            sink: Box::new(StoreSink(Arc::clone(&store))),
+            sink: Box::new(StoreSink(Arc::clone(&store), Instant::now())),
             spool: Some(SpoolParts { appender, drainer, after: options.after }),
             telemetry: Arc::clone(&telemetry),
             log,
@@ -435,4 +453,36 @@ fn an_acknowledged_push_that_is_larger_than_the_spool_goes_to_the_output() {
     bench.store.set(Mood::Takes);
     assert_eq!(bench.store.wait_for(302), lines(0..302));
     assert!(matches!(bench.close(Duration::from_secs(20)), WriterEnd::Drained));
+}
+
+#[test]
+fn an_end_waits_for_a_search_among_pushes_that_are_answered() {
+    let mut bench = Bench::new(Mood::Searches, spool_options(1 << 20));
+    // Never in the spool, so nothing else has it.
+    bench.pushed(0).unwrap();
+    let looks = || bench.store.state.lock().unwrap().2;
+    let look_again = || {
+        let enough = looks() + 5;
+        while looks() < enough {
+            assert!(!bench.writer.as_ref().unwrap().is_finished(), "it has not waited");
+            thread::yield_now();
+        }
+    };
+    look_again();
+    bench.queue.close(Instant::now() + Duration::from_secs(60));
+    look_again();
+    bench.store.set(Mood::Takes);
+    assert!(matches!(bench.writer.take().unwrap().join().unwrap(), WriterEnd::Drained));
+}
+
+#[test]
+fn what_a_search_has_not_ended_with_is_still_in_the_spool_at_the_end() {
+    let mut bench = Bench::new(Mood::Fails, spool_options(1 << 20));
+    for number in 0..10 {
+        bench.pushed(number).unwrap();
+    }
+    bench.store.set(Mood::Searches);
+    assert_eq!(bench.store.wait_for(10), lines(0..10));
+    assert!(matches!(bench.close(Duration::from_millis(100)), WriterEnd::Drained));
+    assert_eq!(bench.on_disk().lines().collect::<Vec<_>>(), lines(0..10));
 }

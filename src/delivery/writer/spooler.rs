@@ -110,6 +110,9 @@ impl<R: Reply> Spooler<R> {
             // time.
             self.receiver.beat().rest();
             self.handover.wait_for_hand(deadline);
+            // Pushes that were answered before anything went to the spool may be among those that
+            // the sink searches.
+            self.handover.wait_for_search(deadline);
             self.receiver.beat().work();
         }
         if let Some(hand) = self.handover.take_left() {

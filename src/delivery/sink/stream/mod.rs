@@ -18,7 +18,7 @@ mod suspects;
 mod tests;
 
 use super::block::{Block, count_lines};
-use super::contract::{Sink, WAIT_MAX};
+use super::contract::{Sink, Unsettled, WAIT_MAX};
 use super::outcome::{RefusedLines, Taken, Trouble};
 use super::progress::Progress;
 use super::rejected::Rejected;
@@ -368,5 +368,13 @@ impl Sink for Socket {
 
     fn reopen(&mut self) {
         self.rejected.reopen();
+    }
+
+    fn unsettled(&self) -> Unsettled {
+        let suspects = self.suspects.as_ref().map(Suspects::since);
+        let since = suspects.into_iter().chain(self.recent.since()).min();
+        let is_sent = self.open.as_ref().is_some_and(|open| open.replay.is_none());
+        let is_in_doubt = self.suspects.is_some() || (since.is_some() && !is_sent);
+        Unsettled { since, is_in_doubt }
     }
 }

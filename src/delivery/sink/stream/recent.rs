@@ -20,7 +20,7 @@ pub(super) struct RecentChunk {
     /// Where each push ends, and how many lines it is.
     ends: Vec<(usize, u32)>,
     /// When the first of them was written.
-    since: Instant,
+    pub(super) since: Instant,
 }
 
 impl RecentChunk {
@@ -119,6 +119,11 @@ impl Recent {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// When the first of them was written.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.chunks.front().map(|chunk| chunk.since)
     }
 
     pub(super) fn chunk(&self, index: usize) -> Option<&RecentChunk> {

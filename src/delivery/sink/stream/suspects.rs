@@ -20,7 +20,7 @@ use crate::delivery::sink::block::Block;
 use crate::limits::KIB;
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A reader that has not closed for so long has taken what it was sent.
 pub(super) const HELD_FOR: Duration = Duration::from_millis(200);
@@ -67,6 +67,8 @@ pub(super) enum RefusedPush {
 /// The pushes among which the reader closes at one.
 #[derive(Debug)]
 pub(super) struct Suspects {
+    /// When the first of them was written.
+    since: Instant,
     chunks: Vec<RecentChunk>,
     groups: VecDeque<SuspectGroup>,
     has_block: bool,
@@ -84,7 +86,13 @@ impl Suspects {
         for (index, chunk) in chunks.iter().enumerate() {
             group(SuspectPlace::Recent(index), chunk.pushes(), &mut groups);
         }
-        Suspects { chunks, groups, has_block: false, has_closed: false, refused: Vec::new() }
+        let since = chunks.first().map_or_else(Instant::now, |chunk| chunk.since);
+        Suspects { since, chunks, groups, has_block: false, has_closed: false, refused: Vec::new() }
+    }
+
+    /// When the first of them was written.
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The block in hand comes last; told again, it is there already.
@@ -205,7 +213,6 @@ fn group(
 mod tests {
     use super::*;
     use crate::delivery::sink::stream::recent::Recent;
-    use std::time::Instant;
 
     /// A reader that closes at every push in `bad` and takes every other one; what it has taken
     /// and what was refused, as numbers of pushes.
