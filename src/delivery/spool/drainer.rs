@@ -5,7 +5,7 @@
 
 use super::appender::RecordSpan;
 use super::format::{Position, Record, RecordRead, SEGMENT_HEADER_BYTES, read_record};
-use super::held::Held;
+use super::held::HeldBlocks;
 use super::ledger::{Dropped, Ledger, millis};
 use super::reading::{is_damage, read_through};
 use super::recovery::{Next, next};
@@ -33,7 +33,7 @@ pub(crate) struct Drained {
 pub(crate) struct Drainer {
     ledger: Arc<Ledger>,
     /// What the output took and may have to send again.
-    held: Held,
+    held: HeldBlocks,
     reading: Option<OpenSegment>,
     /// A piece of the segment.
     buffer: Vec<u8>,
@@ -51,7 +51,7 @@ struct OpenSegment {
 
 impl Drainer {
     pub(super) fn new(ledger: Arc<Ledger>) -> Drainer {
-        Drainer { ledger, held: Held::default(), reading: None, buffer: Vec::new() }
+        Drainer { ledger, held: HeldBlocks::default(), reading: None, buffer: Vec::new() }
     }
 
     /// Whether nothing waits.

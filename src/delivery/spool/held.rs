@@ -15,7 +15,7 @@ const JOINED_FOR: Duration = Duration::from_millis(100);
 
 /// Blocks that the output took one after the other.
 #[derive(Debug)]
-struct HeldBlocks {
+struct HeldSpan {
     /// Where the first of them begins.
     from: Position,
     since: Instant,
@@ -24,18 +24,18 @@ struct HeldBlocks {
 
 /// What the output took and may have to send again, in the order of the spool.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    blocks: VecDeque<HeldBlocks>,
+pub(super) struct HeldBlocks {
+    blocks: VecDeque<HeldSpan>,
 }
 
-impl Held {
+impl HeldBlocks {
     /// The output took the block at `from` at `now`.
     pub(super) fn add(&mut self, from: Position, now: Instant) {
         match self.blocks.back_mut() {
             Some(last) if now.saturating_duration_since(last.since) < JOINED_FOR => {
                 last.until = now;
             }
-            _ => self.blocks.push_back(HeldBlocks { from, since: now, until: now }),
+            _ => self.blocks.push_back(HeldSpan { from, since: now, until: now }),
         }
     }
 
@@ -64,7 +64,7 @@ mod tests {
         let at = |ms: u64| start + Duration::from_millis(ms);
         let place = |sequence| Position { sequence, ..Position::default() };
         let unsettled = |since| Unsettled { since, is_in_doubt: false };
-        let mut held = Held::default();
+        let mut held = HeldBlocks::default();
         for (sequence, ms) in [(0, 0), (1, 99), (2, 100), (3, 500)] {
             held.add(place(sequence), at(ms));
         }

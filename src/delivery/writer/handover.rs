@@ -257,8 +257,8 @@ impl Handover {
         }
     }
 
-    /// Waits until it is known what the reader refuses, or the writer has ended, at the latest until
-    /// `deadline`.
+    /// Waits until it is known what the reader refuses, or the writer has ended, at the latest
+    /// until `deadline`.
     pub(super) fn wait_for_search(&self, deadline: Instant) {
         let mut state = self.state();
         while state.is_searching && !state.has_writer_ended {
