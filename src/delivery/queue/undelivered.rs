@@ -110,6 +110,13 @@ impl fmt::Display for Undelivered {
             Undelivered::SpoolFull { words } => {
                 write!(f, "{words}, {NOT_WRITTEN}")
             }
+            Undelivered::LinesRefused { refused, lines: 1, first, words } if *refused == 1 => {
+                write!(f, "the line of this push was refused: {first}: {words}")
+            }
+            Undelivered::LinesRefused { refused, lines, first, words } if refused == lines => {
+                write!(f, "all {lines} lines of this push were refused; ")?;
+                write!(f, "the first is {first}: {words}")
+            }
             Undelivered::LinesRefused { refused, lines, first, words } => {
                 write!(f, "{refused} of the {lines} lines of this push were refused, ")?;
                 write!(f, "the others are written; the first is {first}: {words}")
@@ -189,6 +196,27 @@ mod tests {
                 422,
                 "2 of the 7 lines of this push were refused, the others are written; \
                  the first is \"a b=1 1\": field type conflict",
+            ),
+            (
+                Undelivered::LinesRefused {
+                    refused: 7,
+                    lines: 7,
+                    first: "\"a b=1 1\"".into(),
+                    words: "field type conflict".into(),
+                },
+                422,
+                "all 7 lines of this push were refused; \
+                 the first is \"a b=1 1\": field type conflict",
+            ),
+            (
+                Undelivered::LinesRefused {
+                    refused: 1,
+                    lines: 1,
+                    first: "\"a b=1 1\"".into(),
+                    words: "field type conflict".into(),
+                },
+                422,
+                "the line of this push was refused: \"a b=1 1\": field type conflict",
             ),
         ] {
             assert_eq!((undelivered.status(), undelivered.to_string()), (status, want.to_owned()));

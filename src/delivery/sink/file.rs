@@ -122,7 +122,7 @@ impl File {
                 }
                 Ok(())
             }
-            Err(error) if self.open.is_some() => {
+            Err(error) if self.open.as_ref().is_some_and(has_name) => {
                 if !std::mem::replace(&mut self.is_outdated, true) {
                     let why = "the new file cannot be opened, the old one goes on";
                     self.log.warn(why, &[("error", &error)]);
@@ -200,6 +200,11 @@ impl File {
     }
 }
 
+/// Whether somebody can still find an open file: one that was removed keeps nothing.
+fn has_name(file: &fs::File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+}
+
 /// `ENXIO`: a fifo that nobody reads.
 const NO_READER: i32 = 6;
 
@@ -229,5 +234,36 @@ impl Sink for File {
 
     fn reopen(&mut self) {
         self.is_to_reopen = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::condition::OutputState;
+    use crate::observe::log::{Level, LogFormat};
+    use crate::observe::telemetry::Telemetry;
+    use std::time::Duration;
+
+    #[test]
+    fn a_file_that_was_removed_with_its_folder_fails_until_it_can_be_made_again() {
+        let folder = std::env::temp_dir().join(format!("pushline-gone-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("lines");
+        let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
+        let mut file = File::open(&path, Durability::Written, log).unwrap();
+        let state = OutputState::new(Duration::from_secs(5), Arc::new(Telemetry::new()));
+        let mut progress = Progress::new(Arc::new(state));
+        let mut block = Block::default();
+        block.append(b"a b=1 1\n", 1);
+        assert_eq!(file.offer(&block, &mut progress).unwrap(), Taken::All);
+        fs::remove_dir_all(&folder).unwrap();
+        let trouble = file.offer(&block, &mut progress).unwrap_err();
+        assert!(matches!(trouble, Trouble::Broken { .. }), "{trouble:?}");
+        assert!(file.idle().is_err());
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(file.offer(&block, &mut progress).unwrap(), Taken::All);
+        assert_eq!(fs::read(&path).unwrap(), b"a b=1 1\n");
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -166,11 +166,21 @@ impl Ring {
         Ok(())
     }
 
-    /// The open file and its length.
+    /// Whether the path still leads to the open file: it is opened anew once it was moved or
+    /// removed.
+    fn is_at_path(&self, file: &File) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        match (fs::metadata(&self.path), file.metadata()) {
+            (Ok(there), Ok(here)) => identity(there) == identity(here),
+            _ => false,
+        }
+    }
+
+    /// The open file, which is the one at the path, and its length.
     fn opened(&mut self) -> io::Result<&mut (File, u64)> {
         let open = match self.open.take() {
-            Some(open) => open,
-            None => {
+            Some(open) if self.is_at_path(&open.0) => open,
+            _ => {
                 let mut options = File::options();
                 let options = options.create(true).append(true).read(true).mode(MODE);
                 let mut file = options.open(&self.path)?;
@@ -312,6 +322,23 @@ mod tests {
         let found = fs::read_to_string(&path).unwrap();
         assert_eq!(found, format!("{entry}# 1970-01-0\n{entry}"));
         fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_moved_or_removed_is_opened_anew() {
+        let (path, moved) = (path("moved"), path("moved.away"));
+        let (mut rejected, _) = rejected(Some(path.clone()), 1 << 20);
+        let mut block = Block::default();
+        block.append(b"a b=1 1\n", 1);
+        rejected.keep(&block, &[part(0..8, "no")], UNIX_EPOCH);
+        fs::rename(&path, &moved).unwrap();
+        rejected.keep(&block, &[part(0..8, "no")], UNIX_EPOCH);
+        assert_eq!(fs::read(&path).unwrap(), fs::read(&moved).unwrap());
+        fs::remove_file(&path).unwrap();
+        rejected.keep(&block, &[part(0..8, "no")], UNIX_EPOCH);
+        assert_eq!(fs::read(&path).unwrap(), fs::read(&moved).unwrap());
+        fs::remove_file(path).unwrap();
+        fs::remove_file(moved).unwrap();
     }
 
     #[test]

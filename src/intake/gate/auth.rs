@@ -94,6 +94,7 @@ enum CredentialsProblem {
     File(UnfitFile),
     Line { number: usize, found: Beginning },
     Hash { number: usize },
+    UnknownHash { number: usize },
     Empty,
 }
 
@@ -111,6 +112,11 @@ impl fmt::Display for Error {
                 f,
                 "{path}:{number}: what follows {{sha256}} must be salt:hex after a user, or hex \
                  after \"bearer\", with 64 hexadecimal digits"
+            ),
+            CredentialsProblem::UnknownHash { number } => write!(
+                f,
+                "{path}:{number}: is hashed in a form that is not known, must be \
+                 plain, {{sha256}}salt:hex after a user, or {{sha256}}hex after \"bearer\""
             ),
             CredentialsProblem::Empty => write!(f, "{path}: has no credentials, nobody could push"),
         }
@@ -243,18 +249,32 @@ fn read(key: &str, path: &Path) -> Result<Vec<Credential>, Error> {
     if credentials.is_empty() { Err(error(CredentialsProblem::Empty)) } else { Ok(credentials) }
 }
 
+/// Whether a secret begins as those of other programs do that are hashed: `{SHA}…`, `$6$…`. Taken
+/// for a plain one, the digest itself would be the password.
+fn looks_hashed(secret: &str) -> bool {
+    [('{', '}'), ('$', '$')].into_iter().any(|(open, close)| {
+        let form = secret.strip_prefix(open).and_then(|rest| rest.split_once(close));
+        form.is_some_and(|(name, _)| {
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            !name.is_empty() && name.bytes().all(is_part)
+        })
+    })
+}
+
 /// How a secret that is hashed begins.
 const SHA256: &str = "{sha256}";
 
 fn credential(number: usize, line: &str) -> Result<Credential, CredentialsProblem> {
     let malformed = CredentialsProblem::Line { number, found: Beginning::of(line) };
     let wrong_hash = CredentialsProblem::Hash { number };
+    let unknown_hash = CredentialsProblem::UnknownHash { number };
     let Some((scheme, rest)) = line.split_once(char::is_whitespace) else { return Err(malformed) };
     let rest = rest.trim();
     match scheme {
         "basic" => {
             let Some((user, password)) = rest.split_once(':') else { return Err(malformed) };
             let password = match password.strip_prefix(SHA256) {
+                None if looks_hashed(password) => return Err(unknown_hash),
                 None => KnownSecret::Plain(password.to_owned()),
                 Some(hashed) => {
                     let salt_and_digest = hashed.rsplit_once(':');
@@ -269,6 +289,9 @@ fn credential(number: usize, line: &str) -> Result<Credential, CredentialsProble
         }
         "bearer" if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
             let Some(hex) = rest.strip_prefix(SHA256) else {
+                if looks_hashed(rest) {
+                    return Err(unknown_hash);
+                }
                 return Ok(Credential::Bearer(KnownSecret::Plain(rest.to_owned())));
             };
             let Some(digest) = sha256_of_hex(hex) else { return Err(wrong_hash) };
@@ -445,6 +468,10 @@ mod tests {
                 ":1: what follows",
             ),
             ("bearer hash", "bearer {sha256}secret\n", 0o600, ":1: what follows {sha256}"),
+            ("case", "basic u:{SHA256}secret\n", 0o600, ":1: is hashed in a form"),
+            ("other", "bearer {sha512}secret\n", 0o600, ":1: is hashed in a form"),
+            ("crypt", "basic u:$6$secret\n", 0o600, ":1: is hashed in a form"),
+            ("bcrypt", "basic u:$2y$10$secret\n", 0o600, "{sha256}salt:hex after a user"),
             ("empty", "# none\n", 0o600, "has no credentials, nobody could push"),
         ] {
             let path = file(name, text, mode);
