@@ -24,6 +24,11 @@ impl Progress {
         self.furthest = 0;
     }
 
+    /// How far the block has got.
+    pub(crate) fn furthest(&self) -> usize {
+        self.furthest
+    }
+
     /// The output has taken so many bytes of the block, counted from its start. Told again after a
     /// break, they count only where they go beyond what was told before.
     pub(crate) fn reached(&mut self, bytes: usize) {

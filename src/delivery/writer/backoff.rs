@@ -35,6 +35,12 @@ impl Backoff {
         std::mem::take(&mut self.failures) > 0
     }
 
+    /// A part of what is offered was taken: the pauses are short again, though the output has not
+    /// come to work yet.
+    pub(super) fn advances(&mut self) {
+        self.failures = self.failures.min(1);
+    }
+
     /// How long to wait after one more failure: twice as long as before, up to a bound, less a
     /// random part, so that many hosts do not come back to one consumer at once; but as long as the
     /// consumer asks for, within its own bound.
@@ -63,6 +69,20 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn pauses_begin_anew_once_a_part_is_taken_and_the_output_still_counts_as_failing() {
+        let mut backoff = Backoff::new(Pauses { first: 100 * MS, longest: 30_000 * MS });
+        for _ in 0..5 {
+            backoff.fails_with(None, 0);
+        }
+        backoff.advances();
+        assert!(backoff.is_failing());
+        assert_eq!(backoff.fails_with(None, 0), 200 * MS);
+        assert!(backoff.works());
+        backoff.advances();
+        assert!(!backoff.is_failing());
+    }
 
     #[test]
     fn pauses_double_up_to_a_bound_and_begin_anew_once_the_output_works() {

@@ -99,12 +99,16 @@ impl Offering {
         self.progress.begin();
         loop {
             self.reopen_where_asked();
+            let furthest = self.progress.furthest();
             match self.sink.offer(block, &mut self.progress) {
                 Ok(taken) => {
                     self.works();
                     return Ok(Some(taken));
                 }
                 Err(trouble) => {
+                    if self.progress.furthest() > furthest {
+                        self.backoff.advances();
+                    }
                     let pause = self.note(trouble)?;
                     // A close that comes within the pause ends it.
                     self.state.pause(pause);
