@@ -197,29 +197,24 @@ mod tests {
                 "2 of the 7 lines of this push were refused, the others are written; \
                  the first is \"a b=1 1\": field type conflict",
             ),
-            (
-                Undelivered::LinesRefused {
-                    refused: 7,
-                    lines: 7,
-                    first: "\"a b=1 1\"".into(),
-                    words: "field type conflict".into(),
-                },
-                422,
-                "all 7 lines of this push were refused; \
-                 the first is \"a b=1 1\": field type conflict",
-            ),
-            (
-                Undelivered::LinesRefused {
-                    refused: 1,
-                    lines: 1,
-                    first: "\"a b=1 1\"".into(),
-                    words: "field type conflict".into(),
-                },
-                422,
-                "the line of this push was refused: \"a b=1 1\": field type conflict",
-            ),
         ] {
             assert_eq!((undelivered.status(), undelivered.to_string()), (status, want.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_push_whose_lines_are_all_refused_is_not_told_that_others_are_written() {
+        let refused = |count| Undelivered::LinesRefused {
+            refused: count,
+            lines: count,
+            first: "\"a b=1 1\"".into(),
+            words: "no".into(),
+        };
+        for (count, want) in [
+            (1, "the line of this push was refused: \"a b=1 1\": no"),
+            (7, "all 7 lines of this push were refused; the first is \"a b=1 1\": no"),
+        ] {
+            assert_eq!(refused(count).to_string(), want);
         }
     }
 }
