@@ -118,6 +118,8 @@ pub(crate) struct OutputState {
     is_failing: AtomicBool,
     /// The spool takes lines, or is full: see `details`.
     is_spooling: AtomicBool,
+    /// There is a spool, which takes over from an output that fails.
+    has_spool: AtomicBool,
     is_to_reopen: AtomicBool,
     /// The latest end, once the queue is closed.
     close_deadline: OnceLock<Instant>,
@@ -138,6 +140,7 @@ impl OutputState {
             telemetry,
             is_failing: AtomicBool::new(false),
             is_spooling: AtomicBool::new(false),
+            has_spool: AtomicBool::new(false),
             is_to_reopen: AtomicBool::new(false),
             close_deadline: OnceLock::new(),
             details: Mutex::new(Details {
@@ -233,6 +236,11 @@ impl OutputState {
         details.next_try = now + pause;
         drop(details);
         self.is_failing.store(true, Ordering::Relaxed);
+    }
+
+    /// There is a spool from here on, and it is empty.
+    pub(crate) fn has_spool(&self) {
+        self.has_spool.store(true, Ordering::Relaxed);
     }
 
     /// The spool is so from here on.
@@ -408,9 +416,17 @@ impl OutputState {
             SpoolCondition::Full { words } => {
                 Condition::NotReady(NotReady::SpoolFull { words: Arc::clone(words) })
             }
-            SpoolCondition::Unused => {
-                output.map_or(Condition::Flowing { waited }, Condition::NotReady)
-            }
+            SpoolCondition::Unused => match output {
+                None => Condition::Flowing { waited },
+                // What comes next goes to the spool, which is empty so far. An output that stalls
+                // is none of these: the spool should have taken over before.
+                Some(NotReady::Misconfigured { .. } | NotReady::ReaderRefuses { .. })
+                    if self.has_spool.load(Ordering::Relaxed) =>
+                {
+                    Condition::Spooling { for_time: details.since.elapsed(), because: output }
+                }
+                Some(not_ready) => Condition::NotReady(not_ready),
+            },
         }
     }
 

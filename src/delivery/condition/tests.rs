@@ -119,8 +119,18 @@ fn while_a_spool_has_room_everything_is_ready_but_the_end() {
     assert_eq!((is_ready(&state), word(&state)), (false, "spool_full"));
     state.spool(SpoolCondition::Unused);
     assert_eq!((is_ready(&state), word(&state)), (false, "reader_refuses"));
+    // One that is empty takes over as well.
+    state.has_spool();
+    assert!(is_ready(&state));
+    assert!(matches!(
+        state.look(),
+        Condition::Spooling { because: Some(NotReady::ReaderRefuses { .. }), .. }
+    ));
     state.flows();
     assert!(is_ready(&state));
+    stuck(&state);
+    assert_eq!((is_ready(&state), word(&state)), (false, "stalled"), "it did not take over");
+    state.flows();
     state.spool(SpoolCondition::Spooling);
     state.close(Instant::now());
     assert_eq!((is_ready(&state), word(&state)), (false, "shutting_down"));

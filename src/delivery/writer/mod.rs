@@ -144,6 +144,7 @@ impl<R: Reply> Writer<R> {
         let intake = if drainer.is_empty() { Intake::Writer } else { Intake::Spooler };
         let handover = Arc::new(Handover::new(intake, after));
         self.offering.tell(Arc::clone(&handover));
+        self.receiver.state().has_spool();
         let (telemetry, log) = (Arc::clone(&self.telemetry), Arc::clone(log));
         let outage = Outage::new(self.receiver.state(), Arc::clone(&telemetry), Arc::clone(&log));
         let draining = Draining::new(drainer, Arc::clone(&handover), telemetry, Arc::clone(&log));
