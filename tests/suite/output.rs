@@ -331,7 +331,7 @@ fn a_reader_that_comes_back_gets_nothing_older_than_the_replay() {
 fn stalled(acknowledge: &str) -> (Pushline, std::process::ChildStdout, u64) {
     let toml = format!(
         "[output]\nack = \"{acknowledge}\"\nqueue_bytes = \"{QUEUE_KIB}KiB\"\n\
-         ack_timeout = \"60s\"\ndrain_timeout = \"1ms\"\n"
+         ack_timeout = \"1h\"\ndrain_timeout = \"1ms\"\n"
     );
     let mut pushline = Pushline::spawn(&toml, Stdio::piped());
     let unread = pushline.stdout();
