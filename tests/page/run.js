@@ -387,7 +387,7 @@ const tests = {
     assert.equal((await push(server, { job: 'backup' }, 'a_b 1\n')).status, 503);
     await state(page, 'Output misconfigured');
     const reason = page.locator('#reason', { hasText: 'authorization failed' });
-    assert.match(await reason.innerText(), /^http:\S+ needs its operator: 401 [^,]*\. Pushes are answered 503\.$/);
+    assert.match(await reason.innerText(), /^http:\S+ needs a change of configuration: 401 [^,]*\. Pushes are answered 503\.$/);
     const told = await facts(page);
     assert.match(told.Since, /\d\d:\d\d.*, (now|\d+ s ago)$/);
     assert.match(told['Next try'], /^(now|in \d+ (s|min))$/);
