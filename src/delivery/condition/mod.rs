@@ -19,58 +19,16 @@
 
 mod lifecycle;
 mod not_ready;
+mod seen;
 
 use crate::observe::telemetry::Telemetry;
 pub(crate) use lifecycle::FinalEnd;
 use lifecycle::{CLOSED, ENDED, OPEN};
 pub(crate) use not_ready::NotReady;
+pub(crate) use seen::{Condition, OutputFailure, SpoolCondition};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-
-/// How things are, at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Condition {
-    /// The output takes lines, or nothing waits for it.
-    Flowing {
-        /// For how long it has taken nothing though something waits; zero where nothing does.
-        waited: Duration,
-    },
-    /// Lines go to the spool.
-    Spooling {
-        /// For how long.
-        for_time: Duration,
-        /// What is wrong with the output, as long as it is known.
-        because: Option<NotReady>,
-    },
-    /// Pushes cannot be delivered.
-    NotReady(NotReady),
-}
-
-/// What is wrong with an output that fails, from its first failure on, ready or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OutputFailure {
-    /// What is wrong, in the consumer's words.
-    pub(crate) words: Arc<str>,
-    /// For how long.
-    pub(crate) for_time: Duration,
-    /// When it is tried again; zero while it is being tried.
-    pub(crate) next_try: Duration,
-}
-
-/// What a spool says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SpoolCondition {
-    /// It is empty, or there is none: lines go straight to the output.
-    Unused,
-    /// It takes lines.
-    Spooling,
-    /// It takes no more.
-    Full {
-        /// What bounds it.
-        words: Arc<str>,
-    },
-}
 
 /// What is known of a failing output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
