@@ -101,11 +101,10 @@ impl Body {
         is_large.then(|| std::mem::take(&mut self.bytes))
     }
 
-    /// Has the bytes that came in another buffer from here on; the one that it had.
-    pub(crate) fn move_into(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
-        buffer.clear();
+    /// Has the bytes that came in another buffer, an empty one, from here on.
+    pub(crate) fn move_into(&mut self, mut buffer: Vec<u8>) {
         buffer.extend_from_slice(&self.bytes);
-        std::mem::replace(&mut self.bytes, buffer)
+        self.bytes = buffer;
     }
 
     /// Drops what it has, and keeps a buffer of at most `kept_bytes_max` bytes.

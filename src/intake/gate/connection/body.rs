@@ -142,13 +142,13 @@ impl Connection {
         let has_room = body.capacity() > body.len() && body.capacity() >= bytes;
         let end =
             bytes_max.min(if has_room { body.capacity() } else { bytes.saturating_mul(GROWTH) });
-        if !has_room && end > KEPT_BODY_BYTES_MAX {
-            let spare = turn.bridge.spare_body(end..=end.saturating_mul(GROWTH));
-            if let Some(spare) = spare {
-                self.cover(spare.capacity())?;
-                drop(self.request.body.move_into(spare));
-                return Ok(());
-            }
+        if !has_room
+            && end > KEPT_BODY_BYTES_MAX
+            && let Some(spare) = turn.bridge.spare_body(end..=end.saturating_mul(GROWTH))
+            && self.request.body.cover(spare.capacity())
+        {
+            self.request.body.move_into(spare);
+            return Ok(());
         }
         self.cover(end)?;
         let body = &mut self.request.body.bytes;
