@@ -76,8 +76,6 @@ pub(crate) struct OutputState {
     is_failing: AtomicBool,
     /// The spool takes lines, or is full: see `details`.
     is_spooling: AtomicBool,
-    /// There is a spool, which takes over from an output that fails.
-    has_spool: AtomicBool,
     is_to_reopen: AtomicBool,
     /// The latest end, once the queue is closed.
     close_deadline: OnceLock<Instant>,
@@ -98,7 +96,6 @@ impl OutputState {
             telemetry,
             is_failing: AtomicBool::new(false),
             is_spooling: AtomicBool::new(false),
-            has_spool: AtomicBool::new(false),
             is_to_reopen: AtomicBool::new(false),
             close_deadline: OnceLock::new(),
             details: Mutex::new(Details {
@@ -106,7 +103,7 @@ impl OutputState {
                 words: "".into(),
                 since: started,
                 next_try: started,
-                spool: SpoolCondition::Unused,
+                spool: SpoolCondition::Absent,
                 spooling_since: started,
                 is_woken: false,
             }),
@@ -196,18 +193,13 @@ impl OutputState {
         self.is_failing.store(true, Ordering::Relaxed);
     }
 
-    /// There is a spool from here on, and it is empty.
-    pub(crate) fn has_spool(&self) {
-        self.has_spool.store(true, Ordering::Relaxed);
-    }
-
     /// The spool is so from here on.
     pub(crate) fn spool(&self, condition: SpoolCondition) {
         let mut details = self.details();
-        if details.spool == SpoolCondition::Unused {
+        if !details.spool.is_used() {
             details.spooling_since = Instant::now();
         }
-        self.is_spooling.store(condition != SpoolCondition::Unused, Ordering::Relaxed);
+        self.is_spooling.store(condition.is_used(), Ordering::Relaxed);
         details.spool = condition;
     }
 
@@ -374,12 +366,12 @@ impl OutputState {
             SpoolCondition::Full { words } => {
                 Condition::NotReady(NotReady::SpoolFull { words: Arc::clone(words) })
             }
-            SpoolCondition::Unused => match output {
+            SpoolCondition::Absent | SpoolCondition::Empty => match output {
                 None => Condition::Flowing { waited },
-                // What comes next goes to the spool, which is empty so far. An output that stalls
-                // is none of these: the spool should have taken over before.
+                // What comes next goes to the spool. An output that stalls is none of these: the
+                // spool should have taken over before.
                 Some(NotReady::Misconfigured { .. } | NotReady::ReaderRefuses { .. })
-                    if self.has_spool.load(Ordering::Relaxed) =>
+                    if details.spool == SpoolCondition::Empty =>
                 {
                     Condition::Spooling { for_time: details.since.elapsed(), because: output }
                 }

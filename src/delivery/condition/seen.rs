@@ -37,8 +37,10 @@ pub(crate) struct OutputFailure {
 /// What a spool says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SpoolCondition {
-    /// It is empty, or there is none: lines go straight to the output.
-    Unused,
+    /// There is none.
+    Absent,
+    /// It is empty: lines go straight to the output.
+    Empty,
     /// It takes lines.
     Spooling,
     /// It takes no more.
@@ -46,4 +48,11 @@ pub(crate) enum SpoolCondition {
         /// What bounds it.
         words: Arc<str>,
     },
+}
+
+impl SpoolCondition {
+    /// Whether lines wait in it.
+    pub(super) fn is_used(&self) -> bool {
+        matches!(self, SpoolCondition::Spooling | SpoolCondition::Full { .. })
+    }
 }

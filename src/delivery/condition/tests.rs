@@ -117,10 +117,10 @@ fn while_a_spool_has_room_everything_is_ready_but_the_end() {
     ));
     state.spool(SpoolCondition::Full { words: "1 MiB".into() });
     assert_eq!((is_ready(&state), word(&state)), (false, "spool_full"));
-    state.spool(SpoolCondition::Unused);
+    state.spool(SpoolCondition::Absent);
     assert_eq!((is_ready(&state), word(&state)), (false, "reader_refuses"));
     // One that is empty takes over as well.
-    state.has_spool();
+    state.spool(SpoolCondition::Empty);
     assert!(is_ready(&state));
     assert!(matches!(
         state.look(),

@@ -17,7 +17,7 @@ mod refused;
 mod spool_tests;
 mod spooler;
 
-use crate::delivery::condition::FinalEnd;
+use crate::delivery::condition::{FinalEnd, SpoolCondition};
 use crate::delivery::queue::{Batch, Receiver, Reply, Undelivered, WriterOrder};
 use crate::delivery::sink::{Block, Gathering, Sink};
 use crate::delivery::spool::{Appender, Drainer};
@@ -144,7 +144,7 @@ impl<R: Reply> Writer<R> {
         let intake = if drainer.is_empty() { Intake::Writer } else { Intake::Spooler };
         let handover = Arc::new(Handover::new(intake, after));
         self.offering.tell(Arc::clone(&handover));
-        self.receiver.state().has_spool();
+        self.receiver.state().spool(SpoolCondition::Empty);
         let (telemetry, log) = (Arc::clone(&self.telemetry), Arc::clone(log));
         let outage = Outage::new(self.receiver.state(), Arc::clone(&telemetry), Arc::clone(&log));
         let draining = Draining::new(drainer, Arc::clone(&handover), telemetry, Arc::clone(&log));
@@ -172,23 +172,19 @@ impl<R: Reply> Writer<R> {
 
     fn run(&mut self) -> WriterEnd {
         let Err(given_up) = self.serve() else { return WriterEnd::Drained };
-        if self.draining.is_some() && matches!(given_up, GivenUp::OutOfTime) {
-            // The spooler takes what is not delivered, and says what it has no room for.
-            return WriterEnd::Drained;
-        }
-        if matches!(given_up, GivenUp::OutputEnded(_)) {
-            self.receiver.end(FinalEnd::Output);
-        }
-        let why = match given_up {
-            GivenUp::OutputEnded(_) => Undelivered::OutputEnded,
-            GivenUp::OutOfTime => Undelivered::ShuttingDown,
-        };
-        let batch_count = self.abandon(&why);
         match given_up {
-            GivenUp::OutputEnded(error) => WriterEnd::OutputEnded(error),
-            // Only lines of our own were left: nobody lost a push.
-            GivenUp::OutOfTime if batch_count == 0 => WriterEnd::Drained,
-            GivenUp::OutOfTime => WriterEnd::Undrained { batch_count },
+            GivenUp::OutputEnded(error) => {
+                self.receiver.end(FinalEnd::Output);
+                self.abandon(&Undelivered::OutputEnded);
+                WriterEnd::OutputEnded(error)
+            }
+            // The spooler takes what is not delivered, and says what it has no room for.
+            GivenUp::OutOfTime if self.draining.is_some() => WriterEnd::Drained,
+            GivenUp::OutOfTime => match self.abandon(&Undelivered::ShuttingDown) {
+                // Only lines of our own were left: nobody lost a push.
+                0 => WriterEnd::Drained,
+                batch_count => WriterEnd::Undrained { batch_count },
+            },
         }
     }
 

@@ -91,7 +91,7 @@ impl Outage {
     pub(super) fn ends(&mut self) {
         let Some(current) = self.current.take() else { return };
         self.telemetry.spool_since_ms.set(0);
-        self.state.spool(SpoolCondition::Unused);
+        self.state.spool(SpoolCondition::Empty);
         let lines = self.telemetry.spool_lines_total.get() - current.lines_before;
         let seconds = current.since.elapsed().as_secs_f64();
         self.log.info(
