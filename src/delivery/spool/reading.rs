@@ -27,30 +27,27 @@ pub(super) fn read_through(
     buffer: &mut [u8],
     offset: u64,
 ) -> io::Result<usize> {
-    let mut done = 0;
+    let (mut done, mut bytes_max) = (0, usize::MAX);
     loop {
         let at = offset + done as u64;
-        let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) else {
+        let rest = buffer.get_mut(done..).unwrap_or_default();
+        let asked = rest.len().min(bytes_max);
+        let piece = rest.get_mut(..asked).unwrap_or_default();
+        if piece.is_empty() {
             return Ok(done);
-        };
-        match read(rest, at) {
+        }
+        match read(piece, at) {
             Ok(0) => return Ok(done),
-            Ok(count) => done += count,
+            Ok(count) => (done, bytes_max) = (done + count, usize::MAX),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_damage(&error) => {
                 // What is before the bad page may still be had, page by page.
                 let page = usize::try_from(PAGE_BYTES - at % PAGE_BYTES).unwrap_or(1);
-                let page = page.min(rest.len());
-                let Some(piece) = rest.get_mut(..page) else { return Ok(done) };
-                match read(piece, at) {
-                    Ok(0) => return Ok(done),
-                    Ok(count) => done += count,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) if is_damage(&error) => {
-                        piece.fill(UNREADABLE);
-                        done += page;
-                    }
-                    Err(error) => return Err(error),
+                if asked > page {
+                    bytes_max = page;
+                } else {
+                    piece.fill(UNREADABLE);
+                    (done, bytes_max) = (done + asked, usize::MAX);
                 }
             }
             Err(error) => return Err(error),
