@@ -5,6 +5,7 @@ pub(crate) mod base64;
 pub mod chunk;
 pub(crate) mod credential_lines;
 pub(crate) mod deflate;
+pub(crate) mod hex;
 pub(crate) mod recent;
 pub(crate) mod sha256;
 pub mod short;

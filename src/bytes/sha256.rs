@@ -1,5 +1,6 @@
 //! SHA-256 (FIPS 180-4), of what may come in parts.
 
+use super::hex::hex_pair;
 use sha2::{Digest, Sha256};
 
 /// Bytes of a digest.
@@ -14,13 +15,11 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; SHA256_BYTES] {
 
 /// The digest that 64 hexadecimal digits say, as `sha256sum` writes them.
 pub(crate) fn sha256_of_hex(text: &str) -> Option<[u8; SHA256_BYTES]> {
-    let digits = text.bytes().map(|byte| char::from(byte).to_digit(16).map(u8::try_from)?.ok());
-    let digits: Vec<u8> = digits.collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks_exact(2)
-        .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
-        .collect();
-    if digits.len() == 2 * SHA256_BYTES { bytes.try_into().ok() } else { None }
+    let (mut digest, mut rest) = ([0; SHA256_BYTES], text.as_bytes());
+    for byte in &mut digest {
+        (*byte, rest) = hex_pair(rest)?;
+    }
+    rest.is_empty().then_some(digest)
 }
 
 #[cfg(test)]

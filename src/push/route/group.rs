@@ -1,6 +1,7 @@
 //! The labels of a URL (SPEC 1.1): split, decoded, checked, and each name once.
 
 use crate::bytes::base64::decode_base64;
+use crate::bytes::hex::hex_pair;
 use crate::observe::telemetry::Reason;
 use crate::push::sample::{Label, Names, Quoted};
 use std::borrow::Cow;
@@ -234,12 +235,6 @@ fn decode(part: &[u8]) -> Result<Cow<'_, str>, Error> {
         }
     }
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| error())
-}
-
-fn hex_pair(text: &[u8]) -> Option<(u8, &[u8])> {
-    let [high, low, rest @ ..] = text else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some((digit(*high)? << 4 | digit(*low)?, rest))
 }
 
 /// Prometheus' `U__` escaping undone (prometheus/common, `model.UnescapeName`, scheme `values`):
