@@ -54,18 +54,20 @@ fn a_probe_does_not_wait_for_the_conversions_before_it() {
     assert!(answered < BOMBS, "the probes were answered after all that came before them");
 }
 
+/// A client whose first push is served: its connection is a regular one.
+fn served(pushline: &Pushline) -> Client {
+    let mut client = Client::connect(pushline.address);
+    assert_eq!(client.push("/metrics/job/first", "a_b 1\n").status, 200);
+    client
+}
+
 #[test]
 fn bodies_that_come_in_tiny_chunks_take_turns_with_a_small_push() {
     const CLIENTS: usize = 8;
     let (pushline, output) = Pushline::start("");
     // The process is stopped until all of it is sent, so that it finds all at once.
-    let connect = || {
-        let mut client = Client::connect(pushline.address);
-        assert_eq!(client.push("/metrics/job/first", "a_b 1\n").status, 200);
-        client
-    };
-    let clients: Vec<_> = (0..CLIENTS).map(|_| connect()).collect();
-    let mut small = connect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| served(&pushline)).collect();
+    let mut small = served(&pushline);
     let body = "a_b 1\n".repeat(8000);
     let mut large =
         b"PUT /metrics/job/large HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
@@ -105,13 +107,8 @@ fn bodies_that_come_in_tiny_chunks_take_turns_with_a_small_push() {
 fn requests_that_are_sent_ahead_take_turns_with_a_small_push() {
     const CLIENTS: usize = 8;
     let (pushline, output) = Pushline::start("");
-    let connect = || {
-        let mut client = Client::connect(pushline.address);
-        assert_eq!(client.push("/metrics/job/first", "a_b 1\n").status, 200);
-        client
-    };
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| connect()).collect();
-    let mut small = connect();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| served(&pushline)).collect();
+    let mut small = served(&pushline);
     // Less than one read, and the last of them is a push.
     let mut ahead = b"GET /-/healthy HTTP/1.1\r\n\r\n".repeat(1500);
     ahead.extend(request("PUT", b"/metrics/job/ahead", &[], b"a_b 1\n"));

@@ -149,6 +149,17 @@ impl Pushline {
         signal(self.child.id(), name);
     }
 
+    /// Sends SIGHUP and waits for what comes of it; returns the log up to the end of the line that
+    /// says so, which is taken away.
+    pub(crate) fn hang_up(&self, outcome: &str) -> String {
+        self.signal("HUP");
+        let has_whole_line = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            text.find(outcome).is_some_and(|at| text[at..].contains('\n'))
+        };
+        String::from_utf8(self.log.take_until(has_whole_line)).unwrap()
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -17,20 +17,10 @@ use std::time::Instant;
 const TAKEN: &str = "configuration and credentials read again";
 const KEPT: &str = "the configuration stays as it was";
 
-/// Sends SIGHUP and waits for what comes of it; returns the log up to there, which is taken away.
-fn hang_up(pushline: &Pushline, outcome: &str) -> String {
-    pushline.signal("HUP");
-    let has_whole_line = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes);
-        text.find(outcome).is_some_and(|at| text[at..].contains('\n'))
-    };
-    String::from_utf8(pushline.log.take_until(has_whole_line)).unwrap()
-}
-
 /// Gives the process another configuration; returns the log up to the line that says what changed.
 fn reload(pushline: &Pushline, toml: &str) -> String {
     std::fs::write(pushline.config(), toml).unwrap();
-    hang_up(pushline, TAKEN)
+    pushline.hang_up(TAKEN)
 }
 
 /// The value of one of the process's own metrics.
@@ -212,7 +202,7 @@ fn a_hundred_sighups_among_pushes_lose_none_of_them() {
     let at_last_signal = answered.load(Ordering::Relaxed);
     // However many of the signals fell together: each kind came at least once.
     std::fs::write(pushline.config(), files[1]).unwrap();
-    let mut log = hang_up(&pushline, KEPT);
+    let mut log = pushline.hang_up(KEPT);
     log.push_str(&reload(&pushline, files[0]));
     let good = pushing.join().unwrap();
     std::fs::write(pushline.config(), "").unwrap();
@@ -421,7 +411,7 @@ fn a_bad_file_of_credentials_keeps_the_whole_configuration_as_it_was() {
         Pushline::start(&format!("[server]\nauth_file = \"{}\"\n", one.display()));
     let new = format!("[server]\nauth_file = \"{}\"\nmax_body_bytes = \"1KiB\"\n", other.display());
     std::fs::write(pushline.config(), new).unwrap();
-    let log = hang_up(&pushline, KEPT);
+    let log = pushline.hang_up(KEPT);
     assert!(log.contains(&format!("{}: its mode is 0644", other.display())), "{log}");
     let headers = [("Authorization", "Bearer one")];
     let long = body(2000);
@@ -458,7 +448,7 @@ fn a_bad_file_changes_nothing_and_every_mistake_is_told_with_its_place() {
     assert_eq!(push(pushline.address, "/gone/metrics/job/x", "a_b 1\n").status, 404);
     assert_eq!(push(pushline.address, "/metrics/job/quiet", "oops\n").status, 400);
     std::fs::remove_file(&path).unwrap();
-    let log = hang_up(&pushline, &format!("{place}: cannot be read: No such file"));
+    let log = pushline.hang_up(&format!("{place}: cannot be read: No such file"));
     assert!(!log.contains("job/quiet") && !log.contains(TAKEN), "{log}");
     let line = reload(&pushline, &good);
     assert!(line.contains("changed=nothing"), "{line}");
@@ -473,7 +463,7 @@ fn a_key_that_needs_a_restart_is_named_and_the_others_are_taken() {
     std::fs::write(pushline.config(), new).unwrap();
     for _ in 0..2 {
         // Told each time, as long as it is so.
-        let log = hang_up(&pushline, TAKEN);
+        let log = pushline.hang_up(TAKEN);
         for (key, running, configured) in [
             ("server.workers", "3", "5"),
             ("output.target", "stdout", "file:/nowhere/x"),
@@ -518,7 +508,7 @@ fn without_a_file_sighup_still_reads_the_credentials_again() {
     let _output = Collected::from(pushline.stdout());
     std::fs::write(pushline.config(), "nonsense").unwrap();
     write_secret(&file, "bearer other\n", 0o600);
-    let log = hang_up(&pushline, TAKEN);
+    let log = pushline.hang_up(TAKEN);
     assert!(log.contains("changed=nothing credentials=changed"), "{log}");
     let headers = [("Authorization", "Bearer other")];
     let mut client = Client::connect(pushline.address);

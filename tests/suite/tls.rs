@@ -549,16 +549,6 @@ impl Drop for Pair {
     }
 }
 
-/// Sends SIGHUP; returns the log up to the line that says what came of it.
-fn hang_up(pushline: &Pushline, outcome: &str) -> String {
-    pushline.signal("HUP");
-    let has_whole_line = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes);
-        text.find(outcome).is_some_and(|at| text[at..].contains('\n'))
-    };
-    String::from_utf8(pushline.log.take_until(has_whole_line)).unwrap()
-}
-
 /// The certificate that a new connection is shown.
 fn shown(address: SocketAddr) -> Vec<u8> {
     let mut client = TlsClient::connect(address, &ordinary());
@@ -591,7 +581,7 @@ fn certificates_are_swapped_under_load_and_no_push_fails() {
         }
         for name in ["rsa", "ed25519", "chain", "server"].repeat(3) {
             pair.become_as(name);
-            let told = hang_up(&pushline, "configuration and credentials read again");
+            let told = pushline.hang_up("configuration and credentials read again");
             assert!(told.contains("certificate=changed"), "{told}");
             assert_eq!(shown(address), certificate(name), "{name}");
             let enough = new.load(Ordering::SeqCst) + 8;
@@ -615,7 +605,7 @@ fn a_pair_that_cannot_be_used_keeps_the_old_one_and_says_so() {
     let pair = Pair::of("server");
     let (pushline, _) = Pushline::start(&pair.config());
     let address = pushline.address;
-    let told = hang_up(&pushline, "configuration and credentials read again");
+    let told = pushline.hang_up("configuration and credentials read again");
     assert!(told.contains("certificate=unchanged"), "{told}");
     type Spoil = fn(&Pair);
     let cases: [(Spoil, &str); 5] = [
@@ -634,12 +624,12 @@ fn a_pair_that_cannot_be_used_keeps_the_old_one_and_says_so() {
     for (spoil, want) in cases {
         pair.become_as("server");
         spoil(&pair);
-        let told = hang_up(&pushline, "the configuration stays as it was");
+        let told = pushline.hang_up("the configuration stays as it was");
         assert!(told.contains(want), "{want}: {told}");
         assert_eq!(shown(address), certificate("server"));
     }
     pair.become_as("rsa");
-    hang_up(&pushline, "certificate=changed");
+    pushline.hang_up("certificate=changed");
     assert_eq!(shown(address), certificate("rsa"));
 }
 
@@ -651,7 +641,7 @@ fn a_new_authority_ends_the_sessions_of_the_old_one() {
     assert_eq!(kept.push().unwrap(), 200);
     let other = format!("client_ca = \"{}\"\n", data("other.pem").display());
     std::fs::write(pushline.config(), speaking("server", &other)).unwrap();
-    hang_up(&pushline, "certificate=changed");
+    pushline.hang_up("certificate=changed");
     assert!(push_with(pushline.address, &known).is_err(), "its ticket is worth nothing any more");
     let stranger = trusting("ca.pem", Some("stranger"), &TLS13);
     assert_eq!(push_with(pushline.address, &stranger).unwrap(), 200);
