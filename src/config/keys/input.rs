@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 pub(crate) static INPUT: Section<InputConfig> = Section {
     name: "inputs.pushgateway",
-    about: "may stand several times, each with a `route_prefix` of its own",
+    about: "may be given several times, each with a `route_prefix` of its own",
     keys: &[
         Key {
             name: "route_prefix",
