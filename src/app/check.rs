@@ -111,7 +111,7 @@ fn check_file(key: &'static str, path: &Path) -> Result<(), Reason> {
 /// Whether files can be made in the folder of a spool, or it can be made in its own. A folder on a
 /// read-only disk will do: what is in it is delivered.
 fn check_spool_folder(path: &Path) -> Result<(), Reason> {
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let folder = if path.exists() { path } else { path.parent().unwrap_or(path) };
     match system::may_make_files_in(folder) {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && path.is_dir() => Ok(()),
         tried => tried.map_err(|error| {

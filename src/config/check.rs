@@ -5,6 +5,7 @@ use super::error::Conflict;
 use super::options::Config;
 use crate::delivery::queue::Acknowledge;
 use crate::delivery::sink::{Durability, Target};
+use crate::intake::gate::Listen;
 
 /// All values of `config` that exclude each other.
 pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
@@ -16,6 +17,13 @@ pub(super) fn conflicts(config: &Config) -> Vec<Conflict> {
         }
     }
     let gate = &config.server.gate;
+    for (index, listen) in gate.listen.iter().enumerate() {
+        // Of port 0 the system makes another one each time.
+        let is_any_port = matches!(listen, Listen::Tcp(address) if address.ends_with(":0"));
+        if !is_any_port && gate.listen.iter().take(index).any(|other| other == listen) {
+            conflicts.push(Conflict::SameAddress(listen.clone()));
+        }
+    }
     if gate.body_bytes_max > gate.buffered_bytes_max {
         conflicts.push(Conflict::BodyAboveBuffered {
             body_bytes_max: gate.body_bytes_max,

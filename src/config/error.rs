@@ -4,6 +4,7 @@ use super::allowed::Allowed;
 use super::meant::Meant;
 use super::units::{duration_text, size_text};
 use crate::delivery::sink::Target;
+use crate::intake::gate::Listen;
 use crate::push::sample::Quoted;
 use std::fmt;
 use std::io;
@@ -49,6 +50,8 @@ pub(super) enum MistakeKind {
 pub(super) enum Conflict {
     /// Two inputs with one `route_prefix`.
     SamePrefix(String),
+    /// One address of `server.listen` twice.
+    SameAddress(Listen),
     /// `server.max_body_bytes` is above `server.max_buffered_bytes`.
     BodyAboveBuffered { body_bytes_max: usize, buffered_bytes_max: usize },
     /// `output.fsync` with a target that is not a file.
@@ -106,6 +109,9 @@ impl fmt::Display for Conflict {
                 f,
                 "two inputs have the route_prefix \"{prefix}\", each must have one of its own"
             ),
+            Conflict::SameAddress(listen) => {
+                write!(f, "server.listen has \"{listen}\" twice, each address is bound once")
+            }
             Conflict::BodyAboveBuffered { body_bytes_max, buffered_bytes_max } => write!(
                 f,
                 "server.max_body_bytes is \"{}\", must not be above server.max_buffered_bytes (\"{}\")",

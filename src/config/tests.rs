@@ -441,6 +441,10 @@ fn values_that_exclude_each_other_are_named() {
             "[server]\nmax_buffered_bytes = \"1MiB\"",
             "server.max_body_bytes is \"16MiB\", must not be above server.max_buffered_bytes (\"1MiB\")",
         ),
+        (
+            "server.listen = [\"127.0.0.1:1\", \":2\", \"127.0.0.1:1\"]",
+            "server.listen has \"127.0.0.1:1\" twice, each address is bound once",
+        ),
         ("[output]\nfsync = true", "output.fsync is true, which only a file can do, not stdout"),
         (
             "[spool]\ndir = \"/x\"",

@@ -78,6 +78,8 @@ fn check_and_start_refuse_alike_what_cannot_be_started_with() {
     let missing = folder.join("missing").display().to_string();
     let open = file("open", "basic a:b\n", 0o644);
     let malformed = file("malformed", "token x\n", 0o600);
+    let spool =
+        |path: &str| format!("output.target = \"tcp://127.0.0.1:1\"\nspool.dir = \"{path}\"\n");
     let empty = file("empty", "# none\n", 0o600);
     for (toml, want) in [
         (
@@ -115,6 +117,10 @@ fn check_and_start_refuse_alike_what_cannot_be_started_with() {
                 "output.target: cannot write to {}: Is a directory (os error 21)",
                 folder.display()
             ),
+        ),
+        (
+            spool(&open),
+            format!("spool.dir: cannot make a file in {open}: Not a directory (os error 20)"),
         ),
     ] {
         let want = (Some(2), format!("pushline: {want}\n"));
