@@ -394,12 +394,37 @@ fn an_idle_connection_keeps_no_large_body() {
     assert!(rss_kib < pushed_kib / 2, "{rss_kib} KiB");
 }
 
-#[test]
-fn running_out_of_descriptors_is_survived() {
+/// A command that may have so many descriptors.
+fn with_descriptors(count: usize) -> std::process::Command {
     let mut limited = std::process::Command::new("bash");
     let program = command().get_program().to_string_lossy().into_owned();
-    limited.args(["-c", &format!("ulimit -n 96; exec {program} \"$0\"")]);
-    let pushline = Pushline::spawn_with(limited, "", Stdio::null());
+    limited.args(["-c", &format!("ulimit -n {count}; exec {program} \"$@\""), "bash"]);
+    limited
+}
+
+#[test]
+fn with_too_few_descriptors_it_does_not_start_and_with_enough_it_serves() {
+    let (mut ended, mut served) = (0, 0);
+    for count in 3..40 {
+        match Pushline::try_spawn_with(with_descriptors(count), "", Stdio::null()) {
+            Ok(pushline) => {
+                assert_serves(pushline.address);
+                served += 1;
+            }
+            Err(log) => {
+                assert!(!log.contains("listening"), "{count}: {log}");
+                let says_why = ["Too many open files", "Error 24", "tiny_http does not take"];
+                assert!(says_why.iter().any(|text| log.contains(text)), "{count}: {log}");
+                ended += 1;
+            }
+        }
+    }
+    assert!(ended > 0 && served > 0, "{ended} ended, {served} served");
+}
+
+#[test]
+fn running_out_of_descriptors_is_survived() {
+    let pushline = Pushline::spawn_with(with_descriptors(96), "", Stdio::null());
     let address = pushline.address;
     let hoard: Vec<_> = (0..150).map(|_| TcpStream::connect(address).unwrap()).collect();
     pushline.log.wait_for_text("cannot accept, trying again");

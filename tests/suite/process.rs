@@ -110,7 +110,17 @@ impl Pushline {
     }
 
     /// The same with a command that runs it somehow else; its last argument is the configuration.
-    pub(crate) fn spawn_with(mut command: Command, toml: &str, stdout: Stdio) -> Pushline {
+    pub(crate) fn spawn_with(command: Command, toml: &str, stdout: Stdio) -> Pushline {
+        let started = Pushline::try_spawn_with(command, toml, stdout);
+        started.unwrap_or_else(|log| panic!("it did not start: {log}"))
+    }
+
+    /// The same where it may end before it listens; then with what it wrote about that.
+    pub(crate) fn try_spawn_with(
+        mut command: Command,
+        toml: &str,
+        stdout: Stdio,
+    ) -> Result<Pushline, String> {
         let folder = folder();
         let config = folder.join("pushline.toml");
         std::fs::write(&config, toml).unwrap();
@@ -127,13 +137,17 @@ impl Pushline {
         let address = loop {
             let start = head.len();
             let count = stderr.read_line(&mut head).unwrap();
-            assert!(count > 0, "it did not start: {head}");
+            if count == 0 {
+                let ended = child.wait().unwrap();
+                assert!(!ended.success(), "it ended well without listening: {head}");
+                return Err(head);
+            }
             if let Some((_, address)) = head[start..].split_once("msg=listening address=") {
                 break address.split_whitespace().next().unwrap().parse().unwrap();
             }
         };
         let log = Collected::from(std::io::Cursor::new(head).chain(stderr));
-        Pushline { child, address, log, folder }
+        Ok(Pushline { child, address, log, folder })
     }
 
     /// The file of its configuration.

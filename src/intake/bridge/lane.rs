@@ -16,6 +16,9 @@
 //! 3. the listener is shut: from here on each attempt to connect is refused, also one that waits;
 //! 4. tiny_http gets the listener, accepts the one connection, and finds it shut.
 //!
+//! tiny_http accepts on a thread of its own, which ends where no descriptor is left for it. So a
+//! first number goes the whole way before anybody else may take descriptors.
+//!
 //! Where somebody else was first in 2, all of it begins anew under another name. Each head carries
 //! 128 random bits as well, which have nothing to do with the name; one without them is not heeded.
 //!
@@ -24,13 +27,20 @@
 use super::heads::Heads;
 use crate::system;
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How often somebody else may be the first to connect.
 const ATTEMPTS_MAX: u32 = 1000;
+/// How long the first number may take, on a machine that does much else.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is looked whether tiny_http hung up meanwhile.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
+/// The number that proves the way.
+const FIRST: u64 = u64::MAX;
 
 /// Where the gate sends numbers.
 #[derive(Debug)]
@@ -56,7 +66,8 @@ impl fmt::Debug for LaneExit {
 /// Makes the way.
 ///
 /// # Errors
-/// What the system says: no descriptor, no thread; or others were always the first to connect.
+/// What the system says: no descriptor, no thread; or others were always the first to connect; or
+/// tiny_http does not accept.
 pub(super) fn open() -> io::Result<(LaneEntry, LaneExit)> {
     let (listener, stream) = sole_connection()?;
     stream.set_nonblocking(true)?;
@@ -65,7 +76,17 @@ pub(super) fn open() -> io::Result<(LaneEntry, LaneExit)> {
     std::mem::forget(Arc::clone(&server));
     let key = format!("/{:032x}/", u128::from_ne_bytes(system::random()?));
     let heads = Heads::new(&key);
-    Ok((LaneEntry { stream, heads }, LaneExit { server, key: key.into() }))
+    let mut entry = LaneEntry { stream, heads };
+    let exit = LaneExit { server, key: key.into() };
+    entry.push(FIRST);
+    entry.flush()?;
+    let deadline = Instant::now() + ARRIVES_WITHIN;
+    while !exit.has_received_first()? {
+        if entry.is_hung_up() || deadline < Instant::now() {
+            return Err(io::Error::other("tiny_http does not take its one connection"));
+        }
+    }
+    Ok((entry, exit))
 }
 
 /// A shut listener with one connection to accept, and the other end of that.
@@ -114,6 +135,11 @@ impl LaneEntry {
         self.heads.write_to(&mut &self.stream)
     }
 
+    /// Whether tiny_http hung up: it never sends a byte.
+    fn is_hung_up(&self) -> bool {
+        (&self.stream).read(&mut [0]).is_ok()
+    }
+
     /// What to watch.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.stream.as_fd())
@@ -126,13 +152,28 @@ impl LaneExit {
         loop {
             // The one error is that of the listener that was shut.
             let Ok(request) = self.server.recv() else { continue };
-            let number = request.url().strip_prefix(&*self.key).and_then(|it| it.parse().ok());
-            // Dropped with it, tiny_http would write an answer of its own.
-            drop(request.into_writer());
-            if let Some(number) = number {
+            if let Some(number) = self.number_of(request) {
                 return number;
             }
         }
+    }
+
+    /// Whether [`FIRST`] arrives within [`LOOKS_EVERY`].
+    fn has_received_first(&self) -> io::Result<bool> {
+        match self.server.recv_timeout(LOOKS_EVERY) {
+            Ok(request) => Ok(request.and_then(|it| self.number_of(it)) == Some(FIRST)),
+            // That of the listener that was shut: tiny_http has accepted before.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The number that a head carries; none without the key.
+    fn number_of(&self, request: tiny_http::Request) -> Option<u64> {
+        let number = request.url().strip_prefix(&*self.key).and_then(|it| it.parse().ok());
+        // Dropped with it, tiny_http would write an answer of its own.
+        drop(request.into_writer());
+        number
     }
 }
 

@@ -11,6 +11,7 @@ use crate::intake::bridge::{GateEnd, Letter};
 use crate::system::{Interest, Watch};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 /// Tokens: listeners have the first ones; connections have their numbers, and none is ever used
@@ -80,6 +81,8 @@ impl Reactor {
             watch.add(&listener, token, Interest::Readable)?;
             entrances.push(Entrance { listener, is_ready: true });
         }
+        // A connection takes one more descriptor: a gate that could let nobody in does not open.
+        bridge.mailbox().as_fd().try_clone_to_owned()?;
         Ok(Reactor {
             context,
             watch,
