@@ -56,7 +56,7 @@ def pushgateway(built):
     times = Row("200-byte pushes, 16 connections ÷ prometheus-pushgateway", [], [10], [15])
     unchecked = Row("the same ÷ prometheus-pushgateway without consistency check", [], [1.3], [2])
     if not programs.is_there(Pushgateway.program):
-        return [skipped(row, f"no {Pushgateway.package}") for row in (times, unchecked)]
+        return [skipped(row, f"no {Pushgateway.program}") for row in (times, unchecked)]
     servers = Pushline(built), Pushgateway(), Pushgateway("--push.disable-consistency-check")
     with ended(*servers) as (own, checking, trusting):
         contest = Contest(built, servers, "small", 16)
@@ -70,9 +70,9 @@ def pushgateway(built):
 
 def victoriametrics(built):
     small = Row("200-byte pushes, 64 connections ÷ victoria-metrics", [], [0.8], [1.3])
-    large = Row("100 KB pushes, 16 connections, samples ÷ victoria-metrics", [], [3], [6])
+    large = Row("100 KB pushes, 16 connections, samples ÷ victoria-metrics", [], [3.5], [6])
     if not programs.is_there(VictoriaMetrics.program):
-        return [skipped(row, f"no {VictoriaMetrics.package}") for row in (small, large)]
+        return [skipped(row, f"no {VictoriaMetrics.program}") for row in (small, large)]
     return against_victoriametrics(built, small, "small", 64) + against_victoriametrics(
         built, large, "node100k", 16
     )
