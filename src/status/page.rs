@@ -18,7 +18,7 @@ pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 pub(crate) const HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; \
     style-src 'sha256-J7LG7Sj1juVL8wBDWyl1wg0ONaxSwFOf7hwKLQlf50k='; \
-    script-src 'sha256-kzst+AWD5Luh9foT1UOfZLlq/uooLKJvH3y8Ge0b3sk='; \
+    script-src 'sha256-iksufUN8LuTwHsAR4RDtO6Vs2wJJQ0BJ/S9k7r7TCMU='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\

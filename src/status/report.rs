@@ -195,6 +195,8 @@ fn server(json: &mut Json, status: &Status) {
     json.key("worker_panics").number(telemetry.worker_panics.get());
     json.key("bodies_bytes").number(telemetry.buffered_bytes.get());
     json.key("resident_bytes").number_or_null(resident_bytes());
+    let end_s = telemetry.tls_ends_s.get();
+    json.key("certificate_end_ms").number_or_null((end_s > 0).then(|| end_s.saturating_mul(1000)));
 }
 
 fn limits(json: &mut Json, facts: &Facts) {

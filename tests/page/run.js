@@ -1,7 +1,8 @@
-// Looks at the status page of a real pushline in headless Chromium: run.js PUSHLINE SCREENSHOTS
+// Looks at the status page of a real pushline in headless Chromium: run.js PUSHLINE SCREENSHOTS DATA
+// DATA is tests/data, with certificates.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
-const [binary, shots] = process.argv.slice(2);
+const [binary, shots, data] = process.argv.slice(2);
 mkdirSync(shots, { recursive: true });
 
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -33,7 +34,20 @@ async function start(environment = {}) {
     });
   });
   const ended = new Promise(resolve => child.on('exit', resolve));
-  return { base: `http://${address}`, stop: () => { child.kill(); return ended; } };
+  const scheme = environment.PUSHLINE_SERVER_TLS_CERT ? 'https' : 'http';
+  return { base: `${scheme}://${address}`, stop: () => { child.kill(); return ended; } };
+}
+
+/** Environment of a pushline whose certificate ends at that time. Its signature no longer holds, which only a client
+ * looks at. */
+function certified(end) {
+  const end_of_data = '21200101000000Z', [cert, key] = [`${shots}/ending.pem`, `${data}/tls/server.key`];
+  const pem = readFileSync(`${data}/tls/server.pem`, 'latin1');
+  const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ''), 'base64');
+  const time = end.toISOString().replace(/[-:T]|\..*(?=Z)/g, '');
+  der.write(time, der.lastIndexOf(end_of_data), 'latin1');
+  writeFileSync(cert, `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`);
+  return { PUSHLINE_SERVER_TLS_CERT: cert, PUSHLINE_SERVER_TLS_KEY: key };
 }
 
 /** A store on loopback whose answer to each write is what `mood` says at that moment: [status, words], or nothing. */
@@ -448,6 +462,35 @@ const tests = {
     await close();
     await server.stop();
     far.stop();
+  },
+
+  async 'a certificate that ends within 30 days is told on the first screen'(browser) {
+    const day = 86400000, in_days = (count, more = 600000) => Date.now() + count * day + more;
+    const server = await start(certified(new Date(in_days(12))));
+    const { page, close } = await open(browser, server, { ignoreHTTPSErrors: true });
+    const notices = page.locator('#notices');
+    await notices.locator('li', { hasText: /^The certificate \(server\.tls\.cert\) ends in 12 days, on \w+ \d+, \d+\.$/ }).waitFor();
+    const bottom = await notices.evaluate(node => node.getBoundingClientRect().bottom);
+    assert.ok(bottom < 400, `${bottom} px below the top`);
+    await state(page, 'Healthy');
+    for (const [end, words, isBad] of [
+      [in_days(29), 'ends in 29 days', false],
+      [in_days(6), 'ends in 6 days', true],
+      [in_days(1), 'ends in 24 h', true],
+      [in_days(0, 90 * 60000), 'ends in 1 h', true],
+      [in_days(-3), /has ended on \w+ \d+, \d+: clients refuse it\.$/, true],
+    ]) {
+      await page.unrouteAll({ behavior: 'wait' });
+      await alter(page, report => { report.server.certificate_end_ms = end; return report; });
+      await notices.locator(isBad ? '.is-bad' : 'li:not(.is-bad)', { hasText: words }).waitFor();
+      assert.equal(await page.locator('#covers').isVisible(), isBad, 'what Healthy covers is said');
+      if (words === 'ends in 6 days') await look(page, 'certificate');
+    }
+    await page.unrouteAll({ behavior: 'wait' });
+    await alter(page, report => { report.server.certificate_end_ms = in_days(30); return report; });
+    await notices.locator('li').waitFor({ state: 'detached' });
+    await close();
+    await server.stop();
   },
 
   async 'a reader that closes at a line is told while it is searched'(browser) {

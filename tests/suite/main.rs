@@ -22,6 +22,8 @@ use pushline::push;
 mod alone;
 mod anything;
 mod cases;
+#[cfg(feature = "tls")]
+mod certificates;
 mod cli;
 mod conversion;
 mod convert;

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-fn data(name: &str) -> PathBuf {
+pub(crate) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
 }
 
@@ -516,28 +516,28 @@ fn a_unix_socket_stays_plain() {
 }
 
 /// A pair of files that a test may replace.
-struct Pair {
+pub(crate) struct Pair {
     folder: PathBuf,
 }
 
 impl Pair {
-    fn of(name: &str) -> Pair {
+    pub(crate) fn of(name: &str) -> Pair {
         let pair = Pair { folder: folder() };
         pair.become_as(name);
         pair
     }
 
-    fn become_as(&self, name: &str) {
+    pub(crate) fn become_as(&self, name: &str) {
         for kind in ["pem", "key"] {
             std::fs::copy(data(&format!("{name}.{kind}")), self.path(kind)).unwrap();
         }
     }
 
-    fn path(&self, kind: &str) -> PathBuf {
+    pub(crate) fn path(&self, kind: &str) -> PathBuf {
         self.folder.join(format!("pair.{kind}"))
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         let (cert, key) = (self.path("pem"), self.path("key"));
         format!("[server.tls]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display())
     }
@@ -648,7 +648,7 @@ fn a_new_authority_ends_the_sessions_of_the_old_one() {
     assert_eq!(kept.push().unwrap(), 200, "a connection goes on as it began");
 }
 
-fn check(toml: &str) -> Output {
+pub(crate) fn check(toml: &str) -> Output {
     let folder = folder();
     let config = folder.join("pushline.toml");
     std::fs::write(&config, toml).unwrap();

@@ -1,0 +1,125 @@
+//! Certificates that end soon: a check warns of them, and the status tells when that of the
+//! listeners ends.
+
+use crate::process::{Collected, Pushline, command, folder};
+use crate::tls::{Pair, check, data};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const DAY_S: u64 = 24 * 3600;
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn date(time_s: u64, format: &str) -> String {
+    let time = format!("@{time_s}");
+    let output = Command::new("date").args(["-u", "-d", &time, format]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Makes a certificate of the tests end at that time. Its signature no longer holds, which only a
+/// client looks at.
+fn end_at(path: &Path, ends_s: u64) {
+    const END: &[u8] = b"21200101000000Z";
+    let mut der = CertificateDer::from_pem_file(path).unwrap().to_vec();
+    let at = der.windows(END.len()).rposition(|bytes| bytes == END).unwrap();
+    der[at..at + END.len()].copy_from_slice(date(ends_s, "+%Y%m%d%H%M%SZ").as_bytes());
+    let text = STANDARD.encode(der);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+    std::fs::write(path, pem).unwrap();
+}
+
+#[test]
+fn a_check_warns_of_every_certificate_that_ends_within_thirty_days() {
+    let pair = Pair::of("server");
+    let (cert, key) = (pair.path("pem"), pair.path("key"));
+    let line = |name: &str, path: &Path| format!("{name} = \"{}\"\n", path.display());
+    let listener =
+        |cert: &Path, key: &Path| line("server.tls.cert", cert) + &line("server.tls.key", key);
+    let store = "output.target = \"https://store/write\"\n".to_owned();
+    let asking = listener(&data("server.pem"), &data("server.key"));
+    let keys = [
+        ("server.tls.cert", pair.config()),
+        ("server.tls.client_ca", asking + &line("server.tls.client_ca", &cert)),
+        (
+            "output.tls.cert",
+            store.clone() + &line("output.tls.cert", &cert) + &line("output.tls.key", &key),
+        ),
+        ("output.tls.ca", store + &line("output.tls.ca", &cert)),
+    ];
+    for (left_s, want) in [
+        (30 * DAY_S + 600, None),
+        (30 * DAY_S - 600, Some("ends in 29 days, on ")),
+        (12 * DAY_S + 600, Some("ends in 12 days, on ")),
+        (DAY_S / 2, Some("ends today, ")),
+    ] {
+        pair.become_as("server");
+        let ends_s = now_s() + left_s;
+        end_at(&cert, ends_s);
+        for (key, toml) in &keys {
+            let output = check(toml);
+            let told = String::from_utf8(output.stderr).unwrap();
+            let want = want.map_or(String::new(), |words| {
+                format!("pushline: {key}: a certificate in it {words}{}\n", date(ends_s, "+%F"))
+            });
+            assert_eq!((output.status.code(), told), (Some(0), want), "{left_s} s before\n{toml}");
+        }
+    }
+}
+
+#[test]
+fn the_status_tells_when_the_certificate_of_the_listeners_ends() {
+    let folder = folder();
+    let (socket, config) = (folder.join("socket"), folder.join("pushline.toml"));
+    let pair = Pair::of("server");
+    let ends_s = now_s() + 12 * DAY_S;
+    end_at(&pair.path("pem"), ends_s);
+    // Clients trust no certificate that was changed; a unix socket stays plain.
+    let listen = format!("[server]\nlisten = [\"unix:{}\"]\n", socket.display());
+    std::fs::write(&config, listen + &pair.config()).unwrap();
+    let mut child = command()
+        .arg("--config")
+        .arg(&config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Collected::from(child.stderr.take().unwrap());
+    log.wait_for_text("msg=writing");
+    let report = || {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(b"GET /api/v1/status HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str::<Value>(body).unwrap()
+    };
+    assert_eq!(report()["server"]["certificate_end_ms"], 1000 * ends_s);
+    log.wait_for_text("server.tls.cert: a certificate in it ends in ");
+    // A renewed one is told from the hangup on.
+    pair.become_as("server");
+    crate::process::signal(child.id(), "HUP");
+    log.wait_for_text("certificate=changed");
+    assert_eq!(report()["server"]["certificate_end_ms"], 1000 * 4_733_510_400_u64);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn without_tls_no_end_of_a_certificate_is_told() {
+    let (pushline, _) = Pushline::start("");
+    let answer =
+        crate::http::Client::connect(pushline.address).ask("GET", "/api/v1/status", &[], b"");
+    let report: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert!(report["server"]["certificate_end_ms"].is_null(), "{report}");
+}
