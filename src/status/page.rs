@@ -17,8 +17,8 @@ pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 /// Its header lines, each with its CRLF. A test tells the hashes after a change of the page.
 pub(crate) const HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; \
-    style-src 'sha256-J7LG7Sj1juVL8wBDWyl1wg0ONaxSwFOf7hwKLQlf50k='; \
-    script-src 'sha256-iksufUN8LuTwHsAR4RDtO6Vs2wJJQ0BJ/S9k7r7TCMU='; \
+    style-src 'sha256-VGpsZlNtSvEemtbvlxnPF5P1bwXA/JEesf/VLt2HGxs='; \
+    script-src 'sha256-bbsMXl0fX7iAyrfpIMggLfPePyUl6FILOi/IsMSUBUk='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\

@@ -400,6 +400,7 @@ const tests = {
     const { page, close } = await open(browser, server);
     assert.equal((await push(server, { job: 'backup' }, 'a_b 1\n')).status, 503);
     await state(page, 'Output misconfigured');
+    await row(page, '503').waitFor();
     const reason = page.locator('#reason', { hasText: 'authorization failed' });
     assert.match(await reason.innerText(), /^http:\S+ needs a change of configuration: 401 [^,]*\. Pushes are answered 503\.$/);
     const told = await facts(page);
@@ -652,7 +653,7 @@ const alter = (page, change) => page.route('**/api/v1/status', async route => {
 function lived(report) {
   lived.seconds = (lived.seconds ?? 0) + 1;
   const now_ms = report.now_ms - 1e6 + lived.seconds * 1000, minute = 60000, hour = 60 * minute;
-  const ages = [2200, 9 * 1000, 42 * 1000, 3 * minute, 4 * minute, 26 * minute, 7 * hour, 31 * hour];
+  const ages = [2200, 9 * 1000, 42 * 1000, 50 * 1000, 4 * minute, 26 * minute, 7 * hour, 31 * hour];
   const pushes = [21843, 1312, 1290, 0, 5410, 96, 48, 6];
   report.now_ms = now_ms;
   report.uptime_ms = 9 * 24 * hour;
@@ -681,11 +682,13 @@ function lived(report) {
     group.recent = Array.from({ length: 24 - index }, (_, at) =>
       [lived.start - ages[index] - (23 - index - at) * every, group.is_failing || at % 17 === 7 ? 400 : 200]);
     group.late_ms = index === 6 ? 6 * hour : null;
+    group.pushes_refused = group.is_failing ? 1207 : 11 - index;
   });
   const wave = Math.round(420 + 200 * Math.sin(lived.seconds / 7) + 90 * Math.sin(lived.seconds * 2));
   lived.lines = (lived.lines ?? 2184000) + wave;
   const sum = key => report.groups.reduce((total, group) => total + group[key], 0);
-  Object.assign(report, { pushes: sum('pushes') + Math.round(lived.seconds * 2.3), samples: lived.lines });
+  Object.assign(report, { pushes: sum('pushes') + Math.round(lived.seconds * 2.3),
+    pushes_refused: sum('pushes_refused'), samples: lived.lines });
   Object.assign(report.output, { lines: lived.lines, bytes: lived.lines * 87 });
   Object.assign(report.server, { connections: 14, connections_accepted: 22310, workers_busy: 1 });
   return report;
