@@ -206,6 +206,11 @@ fn a_line_over_the_limit_refuses_the_push_and_its_sample_is_named() {
     let want = "line 3, column 1: the line of this sample takes 1025 bytes, \
                 more than the 1024 of server.max_line_bytes";
     assert_eq!((status, &*message, output.len()), (400, want, 0));
+    // One that is much longer is not written to its end, so that its length is not known.
+    let (_, message, _) = push_within_1_kib(&body(100_000, "1"));
+    let want = "line 3, column 1: the line of this sample takes \
+                more than the 1024 bytes of server.max_line_bytes";
+    assert_eq!(message, want);
     // A sample without a line has no length.
     assert_eq!(push_within_1_kib(&body(2000, "NaN")).0, 200);
     // Where the body ends without a line end.

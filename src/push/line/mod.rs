@@ -36,8 +36,8 @@ pub enum TooLong {
     },
     /// One of its lines.
     Line {
-        /// What it takes so far, in bytes, without its LF.
-        bytes: usize,
+        /// What it takes, in bytes, without its LF; none where it was given up before its end.
+        bytes: Option<usize>,
         /// What it may take.
         bytes_max: usize,
     },
@@ -50,9 +50,13 @@ impl fmt::Display for TooLong {
                 write!(f, "the lines of this push take more than the {bytes_max} bytes of ")?;
                 write!(f, "output.queue_bytes")
             }
-            TooLong::Line { bytes, bytes_max } => {
+            TooLong::Line { bytes: Some(bytes), bytes_max } => {
                 write!(f, "the line of this sample takes {bytes} bytes, ")?;
                 write!(f, "more than the {bytes_max} of server.max_line_bytes")
+            }
+            TooLong::Line { bytes: None, bytes_max } => {
+                write!(f, "the line of this sample takes more than the {bytes_max} bytes of ")?;
+                write!(f, "server.max_line_bytes")
             }
         }
     }
@@ -152,7 +156,7 @@ impl Encoder {
         let LineLimits { line_bytes_max, lines_bytes_max } = self.limits;
         let without_lf = line_bytes - 1;
         if without_lf > line_bytes_max {
-            return Err(TooLong::Line { bytes: without_lf, bytes_max: line_bytes_max });
+            return Err(TooLong::Line { bytes: Some(without_lf), bytes_max: line_bytes_max });
         }
         if self.lines.len() > lines_bytes_max {
             return Err(TooLong::Lines { bytes_max: lines_bytes_max });
@@ -223,7 +227,7 @@ impl Encoder {
         loop {
             self.heads.iter_mut().for_each(SeriesKey::forget);
             if self.lines.has_room_beyond(start, room_max) {
-                return Err(TooLong::Line { bytes: room_max, bytes_max });
+                return Err(TooLong::Line { bytes: None, bytes_max });
             }
             self.lines.grow(start);
             if let Ok(line_start) = self.try_push(&series, is_of_last_series, value) {
