@@ -7,9 +7,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::net::{SocketAddrUnix, SocketFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -241,6 +243,22 @@ pub(crate) fn open_unblocked(fd: impl AsFd) -> io::Result<OwnedFd> {
 
 /// The flag of `open` that makes neither it nor a write wait.
 pub(crate) const UNBLOCKED: i32 = OFlags::NONBLOCK.bits().cast_signed();
+
+/// Reads a file whole. Nothing else is read: a pipe would wait for its writer, and a device might
+/// have no end.
+///
+/// # Errors
+/// What the system says, or that it is no regular file.
+pub(crate) fn read_file(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
+    let mut file = File::options().read(true).custom_flags(UNBLOCKED).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((bytes, metadata))
+}
 
 /// Sends to a socket without waiting; returns how many bytes it took.
 ///

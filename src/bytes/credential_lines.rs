@@ -5,8 +5,8 @@
 //! No message has a word of it but a scheme that is known: a line without one may be the secret
 //! itself.
 
+use crate::system;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -19,6 +19,8 @@ const SCHEMES: [&str; 3] = ["basic", "bearer", "token"];
 pub(crate) enum UnfitFile {
     /// It cannot be read.
     Read(io::Error),
+    /// It is not UTF-8.
+    Text,
     /// Others can read it.
     ReadableByOthers {
         /// What it is.
@@ -30,6 +32,7 @@ impl fmt::Display for UnfitFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UnfitFile::Read(error) => write!(f, "cannot read the credentials: {error}"),
+            UnfitFile::Text => f.write_str("cannot read the credentials: they are not UTF-8"),
             UnfitFile::ReadableByOthers { mode } => write!(
                 f,
                 "its mode is {:04o}, others can read the credentials; chmod o-rwx it",
@@ -66,11 +69,12 @@ impl fmt::Display for Beginning {
 /// The file cannot be read, or others can read it.
 pub(crate) fn credential_lines(path: &Path) -> Result<Vec<(usize, String)>, UnfitFile> {
     const OTHERS: u32 = 0o007;
-    let mode = fs::metadata(path).map_err(UnfitFile::Read)?.permissions().mode();
+    let (bytes, metadata) = system::read_file(path).map_err(UnfitFile::Read)?;
+    let mode = metadata.permissions().mode();
     if mode & OTHERS != 0 {
         return Err(UnfitFile::ReadableByOthers { mode });
     }
-    let text = fs::read_to_string(path).map_err(UnfitFile::Read)?;
+    let text = String::from_utf8(bytes).map_err(|_| UnfitFile::Text)?;
     let is_entry = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
     let entries = (1..).zip(text.lines().map(str::trim)).filter(is_entry);
     Ok(entries.map(|(number, line)| (number, line.to_owned())).collect())

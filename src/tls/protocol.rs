@@ -78,8 +78,13 @@ pub(crate) fn validity(path: &Path) -> Result<i64, CertificateError> {
     })
 }
 
+/// Only a regular file is read: a pipe would wait for its writer.
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    std::fs::read(path).map_err(|io| CertificateError::new(path, CertificateFault::Read(io)))
+    let read = std::fs::metadata(path).and_then(|found| match found.is_file() {
+        true => std::fs::read(path),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+    });
+    read.map_err(|io| CertificateError::new(path, CertificateFault::Read(io)))
 }
 
 fn unusable(path: &Path, what: String) -> CertificateError {

@@ -81,6 +81,12 @@ fn check_and_start_refuse_alike_what_cannot_be_started_with() {
     let spool =
         |path: &str| format!("output.target = \"tcp://127.0.0.1:1\"\nspool.dir = \"{path}\"\n");
     let empty = file("empty", "# none\n", 0o600);
+    let binary = file("binary", "", 0o600);
+    std::fs::write(&binary, b"basic a:\xff\n").unwrap();
+    // A pipe without a writer: to wait for one would be to hang.
+    let pipe = folder.join("pipe").display().to_string();
+    let made = std::process::Command::new("mkfifo").args(["-m", "600", &pipe]).status();
+    assert!(made.unwrap().success());
     for (toml, want) in [
         (
             auth(&missing),
@@ -99,6 +105,20 @@ fn check_and_start_refuse_alike_what_cannot_be_started_with() {
             format!(
                 "server.auth_file: {malformed}:1: begins with \"token\", must be \"basic user:password\" or \"bearer token\""
             ),
+        ),
+        (
+            auth(&pipe),
+            format!("server.auth_file: {pipe}: cannot read the credentials: it is no regular file"),
+        ),
+        (
+            format!("output.target = \"http://127.0.0.1:1\"\noutput.http.auth_file = \"{pipe}\"\n"),
+            format!(
+                "cannot open the output http://127.0.0.1:1: {pipe}: cannot read the credentials: it is no regular file"
+            ),
+        ),
+        (
+            auth(&binary),
+            format!("server.auth_file: {binary}: cannot read the credentials: they are not UTF-8"),
         ),
         (auth(&empty), format!("server.auth_file: {empty}: has no credentials, nobody could push")),
         (
