@@ -1,7 +1,7 @@
 //! What a key allows, in words: for messages, and for the reference of the keys.
 
 use super::units::{duration_text, size_text};
-use crate::delivery::sink::UrlError;
+use crate::delivery::sink::{AddressError, UrlError};
 use crate::limits::{RULE_BYTES_MAX, RULES_MAX};
 use crate::push::sample::Quoted;
 use std::fmt;
@@ -36,6 +36,8 @@ pub(super) enum Allowed {
     Addresses,
     /// `output.target`
     OutputTarget,
+    /// The same, where it begins with `tcp://`, and what is wrong with the rest.
+    TcpTarget(AddressError),
     /// The same, where it begins as a URL, and what is wrong with that.
     StoreUrl(UrlError),
     /// A list or table of rules, and what is wrong with the one that was found.
@@ -103,6 +105,7 @@ impl fmt::Display for Allowed {
             Allowed::OutputTarget => f.write_str(
                 "stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…",
             ),
+            Allowed::TcpTarget(error) => write!(f, "tcp://host:port, and this one {error}"),
             Allowed::StoreUrl(error) => write!(f, "the URL of a store, and this one {error}"),
             Allowed::Rules(rule_type, mistake) => {
                 rule_type.fmt(f)?;

@@ -321,14 +321,6 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
             "[output]\nack = \"maybe\"",
             "F:2:7: output.ack is \"maybe\", must be \"written\" or \"queued\"",
         ),
-        (
-            "[output]\ntarget = \"http://u:p@store/\"",
-            "F:2:10: output.target is \"http://u:p@store/\", must be the URL of a store, and this one has credentials before its host; put them into output.http.auth_file",
-        ),
-        (
-            "[output]\ntarget = \"udp://a:1\"",
-            "F:2:10: output.target is \"udp://a:1\", must be stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…",
-        ),
         ("server = 1", "F:1:10: server is 1, must be a table"),
         (
             "[[inputs.pushgateway]]\nhonor_timestamps = \"yes\"",
@@ -348,6 +340,28 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         "[output.http]\nlinger = \"5s\"",
     ] {
         assert!(load(toml).is_ok(), "{toml}");
+    }
+}
+
+#[test]
+fn a_target_that_can_never_be_reached_is_refused() {
+    for (target, want) in [
+        (
+            "http://u:p@store/",
+            "the URL of a store, and this one has credentials before its host; put them into output.http.auth_file",
+        ),
+        (
+            "http://[::zz]",
+            "the URL of a store, and this one has the host \"[::zz]\", must be a name, an IPv4 address or an IPv6 address in brackets",
+        ),
+        ("tcp://:0", "tcp://host:port, and this one has no host"),
+        ("tcp://store:0", "tcp://host:port, and this one has the port \"0\", must be 1 to 65535"),
+        ("tcp://store", "tcp://host:port, and this one has no port"),
+        ("udp://a:1", "stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…"),
+    ] {
+        let want = format!("F:2:10: output.target is \"{target}\", must be {want}");
+        let toml = format!("[output]\ntarget = \"{target}\"");
+        assert_eq!(load(&toml).unwrap_err(), want);
     }
 }
 

@@ -4,7 +4,7 @@ use super::allowed::Allowed;
 use super::raw::Raw;
 use super::toml_text::{list, quoted};
 use super::units;
-use crate::delivery::sink::{StoreUrl, Target};
+use crate::delivery::sink::{AddressError, StoreUrl, Target, split_address};
 use crate::intake::gate::Listen;
 use crate::push::route::normalise_prefix;
 use std::path::PathBuf;
@@ -346,6 +346,13 @@ fn is_host_and_port(text: &str) -> bool {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
+fn tcp_target(address: &str) -> Result<Target, AddressError> {
+    match split_address(address)? {
+        (_, None) => Err(AddressError::NoPort),
+        (_, Some(_)) => Ok(Target::Tcp(address.to_owned())),
+    }
+}
+
 /// Where lines go.
 pub(super) struct OutputTarget;
 
@@ -363,7 +370,7 @@ impl ValueType for OutputTarget {
         } else if let Some(path) = text.strip_prefix("file:") {
             path.starts_with('/').then(|| Target::File(PathBuf::from(path)))
         } else if let Some(address) = text.strip_prefix("tcp://") {
-            is_host_and_port(address).then(|| Target::Tcp(address.to_owned()))
+            return tcp_target(address).map_err(Allowed::TcpTarget);
         } else if let Some(path) = text.strip_prefix("unix:") {
             socket_path(path).map(Target::Unix)
         } else if text.starts_with("http://") || text.starts_with("https://") {

@@ -1,6 +1,7 @@
 //! Blocks → one output: standard output, a file, a socket (SPEC 3). The contract between an output
 //! and who offers it blocks is in `contract`.
 
+mod address;
 mod block;
 mod contract;
 mod file;
@@ -19,6 +20,7 @@ use rejected::Rejected;
 use std::io;
 use std::sync::Arc;
 
+pub(crate) use address::{AddressError, split_address};
 pub(crate) use block::{Block, count_lines};
 pub(crate) use contract::{Gathering, Pauses, Sink, Unsettled};
 pub(crate) use http::{BodyCoding, HttpOptions, StoreUrl, UrlError};

@@ -3,6 +3,7 @@
 //! The URL is sent as it is written. Its query may carry secrets (`p=` of InfluxDB 1, `token=` of
 //! others), so what is logged and shown ends before it.
 
+use super::super::address::{AddressError, split_address};
 use crate::push::sample::Quoted;
 use std::fmt;
 
@@ -24,13 +25,8 @@ pub(crate) enum UrlError {
         /// The byte.
         found: u8,
     },
-    /// There is no host.
-    NoHost,
-    /// What follows the host is no port.
-    Port {
-        /// What was found.
-        found: String,
-    },
+    /// Its host or its port cannot be one.
+    Address(AddressError),
     /// Credentials in a URL end up in process lists and logs.
     Credentials,
     /// This binary was built without the feature `tls`.
@@ -44,10 +40,7 @@ impl fmt::Display for UrlError {
             UrlError::Byte { found } => {
                 write!(f, "has {}, which must be percent-encoded", Quoted(&[*found]))
             }
-            UrlError::NoHost => write!(f, "has no host"),
-            UrlError::Port { found } => {
-                write!(f, "has the port {}, must be 1 to 65535", Quoted(found.as_bytes()))
-            }
+            UrlError::Address(error) => error.fmt(f),
             UrlError::Credentials => {
                 write!(f, "has credentials before its host; put them into output.http.auth_file")
             }
@@ -81,19 +74,10 @@ impl StoreUrl {
         if authority.contains('@') {
             return Err(UrlError::Credentials);
         }
-        // The colons of an IPv6 address are in brackets.
-        let colon = authority
-            .rfind(':')
-            .filter(|at| !authority.get(*at..).is_some_and(|it| it.contains(']')));
-        let (host, port) = match colon.and_then(|at| authority.split_at_checked(at)) {
-            Some((host, port)) => (host, port.trim_start_matches(':')),
-            None => (authority, "80"),
-        };
-        if host.is_empty() || host == "[]" {
-            return Err(UrlError::NoHost);
-        }
-        if !port.parse::<u16>().is_ok_and(|port| port > 0) {
-            return Err(UrlError::Port { found: port.to_owned() });
+        let (host, _port) = split_address(authority).map_err(UrlError::Address)?;
+        // A URL has the colons of an address in brackets, and no zone (RFC 3986, section 3.2.2).
+        if host.contains('%') || host.contains(':') && !host.starts_with('[') {
+            return Err(UrlError::Address(AddressError::Host { found: host.to_owned() }));
         }
         if is_tls && cfg!(not(feature = "tls")) {
             return Err(UrlError::NoTls);
@@ -140,6 +124,8 @@ mod tests {
 
     #[test]
     fn a_url_has_a_scheme_and_a_host() {
+        let host =
+            |found: &str| Err(UrlError::Address(AddressError::Host { found: found.to_owned() }));
         for (text, want) in [
             ("http://store", Ok(("store", false))),
             ("http://store:8086/write?db=metrics&p=secret", Ok(("store", false))),
@@ -148,12 +134,17 @@ mod tests {
             ("http://[::1]:8428/write", Ok(("[::1]", false))),
             ("store:8086", Err(UrlError::Scheme)),
             ("HTTP://store", Err(UrlError::Scheme)),
-            ("http://", Err(UrlError::NoHost)),
-            ("http:///write", Err(UrlError::NoHost)),
-            ("http://:80/", Err(UrlError::NoHost)),
-            ("http://store:/", Err(UrlError::Port { found: String::new() })),
-            ("http://store:0/", Err(UrlError::Port { found: "0".to_owned() })),
-            ("http://store:65536/", Err(UrlError::Port { found: "65536".to_owned() })),
+            ("http://", Err(UrlError::Address(AddressError::NoHost))),
+            ("http:///write", Err(UrlError::Address(AddressError::NoHost))),
+            ("http://:80/", Err(UrlError::Address(AddressError::NoHost))),
+            (
+                "http://store:0/",
+                Err(UrlError::Address(AddressError::Port { found: "0".to_owned() })),
+            ),
+            ("http://[::zz]", host("[::zz]")),
+            ("http://::1:80/", host("::1")),
+            ("http://[fe80::1%25]/", host("[fe80::1%25]")),
+            ("http://st%6fre/", host("st%6fre")),
             ("http://u:p@store/", Err(UrlError::Credentials)),
             ("http://store/a b", Err(UrlError::Byte { found: b' ' })),
             ("http://store/é", Err(UrlError::Byte { found: 0xc3 })),
