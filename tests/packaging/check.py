@@ -334,6 +334,12 @@ def check_files(deb, described, tree):
     assert owners <= {"root/root", "0/0"}, owners
     for path in described["conf-files"]:
         assert path.removeprefix("/") in found, path
+    pages = sorted(tree.rglob("*.md"))
+    assert len(pages) == 6, pages
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
+    for page, link in links:
+        assert "://" in link or (page.parent / link).exists(), f"{page.relative_to(tree)}: {link} is not installed"
+    assert len(links) > 60, len(links)
     # What the pipe example names is where it says.
     example = (ROOT / "scripts/examples/pushline-pipe.service").read_text()
     named = re.findall(r"/usr/share/doc/pushline/\S+", example)

@@ -1,5 +1,6 @@
 """Makes the Debian package that [package.metadata.deb] of Cargo.toml describes, with dpkg-deb alone:
-assemble.py BINARY FOLDER ARCHITECTURE. Knows only the keys that stand there, and refuses any other."""
+assemble.py BUILT FOLDER ARCHITECTURE, where BUILT is the folder that takes the place of target/release. Knows only the
+keys that are in Cargo.toml, and refuses any other."""
 
 import gzip
 import hashlib
@@ -63,15 +64,15 @@ def control_text(package, deb, architecture, size_bytes):
     return head + "".join(f" {line or '.'}\n" for line in deb["extended-description"].splitlines())
 
 
-def assemble(binary, root, architecture):
+def assemble(built, root, architecture):
     package = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
     deb = package["metadata"]["deb"]
     unknown = set(deb) - KNOWN
     if unknown:
         sys.exit(f"Cargo.toml: package.metadata.deb.{min(unknown)} is not known to {__file__}")
     for source, destination, mode in deb["assets"]:
-        is_binary = source.startswith("target/release/")
-        stage(binary if is_binary else ROOT / source, destination, mode, root)
+        is_built = source.startswith("target/release/")
+        stage(built / source.removeprefix("target/release/") if is_built else ROOT / source, destination, mode, root)
     notice = root / "usr/share/doc/pushline/copyright"
     notice.write_text(copyright_text(package, (ROOT / deb["license-file"][0]).read_text()))
     notice.chmod(0o644)
@@ -94,11 +95,11 @@ def assemble(binary, root, architecture):
     return f"{package['name']}_{package['version']}-1_{architecture}.deb"
 
 
-def main(binary, folder, architecture):
+def main(built, folder, architecture):
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary) / "root"
         root.mkdir()
-        name = assemble(pathlib.Path(binary), root, architecture)
+        name = assemble(pathlib.Path(built), root, architecture)
         target = pathlib.Path(folder) / name
         subprocess.check_call(["dpkg-deb", "--root-owner-group", "--build", root, target], stdout=subprocess.DEVNULL)
 
