@@ -228,28 +228,69 @@ pub(super) fn read_record(segment: &[u8], at: usize) -> RecordRead<'_> {
     let Some((header, rest)) = bytes.split_at_checked(RECORD_HEADER_BYTES) else {
         return RecordRead::Torn;
     };
-    let mut hasher = Hasher::new();
-    hasher.update(header.get(MARKER.len()..28).unwrap_or_default());
-    if !header.starts_with(&MARKER) || u32_at(header, 28) != hasher.clone().finalize() {
+    let Some(mut header) = read_record_header(header) else {
         // A power loss may leave a file longer than what was written into it.
         let is_unwritten = bytes.iter().all(|byte| *byte == 0);
         return if is_unwritten { RecordRead::Torn } else { RecordRead::Damaged };
-    }
-    let line_bytes = u32_at(header, 4) as usize;
-    let Some(lines) = rest.get(..line_bytes) else {
+    };
+    let Some(lines) = rest.get(..header.line_bytes) else {
         return RecordRead::Torn;
     };
-    hasher.update(lines);
-    if hasher.finalize() != u32_at(header, 32) {
+    header.add_lines(lines);
+    if !header.has_all_lines() {
         return RecordRead::Damaged;
     }
-    let record = Record {
+    RecordRead::Record(header.with(lines), at + RECORD_HEADER_BYTES + header.line_bytes)
+}
+
+/// What the header of a record says, and a check of the lines that follow it.
+#[derive(Clone, Debug)]
+pub(super) struct RecordHeader {
+    pub(super) sequence: u64,
+    pub(super) time_ms: u64,
+    pub(super) line_count: u32,
+    /// How many bytes of lines follow.
+    pub(super) line_bytes: usize,
+    /// The checksum of the header and of the lines that were added.
+    hasher: Hasher,
+    /// The checksum of the header and of all lines, as it was written.
+    checksum: u32,
+}
+
+/// Reads the header that these bytes begin with; none where they do not begin with one.
+pub(super) fn read_record_header(bytes: &[u8]) -> Option<RecordHeader> {
+    let header = bytes.get(..RECORD_HEADER_BYTES)?;
+    let mut hasher = Hasher::new();
+    hasher.update(header.get(MARKER.len()..28)?);
+    if !header.starts_with(&MARKER) || u32_at(header, 28) != hasher.clone().finalize() {
+        return None;
+    }
+    Some(RecordHeader {
         sequence: u64_at(header, 12),
         time_ms: u64_at(header, 20),
         line_count: u32_at(header, 8),
-        lines,
-    };
-    RecordRead::Record(record, at + RECORD_HEADER_BYTES + line_bytes)
+        line_bytes: u32_at(header, 4) as usize,
+        hasher,
+        checksum: u32_at(header, 32),
+    })
+}
+
+impl RecordHeader {
+    /// The record that has these lines.
+    pub(super) fn with<'a>(&self, lines: &'a [u8]) -> Record<'a> {
+        let RecordHeader { sequence, time_ms, line_count, .. } = *self;
+        Record { sequence, time_ms, line_count, lines }
+    }
+
+    /// The next bytes of its lines.
+    pub(super) fn add_lines(&mut self, piece: &[u8]) {
+        self.hasher.update(piece);
+    }
+
+    /// Whether the lines that were added are all of those that were written.
+    pub(super) fn has_all_lines(&self) -> bool {
+        self.hasher.clone().finalize() == self.checksum
+    }
 }
 
 /// The place of the first whole record after `at`, whatever is between.

@@ -6,7 +6,8 @@
 //!              └─────────── ledger ───────────┘
 //! ```
 //! - `format` is the bytes, and their essay.
-//! - `recovery` says what a folder's content is worth; it is pure.
+//! - `recovery` says what a folder's content is worth; it is pure. `headers` spares it most of the
+//!   reading.
 //! - `folder` does what is done to files, and holds the lock; `reading` reads them on a bad disk.
 //! - `ledger` knows segments, cursor and bounds; both ends share it.
 //! - `show` is what an operator sees of a folder, beside a running server too.
@@ -18,6 +19,7 @@ mod drainer;
 mod figures;
 mod folder;
 mod format;
+mod headers;
 mod held;
 mod ledger;
 mod options;

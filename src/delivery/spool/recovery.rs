@@ -2,9 +2,10 @@
 //!
 //! Two pure steps, so that every damage can be tested without a disk. [`arrange`] looks at names,
 //! lengths and the first bytes of all files, and puts the segments in order. [`recover`] looks at
-//! the whole of the last segment, the only one that can have been written to when the process or
-//! the machine ended, and at the cursor. The other segments are read when their turn comes: a start
-//! takes the same time however much waits.
+//! the last segment, the only one that can have been written to when the process or the machine
+//! ended, and at the cursor. The other segments are read when their turn comes: a start takes the
+//! same time however much waits. Of the last one, too, the headers are enough while they are whole
+//! (see `headers`); [`examine`] reads all of it.
 //!
 //! Nothing stops a start. What is wrong costs what is damaged and no more:
 //! - a segment goes by its header, whatever its name is; where the header is damaged, by its first
@@ -168,6 +169,13 @@ pub(super) struct Tail {
     pub(super) time_ms: Option<u64>,
     /// A record in it is damaged.
     pub(super) is_damaged: bool,
+}
+
+impl Tail {
+    /// Of a segment that ends with a record, as all that was read of it says.
+    pub(super) fn whole(end: usize, next: Position, time_ms: Option<u64>) -> Tail {
+        Tail { end, ending: Ending::Whole, next, time_ms, is_damaged: false }
+    }
 }
 
 /// Reads the last segment, which begins at `start`.

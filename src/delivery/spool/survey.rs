@@ -1,9 +1,11 @@
 //! A folder → what is in it and where to go on, at the start: the reading around `recovery`.
 
 use super::folder::Folder;
-use super::recovery::{Ending, Recovered, arrange, examine, recover};
+use super::headers;
+use super::recovery::{Ending, Recovered, Segment, Tail, arrange, examine, recover};
 use crate::observe::log::Log;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 /// Reads what a folder holds, and cuts a torn tail.
 /// The name is that of the segment that may be written on.
@@ -26,7 +28,7 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
     let mut tail = None;
     let mut last = None;
     if let Some(segment) = segments.last_mut() {
-        let found = examine(&folder.read(&segment.name)?, segment.start);
+        let found = tail_of(folder, segment)?;
         let end = found.end as u64;
         if found.ending == Ending::Torn {
             let fields = [("segment", &segment.name as &dyn std::fmt::Display)];
@@ -45,6 +47,16 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
     }
     let cursor = folder.read_cursor()?;
     Ok((recover(segments, tail, cursor.as_deref()), last))
+}
+
+/// Reads as little of the last segment as will do.
+fn tail_of(folder: &Folder, segment: &Segment) -> io::Result<Tail> {
+    let file = folder.open(&segment.name)?;
+    let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
+    match headers::tail_of(read, segment.bytes, segment.start)? {
+        Some(tail) => Ok(tail),
+        None => Ok(examine(&folder.read(&segment.name)?, segment.start)),
+    }
 }
 
 /// Tells where something could not be done that is not needed to go on.
