@@ -25,6 +25,8 @@ struct OngoingOutage {
     since: Instant,
     /// Lines that had gone through the spool before it.
     lines_before: u64,
+    /// Lines that waited already when it began: what an earlier run left.
+    lines_left: u64,
     /// When more lines wait than this, it is told.
     next_told: u64,
     /// The spool takes nothing more.
@@ -39,9 +41,11 @@ impl Outage {
     /// Lines go to the spool from here on, or wait there already.
     pub(super) fn begins(&mut self) {
         let lines_before = self.telemetry.spool_lines_total.get();
+        let lines_left = self.telemetry.spool_lines.get();
         self.telemetry.spool_since_ms.set(system::now_ms());
         let (since, next_told) = (Instant::now(), FIRST_TOLD_LINES);
-        self.current = Some(OngoingOutage { since, lines_before, next_told, is_full: false });
+        self.current =
+            Some(OngoingOutage { since, lines_before, lines_left, next_told, is_full: false });
         self.state.spool(SpoolCondition::Spooling);
         self.log.warn("the output does not take lines in time, they go to the spool", &[]);
     }
@@ -92,11 +96,46 @@ impl Outage {
         let Some(current) = self.current.take() else { return };
         self.telemetry.spool_since_ms.set(0);
         self.state.spool(SpoolCondition::Empty);
-        let lines = self.telemetry.spool_lines_total.get() - current.lines_before;
+        let lines_added = self.telemetry.spool_lines_total.get() - current.lines_before;
+        let lines = current.lines_left + lines_added;
         let seconds = current.since.elapsed().as_secs_f64();
         self.log.info(
             "the spool is empty, lines go straight to the output",
             &[("lines", &lines), ("after_s", &format_args!("{seconds:.1}"))],
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::log::{Level, LogFormat};
+    use crate::testing::child_process;
+    use std::time::Duration;
+
+    #[test]
+    fn the_end_of_an_outage_tells_of_the_lines_of_an_earlier_run_too() {
+        let name = "delivery::writer::outage::tests::\
+                    the_end_of_an_outage_tells_of_the_lines_of_an_earlier_run_too";
+        if let Some(told) = child_process::stderr_of(name) {
+            let ends: Vec<&str> =
+                told.lines().filter(|line| line.contains("the spool is empty")).collect();
+            let [first, second] = ends.as_slice() else { panic!("{told}") };
+            assert!(first.contains(" lines=7 "), "{first}");
+            assert!(second.contains(" lines=2 "), "{second}");
+            return;
+        }
+        let telemetry = Arc::new(Telemetry::new());
+        let state = Arc::new(OutputState::new(Duration::ZERO, Arc::clone(&telemetry)));
+        let log = Arc::new(Log::new(Level::Info, LogFormat::Logfmt));
+        let mut outage = Outage::new(state, Arc::clone(&telemetry), log);
+        // (lines that wait when it begins, lines that are added)
+        for (waiting, added) in [(4, 3), (0, 2)] {
+            telemetry.spool_lines.set(waiting);
+            outage.begins();
+            telemetry.spool_lines_total.add(added);
+            telemetry.spool_lines.set(0);
+            outage.ends();
+        }
     }
 }
