@@ -8,12 +8,13 @@
 
 use super::folder::UnusableSpool;
 use super::format::{
-    Position, RECORD_HEADER_BYTES, Record, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
-    write_record, write_segment_header,
+    RECORD_HEADER_BYTES, Record, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, write_record,
+    write_segment_header,
 };
 use super::ledger::{Ledger, is_full};
 use super::options::WhenFull;
 use super::recovery::Segment;
+use super::state::RecordSpan;
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPOOL_READ_BYTES_MAX};
 use std::fmt;
 use std::fs::File;
@@ -66,13 +67,6 @@ pub(crate) struct Appended {
     pub(crate) span: RecordSpan,
     /// Why the rest is not.
     pub(crate) failure: Option<AppendError>,
-}
-
-/// Some records, one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RecordSpan {
-    pub(super) from: Position,
-    pub(super) to: Position,
 }
 
 /// The writer's end of a spool.
@@ -151,6 +145,12 @@ impl Appender {
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
         Appended { count, span: RecordSpan { from, to }, failure }
+    }
+
+    /// The output is being offered the pushes of these records, though they are in the spool.
+    pub(crate) fn note_offer(&self, span: RecordSpan) {
+        // Those that the same call had to drop again are counted as dropped.
+        self.ledger.offer(span);
     }
 
     /// Writes at least one push, or says why not.

@@ -3,12 +3,12 @@
 //! Records are read in their order from the cursor on, in pieces of a file, each once. What is
 //! damaged is skipped: the gap in the sequence numbers says how many records that were.
 
-use super::appender::RecordSpan;
 use super::format::{Position, Record, RecordRead, SEGMENT_HEADER_BYTES, read_record};
 use super::held::HeldBlocks;
-use super::ledger::{Dropped, Ledger, millis};
+use super::ledger::{Ledger, millis};
 use super::reading::{is_damage, read_through};
 use super::recovery::{Next, next};
+use super::state::{Dropped, RecordSpan};
 use crate::delivery::sink::{Block, Unsettled};
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPOOL_READ_BYTES_MAX};
 use std::fs::File;
@@ -76,12 +76,18 @@ impl Drainer {
         now_ms: u64,
         drained: &mut Drained,
     ) -> io::Result<bool> {
+        self.ledger.offer_was_withdrawn();
         loop {
             drained.clear();
             let Some(segment_bytes) = self.find()? else { return Ok(false) };
+            let from = self.reading.as_ref().map_or(drained.to, |reading| reading.at);
             let is_at_end = self.read(bytes_max, segment_bytes, now_ms, drained)?;
             if !drained.block.bytes().is_empty() {
-                return Ok(true);
+                if self.ledger.offer(RecordSpan { from, to: drained.to }) {
+                    return Ok(true);
+                }
+                // They were given up, and counted, while they were read.
+                continue;
             }
             // Nothing to deliver: records that are too old, or the end of a damaged segment.
             self.ledger.advance(drained.to, drained.time_ms);
@@ -94,6 +100,7 @@ impl Drainer {
     /// The output took these pushes, or refused them for good.
     /// Some of what it took may have to be sent again.
     pub(crate) fn delivered(&mut self, drained: &Drained, unsettled: Unsettled) {
+        self.ledger.offer_was_taken();
         self.hold();
         self.ledger.advance(drained.to, drained.time_ms);
         self.settle(unsettled);
@@ -110,6 +117,7 @@ impl Drainer {
 
     /// The pushes of these records were delivered on another way, before any other of the spool.
     pub(crate) fn pass_over(&mut self, span: RecordSpan, unsettled: Unsettled) {
+        self.ledger.offer_was_taken();
         if self.ledger.state().cursor.sequence >= span.from.sequence {
             self.hold();
             self.ledger.advance(span.to, None);

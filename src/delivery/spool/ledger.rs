@@ -15,7 +15,7 @@ use super::folder::{Folder, UnusableSpool};
 use super::format::Position;
 use super::options::SpoolOptions;
 use super::recovery::Trust;
-use super::state::LedgerState;
+use super::state::{Dropped, LedgerState, RecordSpan};
 use super::survey::{survey, tell_failure};
 use crate::limits::{SPOOL_SEGMENT_BYTES_MAX, SPOOL_SEGMENT_BYTES_MIN};
 use crate::observe::log::Log;
@@ -70,11 +70,9 @@ impl Ledger {
             oldest_ms: oldest_ms.filter(|_| recovered.cursor != recovered.next),
             segments: recovered.segments.into(),
             cursor: recovered.cursor,
-            held_from: None,
-            is_in_doubt: false,
             next: recovered.next,
             newest_ms: recovered.newest_ms,
-            is_appending: false,
+            ..LedgerState::default()
         };
         let disk = Disk { folder, written, written_at: None };
         let (state, disk) = (Mutex::new(state), Mutex::new(disk));
@@ -158,6 +156,7 @@ impl Ledger {
     /// Writes the cursor at the end of the process, after all that the output took, unless that has
     /// to be sent again.
     pub(super) fn close(&self) -> io::Result<()> {
+        self.offer_was_withdrawn();
         let mut state = self.state();
         if !state.is_in_doubt {
             state.hold(None);
@@ -284,14 +283,35 @@ impl Ledger {
         if state.is_empty() {
             return false;
         }
-        let (from, to) = (state.cursor, state.end_of(index));
+        let to = state.end_of(index);
         let oldest_ms = state.segments.get(index + 1).map(|after| after.time_ms);
         state.oldest_ms = oldest_ms.or(state.oldest_ms);
-        state.move_cursor(to);
+        let lines = state.give_up(why, to);
         self.show(&state);
         drop(state);
-        self.count_dropped(why, to.lines.saturating_sub(from.lines));
+        self.count_dropped(why, lines);
         true
+    }
+
+    /// The output is offered these records from here on, unless they were given up before that;
+    /// returns whether it is.
+    pub(super) fn offer(&self, span: RecordSpan) -> bool {
+        self.state().offer(span)
+    }
+
+    /// The output took what it was offered, or refused it for good.
+    pub(super) fn offer_was_taken(&self) {
+        // Lines that arrived are not dropped, whatever became of them on the disk.
+        self.state().end_offer();
+    }
+
+    /// The output is not offered any more what it was offered: what was given up of that is
+    /// dropped.
+    pub(super) fn offer_was_withdrawn(&self) {
+        let given_up = self.state().end_offer();
+        if let Some((why, lines)) = given_up {
+            self.count_dropped(why, lines);
+        }
     }
 
     /// Counts lines that are given up, and tells of them.
@@ -417,15 +437,6 @@ impl Ledger {
 
 const CURSOR_AGAIN: &str =
     "the cursor of the spool cannot be used: all of the spool is delivered again";
-
-/// Why lines are given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dropped {
-    /// There was no room for newer ones.
-    Full,
-    /// They are older than `spool.max_age`.
-    Expired,
-}
 
 /// Whether a disk is full, in any of the ways that a disk is.
 pub(super) fn is_full(error: &io::Error) -> bool {

@@ -36,12 +36,13 @@ use crate::observe::telemetry::Telemetry;
 use ledger::{Ledger, Opened};
 use std::sync::Arc;
 
-pub(crate) use appender::{Appended, Appender, PushLines, RecordSpan};
+pub(crate) use appender::{Appended, Appender, PushLines};
 pub(crate) use drainer::{Drained, Drainer};
 pub(crate) use figures::SpoolFigures;
 pub use folder::UnusableSpool;
 pub(crate) use options::{SpoolOptions, WhenFull};
 pub use show::{Overview, ShowError, list, print};
+pub(crate) use state::RecordSpan;
 
 /// Takes the folder; both ends of the spool, and whatever an earlier run left in it.
 ///

@@ -4,6 +4,31 @@ use super::format::Position;
 use super::recovery::Segment;
 use std::collections::VecDeque;
 
+/// Some records, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordSpan {
+    pub(super) from: Position,
+    pub(super) to: Position,
+}
+
+/// Why lines are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dropped {
+    /// There was no room for newer ones.
+    Full,
+    /// They are older than `spool.max_age`.
+    Expired,
+}
+
+/// Records that the output is being offered, from memory: it may take them though they are given up
+/// on the disk meanwhile, so whether those lines are dropped shows later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfferedRecords {
+    span: RecordSpan,
+    /// Lines of them that are given up, and why the last of these are.
+    given_up: Option<(Dropped, u64)>,
+}
+
 /// What is known of the records.
 #[derive(Debug, Default)]
 pub(super) struct LedgerState {
@@ -16,6 +41,8 @@ pub(super) struct LedgerState {
     pub(super) held_from: Option<Position>,
     /// It has to be sent again, as far as is known.
     pub(super) is_in_doubt: bool,
+    /// What the output is being offered.
+    pub(super) offered: Option<OfferedRecords>,
     /// Where the next record goes.
     pub(super) next: Position,
     /// When the last record was written.
@@ -62,6 +89,35 @@ impl LedgerState {
             self.hold(Some(end));
         }
         is_held
+    }
+
+    /// The output is offered these records from here on, unless they were given up before that;
+    /// returns whether it is.
+    pub(super) fn offer(&mut self, span: RecordSpan) -> bool {
+        let is_there = self.cursor.sequence <= span.from.sequence;
+        self.offered = is_there.then_some(OfferedRecords { span, given_up: None });
+        is_there
+    }
+
+    /// The output is done with what it was offered; returns the lines of that which were given up
+    /// meanwhile.
+    pub(super) fn end_offer(&mut self) -> Option<(Dropped, u64)> {
+        self.offered.take()?.given_up
+    }
+
+    /// Gives up what is before `to`; returns how many lines are dropped by that, without those that
+    /// the output is being offered.
+    pub(super) fn give_up(&mut self, why: Dropped, to: Position) -> u64 {
+        let (from, to_lines) = (self.cursor.lines, to.lines);
+        self.move_cursor(to);
+        let mut dropped = to_lines.saturating_sub(from);
+        if let Some(OfferedRecords { span, given_up }) = &mut self.offered {
+            let offered = span.to.lines.min(to_lines).saturating_sub(span.from.lines.max(from));
+            let before = given_up.map_or(0, |(_, lines)| lines);
+            *given_up = Some((why, before + offered)).filter(|(_, lines)| *lines > 0);
+            dropped = dropped.saturating_sub(offered);
+        }
+        dropped
     }
 
     pub(super) fn bytes(&self) -> u64 {

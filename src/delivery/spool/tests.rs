@@ -526,13 +526,84 @@ fn a_full_spool_that_may_drop_its_oldest_lines_keeps_the_newest() {
     let dropped = ends.telemetry.spool_dropped_full.get();
     let waiting = ends.telemetry.spool_lines.get();
     let pushed: usize = (0..1000).map(|number| push(number).lines().count()).sum();
-    assert_eq!(dropped + waiting, pushed as u64);
+    let on_its_way: usize = texts(&drained).iter().map(|text| text.lines().count()).sum();
+    assert_eq!(dropped + waiting + on_its_way as u64, pushed as u64);
     ends.drainer.delivered(&drained, Unsettled::default());
+    assert_eq!(ends.telemetry.spool_dropped_full.get(), dropped, "what arrived is not dropped");
     drop(ends);
     let mut ends = Ends::open_again(&options);
     let left = ends.drain(0);
     let wanted: Vec<String> = (1000 - left.len()..1000).map(push).collect();
     assert_eq!((left, ends.lost()), (wanted, 0));
+}
+
+#[test]
+fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_take_it() {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Fate {
+        Taken,
+        OfferedAgain,
+        Closed,
+    }
+    for (why_full, fate) in [
+        (true, Fate::Taken),
+        (true, Fate::OfferedAgain),
+        (true, Fate::Closed),
+        (false, Fate::Taken),
+        (false, Fate::OfferedAgain),
+        (false, Fate::Closed),
+    ] {
+        let scratch = Scratch::new();
+        let mut options = SpoolOptions { bytes_max: 4000, ..options(scratch.spool()) };
+        (options.when_full, options.age_max) =
+            (WhenFull::DropOldest, Some(Duration::from_secs(60)));
+        let mut ends = Ends::open(options).unwrap();
+        // Three lines of the first segment are offered, and two more of it wait.
+        for number in 0..5 {
+            ends.append(&format!("a v={number} 1\n"), 1).unwrap();
+        }
+        let mut drained = Drained::default();
+        assert!(ends.drainer.take(3 * "a v=0 1\n".len(), 1, &mut drained).unwrap());
+        assert_eq!(texts(&drained).len(), 3);
+        if why_full {
+            let large = format!("b v=\"{}\" 1\n", "x".repeat(3000));
+            ends.append(&large, 1).unwrap();
+            ends.append(&large, 1).unwrap();
+        } else {
+            ends.appender.tidy(Instant::now(), 100_000).unwrap();
+        }
+        let telemetry = Arc::clone(&ends.telemetry);
+        let dropped = || telemetry.spool_dropped_full.get() + telemetry.spool_dropped_expired.get();
+        let waiting = telemetry.spool_lines.get();
+        let pushed = if why_full { 7 } else { 5 };
+        assert_eq!(dropped() + waiting + 3, pushed, "{why_full} {fate:?}");
+        assert!(dropped() >= 2, "{why_full} {fate:?}");
+        match fate {
+            Fate::Taken => ends.drainer.delivered(&drained, Unsettled::default()),
+            Fate::OfferedAgain => {
+                ends.drainer.take(100, 1, &mut drained).unwrap();
+            }
+            Fate::Closed => ends.appender.close().unwrap(),
+        }
+        let arrived = if fate == Fate::Taken { 3 } else { 0 };
+        assert_eq!(dropped() + waiting + arrived, pushed, "{why_full} {fate:?}");
+    }
+}
+
+#[test]
+fn what_the_writer_offers_beside_the_spool_and_the_output_takes_is_not_dropped() {
+    let scratch = Scratch::new();
+    let when_full = WhenFull::DropOldest;
+    let options = SpoolOptions { bytes_max: 4000, when_full, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options).unwrap();
+    let span = ends.append("a v=1 1\na v=2 1\n", 1).unwrap();
+    ends.appender.note_offer(span);
+    let large = format!("b v=\"{}\" 1\n", "x".repeat(3000));
+    ends.append(&large, 1).unwrap();
+    ends.append(&large, 1).unwrap();
+    ends.drainer.pass_over(span, Unsettled::default());
+    assert_eq!(ends.telemetry.spool_dropped_full.get(), 1);
+    assert_eq!(ends.drain(1), [large]);
 }
 
 #[test]

@@ -162,6 +162,9 @@ impl<R: Reply> Spooler<R> {
             .collect();
         let Appended { count, span, failure } = self.appender.append(&pushes, now_ms());
         let left = Hand { block: Arc::clone(&block), batches: batches.split_off(count) };
+        if count > 0 {
+            self.appender.note_offer(span);
+        }
         self.handover.spooled((count > 0).then_some(span), left);
         self.note_room(failure.map(|error| error.to_string().into()).as_ref());
         self.receiver.acknowledge(&mut batches);
