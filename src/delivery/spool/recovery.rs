@@ -15,7 +15,8 @@
 //! - a segment that a newer pushline wrote is kept under another name, for as long as the operator
 //!   leaves it there: in its place, a new segment might get its name or its numbers;
 //! - a cursor that is missing, damaged, or after all records is of another day: all is delivered
-//!   again, which is safe, as a line carries its time.
+//!   again, which is safe, as a line carries its time. While the very first segment is there, a
+//!   missing one only says that nothing is delivered yet.
 
 use super::format::{
     Position, Record, RecordRead, SEGMENT_HEADER_BYTES, Unreadable, next_record, read_cursor,
@@ -220,10 +221,10 @@ pub(super) struct Recovered {
 /// What a cursor is worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// It agrees with the segments, or there is none and no segment either.
+    /// It agrees with the segments, or there is none, as nothing was delivered yet.
     #[default]
     Agrees,
-    /// There is none, though there are segments.
+    /// There is none, though the spool has had segments before those that are there.
     Missing,
     /// It cannot be read.
     Damaged,
@@ -245,6 +246,8 @@ pub(super) fn recover(
     };
     let (start, next) = (first.start, tail.next);
     let (cursor, trust, lost_records) = match cursor {
+        // Its first record is still there: nothing is delivered for good, so none was written yet.
+        None if start.sequence == 0 => (start, Trust::Agrees, 0),
         None => (start, Trust::Missing, 0),
         Some(Err(_)) => (start, Trust::Damaged, 0),
         Some(Ok(cursor)) if cursor.sequence > next.sequence => (start, Trust::TooNew, 0),

@@ -488,6 +488,21 @@ fn nothing_is_written_while_nothing_waits() {
 }
 
 #[test]
+fn a_spool_of_which_nothing_is_delivered_needs_no_cursor() {
+    let scratch = Scratch::new();
+    let options = options(scratch.spool());
+    for start in 0..3 {
+        let mut ends = Ends::open_again(&options);
+        ends.appender.tidy(Instant::now(), 1).unwrap();
+        ends.append(&push(start), 1).unwrap();
+        ends.appender.close().unwrap();
+        let names: Vec<String> = files(&options.dir).into_keys().collect();
+        assert_eq!(names, [format::segment_name(0)]);
+    }
+    assert_eq!(Ends::open_again(&options).drain(0), (0..3).map(push).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_full_spool_refuses_what_does_not_fit_and_takes_what_does() {
     let scratch = Scratch::new();
     let options = SpoolOptions { bytes_max: 4096, ..options(scratch.spool()) };
