@@ -10,12 +10,12 @@ const SAMPLE_HEAD: &str = "\
 # pushline: every key with its default.
 # Give it with `pushline --config FILE`; check it with `--check`.
 # Sizes: \"64KiB\", \"16MiB\", \"1GiB\" or bytes. Durations: \"500ms\", \"10s\", \"1m\", \"1h\".
-# Where addresses have 32 bits, a bound of memory is at most 2GiB.
-# The environment wins over this file, and a flag over both. Above each key is its variable; in one,
-# lists are a,b and tables a=b,c=d. Those of [[inputs.pushgateway]] are for the first input.
+# On a host of 32 bits, a bound of memory is at most 2GiB.
+# The environment wins over this file, and a flag over both. Above each key is its variable; in a
+# variable, lists are a,b and tables a=b,c=d. Those of [[inputs.pushgateway]] set the first input.
 # DataKit's pushgateway.conf is read as it is; where a default is not DataKit's, the key says so.
-# SIGHUP reads this file again, and takes all of it while pushes go on, but for the keys that say
-# that they need a restart.
+# SIGHUP reads this file again, and takes all of it while pushes go on, except the keys that say
+# that they need a restart: another value of these waits for one.
 ";
 
 /// The longest line of a comment.

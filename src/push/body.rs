@@ -266,7 +266,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond `bytes_max` decoded bytes, [`Error::Corrupt`] where `sent` is cut
-    /// short, damaged, or goes on behind its end.
+    /// short, damaged, or goes on after its end.
     pub fn decode<'a>(
         &'a mut self,
         coding: Coding,
@@ -283,7 +283,7 @@ impl Decoder {
             Coding::Deflate => {
                 let inflated = self.inflate.inflate(sent, &mut self.decoded, bytes_max);
                 if !inflated.map_err(|error| inflate_error(error, coding, bytes_max))?.is_empty() {
-                    return Err(Error::Corrupt { coding, what: "goes on behind its end" });
+                    return Err(Error::Corrupt { coding, what: "goes on after its end" });
                 }
             }
             Coding::Snappy if sent.starts_with(SNAPPY_MAGIC) => {
@@ -376,9 +376,9 @@ fn gzip_data(member: &[u8]) -> Result<&[u8], Error> {
     let error = |what| Error::Corrupt { coding: Coding::Gzip, what };
     let (header, mut rest) = member
         .split_first_chunk::<10>()
-        .ok_or(error("is cut short, or has bytes behind its end"))?;
+        .ok_or(error("is cut short, or has bytes after its end"))?;
     let [0x1f, 0x8b, 8, flags, ..] = *header else {
-        return Err(error("does not begin with a gzip header, or has bytes behind its end"));
+        return Err(error("does not begin with a gzip header, or has bytes after its end"));
     };
     if flags & RESERVED != 0 {
         return Err(error("has reserved flags"));

@@ -46,7 +46,7 @@ pub(crate) static INPUT: Section<InputConfig> = Section {
         Key {
             name: "job_as_measurement",
             about: "the job is the measurement; the field is the metric's whole name. \
-                    `measurement_name` goes first",
+                    `measurement_name` wins over it",
             reload: Taken,
             value: &Stored {
                 is: FLAG,

@@ -37,7 +37,7 @@ pub(super) static OUTPUT: Section<Config> = Section {
         },
         Key {
             name: "ack_timeout",
-            about: "how long a push waits for that, for room in the queue included; beyond: 503",
+            about: "how long a push waits for that, the wait for room in the queue included; beyond: 503",
             reload: Taken,
             value: &Stored {
                 is: Period::TIMEOUT,
@@ -47,7 +47,7 @@ pub(super) static OUTPUT: Section<Config> = Section {
         },
         Key {
             name: "drain_timeout",
-            about: "how long the end may take after SIGTERM",
+            about: "how long shutting down may take after SIGTERM",
             reload: Taken,
             value: &Stored {
                 is: Period::TIMEOUT,
@@ -96,9 +96,9 @@ pub(super) static HTTP: Section<Config> = Section {
     keys: &[
         Key {
             name: "auth_file",
-            about: "the store's credential, one line: `token …`, `bearer …` or \
-                    `basic user:password`; read again on SIGHUP, and others must not be able to \
-                    read it",
+            about: "the store's credential, one line: `token …`, `bearer …` or `basic \
+                    user:password`; SIGHUP reads that file again, and others must not be \
+                    able to read it",
             reload: NeedsRestart,
             value: &Stored {
                 is: OptionalPath,
@@ -139,7 +139,7 @@ pub(super) static HTTP: Section<Config> = Section {
         },
         Key {
             name: "gzip",
-            about: "whether bodies are packed; QuestDB refuses such ones",
+            about: "whether bodies are compressed; QuestDB refuses such ones",
             reload: NeedsRestart,
             value: &Stored {
                 is: Switch { off: BodyCoding::Identity, on: BodyCoding::Gzip },
@@ -156,8 +156,8 @@ pub(super) static TLS: Section<Config> = Section {
     keys: &[
         Key {
             name: "ca",
-            about: "certificates that are trusted, PEM; empty: the system's; read again on SIGHUP, \
-                    as are the next two",
+            about: "certificates that are trusted, PEM; empty: the system's; SIGHUP reads that \
+                    file and the next two again",
             reload: NeedsRestart,
             value: &Stored {
                 is: OptionalPath,
@@ -177,7 +177,7 @@ pub(super) static TLS: Section<Config> = Section {
         },
         Key {
             name: "key",
-            about: "the key of that, PEM",
+            about: "its key, PEM",
             reload: NeedsRestart,
             value: &Stored {
                 is: OptionalPath,

@@ -135,7 +135,7 @@ pub(super) static TLS: Section<Config> = Section {
     keys: &[
         Key {
             name: "cert",
-            about: "the certificate, PEM, its chain included; SIGHUP reads it again, as the next two",
+            about: "the certificate, PEM, its chain included; SIGHUP reads it and the next two again",
             reload: Taken,
             value: &Stored {
                 is: OptionalPath,
@@ -145,7 +145,7 @@ pub(super) static TLS: Section<Config> = Section {
         },
         Key {
             name: "key",
-            about: "the key of that, PEM: RSA, ECDSA or Ed25519",
+            about: "its key, PEM: RSA, ECDSA or Ed25519",
             reload: Taken,
             value: &Stored {
                 is: OptionalPath,

@@ -104,7 +104,7 @@ impl fmt::Display for Error {
                 let name = Quoted(name);
                 write!(
                     f,
-                    "URL label {name}: has no value, expected /<label>/<value> pairs behind the job"
+                    "URL label {name}: has no value, expected /<label>/<value> pairs after the job"
                 )
             }
         }

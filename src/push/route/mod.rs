@@ -280,7 +280,7 @@ mod tests {
             ("/metrics/job//x", "URL: the job must not be empty"),
             (
                 "/metrics/job/a/x",
-                "URL label \"x\": has no value, expected /<label>/<value> pairs behind the job",
+                "URL label \"x\": has no value, expected /<label>/<value> pairs after the job",
             ),
         ] {
             assert_eq!(labels_of(target).unwrap_err(), want, "{target}");

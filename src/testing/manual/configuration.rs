@@ -15,7 +15,7 @@ pub(super) fn page() -> String {
         "Sizes are bytes or `\"64KiB\"`, `\"16MiB\"`, `\"1GiB\"`; durations are `\"500ms\"`, \
          `\"10s\"`, `\"1m\"`, `\"1h\"`. Each key has a variable of the environment, which wins over \
          the file; in one, lists are `a,b` and tables `a=b,c=d`. SIGHUP reads the file again, and \
-         takes all of it while pushes go on, but for the keys that need a restart.",
+         takes all of it while pushes go on, except the keys that need a restart.",
     );
     for section in sections() {
         page.section(&section.header);
