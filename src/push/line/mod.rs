@@ -71,12 +71,23 @@ pub struct LineLimits {
     pub lines_bytes_max: usize,
 }
 
+impl LineLimits {
+    /// Where the first line that begins at `start` or later, or all lines, may be too long at the
+    /// earliest: only what ends beyond is measured.
+    fn unchecked_end(self, start: usize) -> usize {
+        start.saturating_add(self.line_bytes_max).min(self.lines_bytes_max)
+    }
+}
+
 /// Writes the lines of one push.
 #[derive(Debug, Default)]
 pub struct Encoder {
     lines: Lines,
     line_count: u32,
     limits: LineLimits,
+    /// Up to here nothing can be too long: no line that is written now begins before it less
+    /// [`LineLimits::line_bytes_max`], and it is not above [`LineLimits::lines_bytes_max`].
+    unchecked_end: usize,
     group: GroupValues,
     bounds: BoundTexts,
     /// The last head of each kind of point.
@@ -115,6 +126,7 @@ impl Encoder {
         self.lines = Lines::new(room);
         self.line_count = 0;
         self.limits = limits;
+        self.unchecked_end = limits.unchecked_end(0);
         self.group.set(group.iter().map(|label| &label.value));
         self.heads.iter_mut().for_each(SeriesKey::forget);
         self.open = None;
@@ -143,24 +155,24 @@ impl Encoder {
                 self.push_into_more_room(known, labels, kept, part, *is_of_last_series, value)?
             }
         };
-        let (end, limits) = (self.lines.len(), &self.limits);
-        if end - line_start > limits.line_bytes_max || end > limits.lines_bytes_max {
-            return self.check(end - line_start);
+        if self.lines.len() > self.unchecked_end {
+            return self.check(line_start);
         }
         Ok(())
     }
 
-    /// Whether the lines, and the last one with so many bytes, take more than they may.
+    /// Whether the lines, or the last one, which begins there, take more than they may.
     #[cold]
-    fn check(&self, line_bytes: usize) -> Result<(), TooLong> {
+    fn check(&mut self, line_start: usize) -> Result<(), TooLong> {
         let LineLimits { line_bytes_max, lines_bytes_max } = self.limits;
-        let without_lf = line_bytes - 1;
+        let without_lf = self.lines.len() - line_start - 1;
         if without_lf > line_bytes_max {
             return Err(TooLong::Line { bytes: Some(without_lf), bytes_max: line_bytes_max });
         }
         if self.lines.len() > lines_bytes_max {
             return Err(TooLong::Lines { bytes_max: lines_bytes_max });
         }
+        self.unchecked_end = self.limits.unchecked_end(line_start);
         Ok(())
     }
 

@@ -18,6 +18,9 @@ pub(super) struct FamilyNames {
     family_len: usize,
     measurement: Range<usize>,
     field: Range<usize>,
+    /// What the key of a field that is no part has after `field`: `_` where it would be `time`,
+    /// since InfluxDB refuses a point with a field of that name; else nothing.
+    whole_suffix: &'static str,
     /// Which family it is: never the same again.
     pub(super) number: u64,
     /// The input's filter keeps it.
@@ -63,6 +66,7 @@ impl FamilyNames {
             cut => self.find(family, cut, context),
         };
         (self.measurement, self.field) = (measurement, field);
+        self.whole_suffix = if self.field() == "time" { "_" } else { "" };
         self.number += 1;
         self.is_set = true;
     }
@@ -96,13 +100,11 @@ impl FamilyNames {
         (append(&prefixed), append(field))
     }
 
-    /// What the key of a field has after the name of the family: the part's own suffix, and `_`
-    /// where the key would be `time`, since InfluxDB refuses a point with a field of that name.
+    /// What the key of a field has after the name of the family.
     #[inline]
     pub(super) fn suffix(&self, part: Part) -> &'static str {
         match part {
-            Part::Whole | Part::Quantile(_) if self.field() == "time" => "_",
-            Part::Whole | Part::Quantile(_) => "",
+            Part::Whole | Part::Quantile(_) => self.whole_suffix,
             Part::Bucket(_) => "_bucket",
             Part::Sum => "_sum",
             Part::Count => "_count",

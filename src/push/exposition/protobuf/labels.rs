@@ -31,24 +31,25 @@ impl<'b> MetricLabels<'b> {
         MetricLabels { labels: emptied(self.labels), bytes: emptied(self.bytes) }
     }
 
-    /// Puts a label in its place: what the metric has in common with the one before, as far as this
-    /// label shows it.
+    /// Puts a label in its place. `delta` is what the metric has in common with the one before, and
+    /// says no more from here on than this label allows.
     #[inline(always)]
     pub(super) fn take(
         &mut self,
         message: Message<'b>,
         index: usize,
         names: Names,
-    ) -> Result<Delta, Error> {
-        let differs = |likeness| Delta { kept: Kept::first(index), likeness };
+        delta: &mut Delta,
+    ) -> Result<(), Error> {
         let places = (self.labels.get_mut(index), self.bytes.get_mut(index));
         let (Some(before), Some(bytes)) = places else {
             self.labels.push(read(message, "", names)?.0);
             self.bytes.push(message.bytes);
-            return Ok(differs(Likeness::Unknown));
+            *delta = Delta::UNKNOWN;
+            return Ok(());
         };
         if is_same_bytes(bytes, message.bytes) {
-            return Ok(Delta::SAME);
+            return Ok(());
         }
         let known_name = match before.name {
             Cow::Borrowed(name) => name,
@@ -57,21 +58,25 @@ impl<'b> MetricLabels<'b> {
         let (label, has_known_name) = read(message, known_name, names)?;
         *bytes = message.bytes;
         let last = std::mem::replace(before, label);
-        Ok(match has_known_name {
-            true if before.value == last.value => Delta::SAME,
-            true if !before.value.is_empty() && !last.value.is_empty() => differs(Likeness::Family),
-            _ => differs(Likeness::Unknown),
-        })
+        if has_known_name && before.value == last.value {
+            return Ok(());
+        }
+        delta.kept = delta.kept.and(Kept::first(index));
+        if !has_known_name || before.value.is_empty() || last.value.is_empty() {
+            delta.likeness = Likeness::Unknown;
+        }
+        Ok(())
     }
 
-    /// Ends a metric with so many labels: what it has in common with the one before, as far as the
-    /// number of labels shows it.
-    pub(super) fn end(&mut self, count: usize) -> Delta {
-        let likeness =
-            if self.labels.len() == count { Likeness::Family } else { Likeness::Unknown };
-        self.labels.truncate(count);
-        self.bytes.truncate(count);
-        Delta { kept: Kept::first(count), likeness }
+    /// Ends a metric with so many labels: `delta` says no more from here on than their number
+    /// allows.
+    pub(super) fn end(&mut self, count: usize, delta: &mut Delta) {
+        delta.kept = delta.kept.and(Kept::first(count));
+        if self.labels.len() != count {
+            delta.likeness = Likeness::Unknown;
+            self.labels.truncate(count);
+            self.bytes.truncate(count);
+        }
     }
 }
 

@@ -27,26 +27,26 @@ pub(super) struct Metric<'b> {
     /// Its value, where it comes in one piece.
     value: Option<Message<'b>>,
     pub(super) timestamp_ns: Option<i64>,
-    /// What its labels have in common with those of the metric before.
-    pub(super) delta: Delta,
 }
 
 impl<'b> Metric<'b> {
     /// Reads labels and time; checks that the value is the one that the family's type asks for. The
-    /// labels of the metric before are replaced.
+    /// labels of the metric before are replaced; `delta` is what they have in common with those.
     pub(super) fn read(
         message: Message<'b>,
         family: &Family<'b>,
         labels: &mut MetricLabels<'b>,
+        delta: &mut Delta,
     ) -> Result<Metric<'b>, Error> {
-        let (mut label_count, mut delta) = (0, Delta::SAME);
+        *delta = Delta::SAME;
+        let mut label_count = 0;
         let mut timestamp_ns = None;
         let (mut value, mut value_count) = (None, 0);
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => {
-                    delta = delta.and(labels.take(field.message()?, label_count, family.names)?);
+                    labels.take(field.message()?, label_count, family.names, delta)?;
                     label_count += 1;
                 }
                 6 => timestamp_ns = Some(timestamp(field)?),
@@ -58,7 +58,7 @@ impl<'b> Metric<'b> {
                 _ => {}
             }
         }
-        delta = delta.and(labels.end(label_count));
+        labels.end(label_count, delta);
         if delta.likeness == Likeness::Unknown {
             name::check_unique(labels.as_slice())
                 .map_err(|kind| Error::new(message.start, kind))?;
@@ -67,7 +67,7 @@ impl<'b> Metric<'b> {
             return Err(Error::new(message.start, ErrorKind::NoValue));
         }
         let value = value.filter(|_| value_count == 1);
-        Ok(Metric { message, value, timestamp_ns, delta })
+        Ok(Metric { message, value, timestamp_ns })
     }
 
     /// Hands each sample to `emit`.

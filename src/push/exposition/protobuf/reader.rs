@@ -99,8 +99,10 @@ impl<'b> Scratch<'b> {
         each: &mut impl FnMut(&Sample<'_>, Delta) -> Outcome<E>,
     ) -> Outcome<E> {
         let Scratch { labels, delta, last_kind, native } = self;
-        let metric = Metric::read(message, family, labels).map_err(|error| family.at(error))?;
-        *delta = delta.and(metric.delta);
+        let mut since_metric = Delta::SAME;
+        let metric = Metric::read(message, family, labels, &mut since_metric)
+            .map_err(|error| family.at(error))?;
+        *delta = delta.and(since_metric);
         let labels = labels.as_slice();
         let of_one_metric = Delta { kept: Kept::first(labels.len()), likeness: Likeness::Family };
         metric.samples(family, native, &mut |part, value| {
