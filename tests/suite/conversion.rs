@@ -1,6 +1,7 @@
 //! The way of a push without a process: route, body, exposition, mapping, line, against the golden
 //! vectors, every prefix of their bodies, and damaged ones.
 
+use crate::random::Random;
 use crate::{lines, vectors};
 use pushline::push::mapping::{self, Measurement, Timestamps};
 use pushline::push::route::{self, Endpoint, Route};
@@ -227,6 +228,69 @@ fn a_line_that_two_samples_share_is_as_long_as_both_make_it() {
     assert_eq!(status, 400);
     let want = "line 3, column 1: the line of this sample takes 1043 bytes";
     assert!(message.starts_with(want), "{message}");
+}
+
+/// What a text pushed to `/metrics/job/j` comes to within these limits: its lines, or the status.
+fn convert_within(
+    line_bytes_max: usize,
+    lines_bytes_max: usize,
+    body: &str,
+) -> Result<String, u16> {
+    let input = Input::default();
+    let path = b"/metrics/job/j";
+    let endpoints = [input.endpoint.clone()];
+    let Ok(Route::Push { group, .. }) = route::route("POST", path, &endpoints) else {
+        panic!("no push")
+    };
+    let limits = PushLimits { decoded_bytes_max: 1 << 24, line_bytes_max, lines_bytes_max };
+    let head =
+        PushHeaders { group: &group, content_type: None, content_encoding: None, received_ns: NOW };
+    // Room of an earlier push says nothing about what this one may take.
+    let room = vec![b'x'; 3000];
+    let converted = Pusher::new(limits).convert(&input, head, body.as_bytes(), room);
+    converted
+        .map(|converted| String::from_utf8(converted.lines).unwrap())
+        .map_err(|error| error.status())
+}
+
+#[test]
+fn a_push_is_refused_if_and_only_if_a_line_or_all_of_them_are_too_long() {
+    let mut random = Random::new(0x0123_4567_89ab_cdef);
+    let (mut long_line, mut long_lines, mut taken) = (0, 0, 0);
+    for _ in 0..3000 {
+        let mut body = "# TYPE ab_s summary\n".to_owned();
+        for number in 0..1 + random.below(12) {
+            let value = "y".repeat(random.below(200));
+            let labels = format!("{{number=\"{number}\",x=\"{value}\"}}");
+            match random.below(3) {
+                0 => body += &format!("ab_c{labels} 1\n"),
+                1 => body += &format!("ab_s_sum{labels} 2.5\nab_s_count{labels} 4\n"),
+                _ => body += &format!("ab_s_count{labels} 4\nab_s_sum{labels} 2.5\n"),
+            }
+        }
+        let all = convert_within(1 << 16, 1 << 24, &body).unwrap();
+        let longest = all.lines().map(str::len).max().unwrap();
+        let near = |random: &mut Random, length: usize| length + 3 - random.below(6);
+        let line_max = [1 << 16, near(&mut random, longest)][random.below(2)];
+        let lines_max = [1 << 24, near(&mut random, all.len())][random.below(2)];
+        let want =
+            if longest > line_max || all.len() > lines_max { Err(()) } else { Ok(all.clone()) };
+        let found = convert_within(line_max, lines_max, &body);
+        assert_eq!(found.clone().map_err(|_| ()), want, "{line_max} {lines_max}\n{body}");
+        match found {
+            Ok(_) => taken += 1,
+            Err(400) => {
+                assert!(longest > line_max, "{longest} {line_max}\n{body}");
+                long_line += 1;
+            }
+            Err(status) => {
+                assert_eq!(status, 413, "{body}");
+                assert!(all.len() > lines_max, "{} {lines_max}\n{body}", all.len());
+                long_lines += 1;
+            }
+        }
+    }
+    assert!(long_line.min(long_lines).min(taken) > 100, "{long_line} {long_lines} {taken}");
 }
 
 #[test]
