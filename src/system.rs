@@ -298,6 +298,7 @@ pub(crate) fn set_send_buffer(fd: impl AsFd, bytes: usize) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says.
+#[cfg_attr(pushline_without_tiny_http, expect(dead_code, reason = "only the lane needs it"))]
 pub(crate) fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, rustix::net::Shutdown::Read)?)
 }
@@ -307,6 +308,7 @@ pub(crate) fn shut_listener(fd: impl AsFd) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says: the name is taken.
+#[cfg_attr(pushline_without_tiny_http, expect(dead_code, reason = "only the lane needs it"))]
 pub(crate) fn listen_for_one(name: &[u8]) -> io::Result<UnixListener> {
     let socket = unix_socket(SocketFlags::CLOEXEC)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;
@@ -320,6 +322,7 @@ pub(crate) fn listen_for_one(name: &[u8]) -> io::Result<UnixListener> {
 /// # Errors
 /// What the system says: `WouldBlock` where there is no room, `ConnectionRefused` where nobody
 /// listens.
+#[cfg_attr(pushline_without_tiny_http, expect(dead_code, reason = "only the lane needs it"))]
 pub(crate) fn connect_now(name: &[u8]) -> io::Result<UnixStream> {
     let socket = unix_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     rustix::net::connect(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;
@@ -346,6 +349,7 @@ pub(crate) fn hold_path(path: &Path) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// What the system says.
+#[cfg_attr(pushline_without_tiny_http, expect(dead_code, reason = "only the lane needs it"))]
 pub(crate) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     let mut came = 0;
