@@ -13,7 +13,8 @@ use crate::intake::worker::Pending;
 use crate::observe::telemetry::Telemetry;
 use crate::supervise::notify::Supervisor;
 use crate::supervise::watchdog::Liveness;
-use std::sync::mpsc::{self, Receiver, SendError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -117,17 +118,12 @@ impl Closing {
     /// connections that were cut off is received.
     fn begin(self) -> Receiver<usize> {
         let (done, closed) = mpsc::channel();
-        let (hand_over, handed_over) = mpsc::channel::<Closing>();
-        let done_in_thread = done.clone();
-        let closer = thread::Builder::new().name("closer".to_owned()).spawn(move || {
-            if let Ok(closing) = handed_over.recv() {
-                closing.close(&done_in_thread);
-            }
-        });
-        drop(closer);
-        // Without the thread its receiver is gone, and `send` gives the message back.
-        if let Err(SendError(closing)) = hand_over.send(self) {
-            closing.close(&done);
+        // Held outside the thread, too: one that cannot be started does not give it back.
+        let held = Arc::new(Mutex::new(Some((self, done))));
+        let held_by_thread = Arc::clone(&held);
+        let closer = thread::Builder::new().name("closer".to_owned());
+        if closer.spawn(move || close_once(&held_by_thread)).is_err() {
+            close_once(&held);
         }
         closed
     }
@@ -139,5 +135,13 @@ impl Closing {
         if done.send(cut_off).is_err() {
             // OK because the deadline has passed, and the caller no longer waits.
         }
+    }
+}
+
+/// Closes what is held, and tells when that is done.
+fn close_once(held: &Mutex<Option<(Closing, Sender<usize>)>>) {
+    let closing = held.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((closing, done)) = closing {
+        closing.close(&done);
     }
 }
