@@ -2,6 +2,9 @@
 //!
 //! The only place that quotes a string. Whatever text comes, what leaves is a valid string without
 //! a control character or a line separator in it.
+//!
+//! What writes a value is not inlined: the status has some hundred calls, and would hold a copy
+//! each.
 
 use std::fmt::Write as _;
 
@@ -54,6 +57,7 @@ impl Json {
     }
 
     /// The key of the next value.
+    #[inline(never)]
     pub(crate) fn key(&mut self, key: &str) -> &mut Json {
         self.text(key);
         self.text.push(':');
@@ -61,12 +65,14 @@ impl Json {
     }
 
     /// A string.
+    #[inline(never)]
     pub(crate) fn text(&mut self, value: &str) {
         self.separate();
         quoted(&mut self.text, value, Markup::Escaped);
     }
 
     /// A number. Readers that know only doubles read it exactly up to 2^53.
+    #[inline(never)]
     pub(crate) fn number(&mut self, value: u64) {
         self.separate();
         // OK because writing to a String never fails.
@@ -87,6 +93,7 @@ impl Json {
     }
 
     /// A value that is JSON already.
+    #[inline(never)]
     pub(crate) fn raw(&mut self, json: &str) {
         self.separate();
         self.text.push_str(json);
