@@ -28,6 +28,7 @@ pub mod current;
 pub mod heartbeat;
 pub mod json;
 pub mod limits;
+mod sorted;
 pub mod system;
 mod tls;
 

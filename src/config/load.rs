@@ -5,6 +5,7 @@ use super::error::{Error, Location, Mistake, MistakeKind};
 use super::options::Config;
 use super::sources::{self, Sources};
 use super::{check, environment, file};
+use crate::sorted::sort_by;
 
 impl Config {
     /// Reads the configuration: defaults, then the file, then `environment`, then the flags.
@@ -26,7 +27,7 @@ impl Config {
         }
         let conflicts = check::conflicts(&config).into_iter().map(MistakeKind::Conflict);
         mistakes.extend(conflicts.map(|what| Mistake { location: Location::Whole, what }));
-        mistakes.sort_by(|one, other| one.location.cmp(&other.location));
+        sort_by(&mut mistakes, |one, other| one.location.cmp(&other.location));
         if mistakes.is_empty() { Ok(config) } else { Err(Error(mistakes)) }
     }
 }

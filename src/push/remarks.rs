@@ -11,6 +11,7 @@ use super::mapping::{Doubtful, Skipped};
 use super::sample::{Format, Label, Part, Quoted, Sample};
 use crate::bytes::chunk;
 use crate::limits::REMARKS_MAX;
+use crate::sorted::sort_by;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -43,7 +44,7 @@ impl WrittenSample {
         };
         let pair = |label: &Label<'_>| (label.name.to_string(), label.value.to_string());
         let mut labels: Vec<_> = sample.labels.iter().map(pair).collect();
-        labels.sort();
+        sort_by(&mut labels, Ord::cmp);
         WrittenSample { field, name: [sample.family, suffix].concat(), labels }
     }
 }
@@ -130,7 +131,7 @@ pub(super) fn same_points(lines: &[u8]) -> (Vec<SamePoint>, usize) {
             );
         }
     }
-    pairs.sort_unstable();
+    sort_by(&mut pairs, Ord::cmp);
     pairs.dedup();
     let more = pairs.len().saturating_sub(REMARKS_MAX);
     pairs.truncate(REMARKS_MAX);
