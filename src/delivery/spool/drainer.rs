@@ -26,6 +26,10 @@ pub(crate) struct Drained {
     to: Position,
     /// When the last of them was written.
     time_ms: Option<u64>,
+    /// Lines before that place that are too old, and are not in the block.
+    expired: u64,
+    /// Records before it that are damaged.
+    lost: u64,
 }
 
 /// The deliverer's end of a spool.
@@ -90,7 +94,7 @@ impl Drainer {
                 continue;
             }
             // Nothing to deliver: records that are too old, or the end of a damaged segment.
-            self.ledger.advance(drained.to, drained.time_ms);
+            self.advance(drained);
             if is_at_end {
                 self.end_segment(segment_bytes);
             }
@@ -102,8 +106,16 @@ impl Drainer {
     pub(crate) fn delivered(&mut self, drained: &Drained, unsettled: Unsettled) {
         self.ledger.offer_was_taken();
         self.hold();
-        self.ledger.advance(drained.to, drained.time_ms);
+        self.advance(drained);
         self.settle(unsettled);
+    }
+
+    /// Goes on after what was read, and counts what was skipped in it: only now, as what the output
+    /// does not take is read again.
+    fn advance(&self, drained: &Drained) {
+        self.ledger.advance(drained.to, drained.time_ms);
+        self.ledger.count_dropped(Dropped::Expired, drained.expired);
+        self.ledger.count_lost(drained.lost);
     }
 
     /// Writes the cursor, unless that was done within the last second: soon after a start it makes
@@ -219,11 +231,10 @@ impl Drainer {
         }
         reading.offset += read_bytes as u64;
         (reading.at, drained.to) = (walk.to, walk.to);
+        (drained.expired, drained.lost) = (walk.expired, walk.lost);
         self.buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
-        self.ledger.count_dropped(Dropped::Expired, walk.expired);
         if walk.lost > 0 {
             self.ledger.note_damage(&reading.name);
-            self.ledger.count_lost(walk.lost);
         }
         Ok(read_bytes == left)
     }
@@ -303,5 +314,6 @@ impl Drained {
     fn clear(&mut self) {
         self.block.clear();
         (self.to, self.time_ms) = (Position::default(), None);
+        (self.expired, self.lost) = (0, 0);
     }
 }

@@ -644,6 +644,38 @@ fn lines_that_are_too_old_are_dropped_and_counted() {
 }
 
 #[test]
+fn what_is_read_again_is_counted_once() {
+    let scratch = Scratch::new();
+    let age_max = Some(Duration::from_secs(60));
+    let options = SpoolOptions { age_max, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options.clone()).unwrap();
+    for (number, now_ms) in [(0, 1000), (1, 2000), (2, 5000)] {
+        ends.append(&format!("a v={number} 1\n"), now_ms).unwrap();
+    }
+    ends.appender.close().unwrap();
+    drop(ends);
+    // Damage to lines that no start looks at, so that the segment is written on.
+    let name = format::segment_name(0);
+    let mut segment = files(&options.dir).remove(&name).unwrap();
+    let at = segment.windows(3).position(|bytes| bytes == b"v=1").unwrap();
+    segment[at] ^= 1;
+    fs::write(options.dir.join(&name), segment).unwrap();
+    let mut ends = Ends::open_again(&options);
+    ends.append("a v=3 1\n", 6000).unwrap();
+    assert_eq!(ends.telemetry.spool_damaged_records.get(), 0);
+    let mut drained = Drained::default();
+    for _ in 0..3 {
+        assert!(ends.drainer.take(1000, 64_000, &mut drained).unwrap());
+        assert_eq!(texts(&drained), ["a v=2 1\n", "a v=3 1\n"]);
+    }
+    ends.drainer.delivered(&drained, Unsettled::default());
+    assert_eq!((ends.telemetry.spool_dropped_expired.get(), ends.lost()), (1, 1));
+    ends.appender.close().unwrap();
+    let names: Vec<String> = files(&options.dir).into_keys().collect();
+    assert!(names.contains(&format!("{name}.bad")), "{names:?}");
+}
+
+#[test]
 fn a_block_that_was_delivered_on_another_way_is_passed_over() {
     let scratch = Scratch::new();
     let mut ends = Ends::open(options(scratch.spool())).unwrap();
