@@ -6,8 +6,8 @@
 //! Damage to the lines of an earlier record is found and counted when their turn comes, as it is in
 //! every other segment.
 //!
-//! What is found here is what [`examine`](super::recovery::examine) finds, which reads everything
-//! and is asked wherever a header is not what it should be.
+//! Apart from such damage, what is found here is what [`examine`](super::recovery::examine) finds,
+//! which reads everything and is asked wherever a header is not what it should be.
 
 use super::format::{
     Position, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, read_record_header,
@@ -39,7 +39,7 @@ pub(super) fn tail_of(
             return Ok(None);
         };
         next = next.after(&header.with(&[]));
-        last_bytes = (RECORD_HEADER_BYTES + header.line_bytes) as u64;
+        last_bytes = RECORD_HEADER_BYTES as u64 + header.line_bytes as u64;
         at += last_bytes;
         last = Some(header);
     }

@@ -15,8 +15,8 @@
 //! - a segment that a newer pushline wrote is kept under another name, for as long as the operator
 //!   leaves it there: in its place, a new segment might get its name or its numbers;
 //! - a cursor that is missing, damaged, or after all records is of another day: all is delivered
-//!   again, which is safe, as a line carries its time. While the very first segment is there, a
-//!   missing one only says that nothing is delivered yet.
+//!   again, which is safe, as a line carries its time. While the very first segment is there, none
+//!   is expected: it is written once something is delivered.
 
 use super::format::{
     Position, Record, RecordRead, SEGMENT_HEADER_BYTES, Unreadable, next_record, read_cursor,
@@ -247,7 +247,7 @@ pub(super) fn recover(
     };
     let (start, next) = (first.start, tail.next);
     let (cursor, trust, lost_records) = match cursor {
-        // Its first record is still there: nothing is delivered for good, so none was written yet.
+        // Nothing was removed yet, so there may never have been one; either way all is delivered.
         None if start.sequence == 0 => (start, Trust::Agrees, 0),
         None => (start, Trust::Missing, 0),
         Some(Err(_)) => (start, Trust::Damaged, 0),

@@ -1,6 +1,7 @@
 //! What holds of a spool as a whole, on a real disk.
 
 use super::appender::AppendError;
+use super::state::Dropped;
 use super::*;
 use crate::delivery::sink::Unsettled;
 use crate::limits::SPOOL_BAD_SEGMENTS_MAX;
@@ -560,13 +561,13 @@ fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_t
         OfferedAgain,
         Closed,
     }
-    for (why_full, fate) in [
-        (true, Fate::Taken),
-        (true, Fate::OfferedAgain),
-        (true, Fate::Closed),
-        (false, Fate::Taken),
-        (false, Fate::OfferedAgain),
-        (false, Fate::Closed),
+    for (why, fate) in [
+        (Dropped::Full, Fate::Taken),
+        (Dropped::Full, Fate::OfferedAgain),
+        (Dropped::Full, Fate::Closed),
+        (Dropped::Expired, Fate::Taken),
+        (Dropped::Expired, Fate::OfferedAgain),
+        (Dropped::Expired, Fate::Closed),
     ] {
         let scratch = Scratch::new();
         let mut options = SpoolOptions { bytes_max: 4000, ..options(scratch.spool()) };
@@ -580,7 +581,7 @@ fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_t
         let mut drained = Drained::default();
         assert!(ends.drainer.take(3 * "a v=0 1\n".len(), 1, &mut drained).unwrap());
         assert_eq!(texts(&drained).len(), 3);
-        if why_full {
+        if why == Dropped::Full {
             let large = format!("b v=\"{}\" 1\n", "x".repeat(3000));
             ends.append(&large, 1).unwrap();
             ends.append(&large, 1).unwrap();
@@ -590,9 +591,9 @@ fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_t
         let telemetry = Arc::clone(&ends.telemetry);
         let dropped = || telemetry.spool_dropped_full.get() + telemetry.spool_dropped_expired.get();
         let waiting = telemetry.spool_lines.get();
-        let pushed = if why_full { 7 } else { 5 };
-        assert_eq!(dropped() + waiting + 3, pushed, "{why_full} {fate:?}");
-        assert!(dropped() >= 2, "{why_full} {fate:?}");
+        let pushed = if why == Dropped::Full { 7 } else { 5 };
+        assert_eq!(dropped() + waiting + 3, pushed, "{why:?} {fate:?}");
+        assert!(dropped() >= 2, "{why:?} {fate:?}");
         match fate {
             Fate::Taken => ends.drainer.delivered(&drained, Unsettled::default()),
             Fate::OfferedAgain => {
@@ -601,7 +602,7 @@ fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_t
             Fate::Closed => ends.appender.close().unwrap(),
         }
         let arrived = if fate == Fate::Taken { 3 } else { 0 };
-        assert_eq!(dropped() + waiting + arrived, pushed, "{why_full} {fate:?}");
+        assert_eq!(dropped() + waiting + arrived, pushed, "{why:?} {fate:?}");
     }
 }
 
