@@ -35,12 +35,12 @@ use std::time::{Duration, Instant};
 
 /// How often somebody else may be the first to connect.
 const ATTEMPTS_MAX: u32 = 1000;
-/// How long the first number may take, on a machine that does much else.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is looked whether tiny_http hung up meanwhile.
-const LOOKS_EVERY: Duration = Duration::from_millis(50);
-/// The number that proves the way.
+/// The number that goes first, and belongs to no request.
 const FIRST: u64 = u64::MAX;
+/// How long it may take, on a machine that does much else.
+const FIRST_TAKES_MAX: Duration = Duration::from_secs(30);
+/// How long to wait for it before looking whether tiny_http has hung up.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Where the gate sends numbers.
 #[derive(Debug)]
@@ -78,14 +78,7 @@ pub(super) fn open() -> io::Result<(LaneEntry, LaneExit)> {
     let heads = Heads::new(&key);
     let mut entry = LaneEntry { stream, heads };
     let exit = LaneExit { server, key: key.into() };
-    entry.push(FIRST);
-    entry.flush()?;
-    let deadline = Instant::now() + ARRIVES_WITHIN;
-    while !exit.has_received_first()? {
-        if entry.is_hung_up() || deadline < Instant::now() {
-            return Err(io::Error::other("tiny_http does not take its one connection"));
-        }
-    }
+    prove(&mut entry, &exit)?;
     Ok((entry, exit))
 }
 
@@ -120,6 +113,19 @@ fn connect_alone(name: &[u8]) -> io::Result<Option<UnixStream>> {
     }
 }
 
+/// Sends a first number all the way.
+fn prove(entry: &mut LaneEntry, exit: &LaneExit) -> io::Result<()> {
+    entry.push(FIRST);
+    entry.flush()?;
+    let deadline = Instant::now() + FIRST_TAKES_MAX;
+    while !exit.has_received_first()? {
+        if entry.is_hung_up() || deadline < Instant::now() {
+            return Err(io::Error::other("tiny_http does not take its one connection"));
+        }
+    }
+    Ok(())
+}
+
 impl LaneEntry {
     /// Has a number sent with the next [`LaneEntry::flush`].
     pub(super) fn push(&mut self, number: u64) {
@@ -135,9 +141,10 @@ impl LaneEntry {
         self.heads.write_to(&mut &self.stream)
     }
 
-    /// Whether tiny_http hung up: it never sends a byte.
+    /// Whether tiny_http has hung up. It never sends a byte, so there is nothing to read before.
     fn is_hung_up(&self) -> bool {
-        (&self.stream).read(&mut [0]).is_ok()
+        let read = (&self.stream).read(&mut [0]);
+        !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// What to watch.
@@ -158,9 +165,9 @@ impl LaneExit {
         }
     }
 
-    /// Whether [`FIRST`] arrives within [`LOOKS_EVERY`].
+    /// Whether [`FIRST`] arrives within [`LOOK_EVERY`].
     fn has_received_first(&self) -> io::Result<bool> {
-        match self.server.recv_timeout(LOOKS_EVERY) {
+        match self.server.recv_timeout(LOOK_EVERY) {
             Ok(request) => Ok(request.and_then(|it| self.number_of(it)) == Some(FIRST)),
             // That of the listener that was shut: tiny_http has accepted before.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
