@@ -51,7 +51,7 @@ impl fmt::Display for AddressError {
 pub(crate) fn split_address(text: &str) -> Result<(&str, Option<u16>), AddressError> {
     let (host, port) = match text.rsplit_once(':') {
         // Not one of the colons in brackets.
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
     if matches!(host, "" | "[]") {
@@ -113,8 +113,8 @@ mod tests {
             ("store:http", port("http")),
             ("[::zz]", host("[::zz]")),
             ("[::zz]:80", host("[::zz]")),
-            ("[::1", host("[:")),
-            ("[::1]x:80", host("[::1]x")),
+            ("[::1", host("[::1")),
+            ("[::1]x:80", host("[::1]x:80")),
             ("[store]:80", host("[store]")),
             ("a b:80", host("a b")),
             ("a/b:80", host("a/b")),
