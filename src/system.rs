@@ -244,16 +244,16 @@ pub(crate) fn open_unblocked(fd: impl AsFd) -> io::Result<OwnedFd> {
 /// The flag of `open` that makes neither it nor a write wait.
 pub(crate) const UNBLOCKED: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
-/// Reads a file whole. Nothing else is read: a pipe would wait for its writer, and a device might
-/// have no end.
+/// Reads a whole file, and tells what the system knows of it. Only a regular file is read: a pipe
+/// would wait for its writer, and a device might have no end.
 ///
 /// # Errors
-/// What the system says, or that it is no regular file.
+/// What the system says, or that it is not a regular file.
 pub(crate) fn read_file(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let mut file = File::options().read(true).custom_flags(UNBLOCKED).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;

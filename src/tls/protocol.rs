@@ -10,6 +10,7 @@
 use super::certificate;
 use super::fault::{CertificateError, CertificateFault, SessionError, SessionFault};
 use crate::limits::{HANDSHAKE_BYTES_MAX, SEALED_BYTES_MAX, TLS_SESSIONS_MAX};
+use crate::system;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -78,12 +79,8 @@ pub(crate) fn validity(path: &Path) -> Result<i64, CertificateError> {
     })
 }
 
-/// Only a regular file is read: a pipe would wait for its writer.
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let read = std::fs::metadata(path).and_then(|found| match found.is_file() {
-        true => std::fs::read(path),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
-    });
+    let read = system::read_file(path).map(|(bytes, _)| bytes);
     read.map_err(|io| CertificateError::new(path, CertificateFault::Read(io)))
 }
 

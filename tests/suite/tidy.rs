@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// The rooms in tiers; a room may import only rooms of tiers before its own.
 const TIERS: [&[&str]; 10] = [
     &["limits"],
-    &["system", "json", "current", "heartbeat", "sorted", "tls"],
-    &["bytes", "observe"],
+    &["system", "json", "current", "heartbeat", "sorted"],
+    &["bytes", "observe", "tls"],
     &["push"],
     &["delivery"],
     &["status"],

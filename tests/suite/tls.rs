@@ -672,7 +672,10 @@ fn a_check_refuses_what_the_start_could_not_speak_with() {
         ),
         (line("cert", "server.pem") + &line("key", "server.pem"), "is no PEM"),
         (line("cert", "server.pem") + &line("key", "none"), "cannot be read: "),
-        (line("cert", "server.pem") + "server.tls.key = \"/dev/null\"\n", "it is no regular file"),
+        (
+            line("cert", "server.pem") + "server.tls.key = \"/dev/null\"\n",
+            "it is not a regular file",
+        ),
         (line("cert", "server.pem"), "are of use only together"),
         (line("key", "server.key"), "are of use only together"),
         (line("client_ca", "ca.pem"), "server.tls.client_ca only with them"),
