@@ -72,8 +72,8 @@ pub struct LineLimits {
 }
 
 impl LineLimits {
-    /// Where the first line that begins at `start` or later, or all lines, may be too long at the
-    /// earliest: only what ends beyond is measured.
+    /// How far lines may be written before any can be too long, or all of them together, where the
+    /// first of them begins at `start`.
     fn unchecked_end(self, start: usize) -> usize {
         start.saturating_add(self.line_bytes_max).min(self.lines_bytes_max)
     }
@@ -85,8 +85,9 @@ pub struct Encoder {
     lines: Lines,
     line_count: u32,
     limits: LineLimits,
-    /// Up to here nothing can be too long: no line that is written now begins before it less
-    /// [`LineLimits::line_bytes_max`], and it is not above [`LineLimits::lines_bytes_max`].
+    /// A line that ends here or before is not measured: from the last measured one on, every line
+    /// begins at most [`LineLimits::line_bytes_max`] before here, and here is at most
+    /// [`LineLimits::lines_bytes_max`].
     unchecked_end: usize,
     group: GroupValues,
     bounds: BoundTexts,

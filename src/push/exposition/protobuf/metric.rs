@@ -31,14 +31,14 @@ pub(super) struct Metric<'b> {
 
 impl<'b> Metric<'b> {
     /// Reads labels and time; checks that the value is the one that the family's type asks for. The
-    /// labels of the metric before are replaced; `delta` is what they have in common with those.
+    /// labels of the metric before are replaced; `delta`, which begins as [`Delta::SAME`], is then
+    /// what they have in common with those.
     pub(super) fn read(
         message: Message<'b>,
         family: &Family<'b>,
         labels: &mut MetricLabels<'b>,
         delta: &mut Delta,
     ) -> Result<Metric<'b>, Error> {
-        *delta = Delta::SAME;
         let mut label_count = 0;
         let mut timestamp_ns = None;
         let (mut value, mut value_count) = (None, 0);
