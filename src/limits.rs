@@ -138,7 +138,7 @@ pub(crate) const LOG_LINE_BYTES_MAX: usize = 4 * KIB;
 /// Bytes of foreign input that an error message quotes at most.
 pub(crate) const QUOTED_BYTES_MAX: usize = 40;
 
-/// Groups that the status page tells of: who pushes more than that is watched by other means.
+/// Groups that the status page tells of: whoever pushes more than that is watched by other means.
 pub(crate) const STATUS_GROUPS_MAX: usize = 50;
 /// Label names and values of one of these groups, in bytes. A URL may have sixteen times as many.
 pub(crate) const STATUS_LABELS_BYTES_MAX: usize = KIB;

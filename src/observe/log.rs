@@ -180,7 +180,8 @@ where
 }
 
 /// Has every panic from here on logged as one event with its place, in the place of Rust's own
-/// message, which is no line of the log's format. The hook is the one global: panics have no other.
+/// message, which is not a line of the log's format. The hook is the one global: panics have no
+/// other.
 pub(crate) fn take_panics(log: &Arc<Log>) {
     let log = Arc::clone(log);
     std::panic::set_hook(Box::new(move |panic| {

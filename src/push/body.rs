@@ -25,7 +25,7 @@ pub enum Coding {
     Identity,
     /// gzip, any number of members (RFC 1952).
     Gzip,
-    /// zlib (RFC 1950): raw deflate is no such thing.
+    /// zlib (RFC 1950), and not raw deflate.
     Deflate,
     /// Snappy, framed or one block.
     Snappy,

@@ -223,7 +223,7 @@ mod tests {
             ("s s_sum=1,s_count=2 1\ns s_sum=1,s_count=2 1\n", &[(1, 2)]),
             ("m,a=x\\ y f=1 1\nm,a=x\\ y f=2 1\nm,a=x\\ z f=2 1\n", &[(1, 2)]),
             ("m f\\,g=1 1\nm f=1 1\nm f\\==1 1\nm f\\ =1 1\n", &[]),
-            // The last backslash of a value is no escape for what follows its separator.
+            // The last backslash of a value does not escape what follows its separator.
             ("m,a=x\\y,b=1 f=1 1\nm,a=x\\y,b=2 f=1 1\n", &[]),
         ] {
             assert_eq!(pairs(lines), want, "{lines:?}");

@@ -110,7 +110,7 @@ mod tests {
     fn a_group_is_late_when_it_has_missed_its_usual_interval_by_far() {
         for (name, hours, now, usual, late) in [
             ("nothing came yet", &[][..], 100, None, None),
-            ("two intervals are no habit", &[0, 1, 2], 100, None, None),
+            ("two intervals are not a habit", &[0, 1, 2], 100, None, None),
             ("every hour, in time", &[0, 1, 2, 3], 4, Some(1), None),
             ("every hour, not yet by far", &[0, 1, 2, 3], 6, Some(1), None),
             ("every hour, late", &[0, 1, 2, 3], 7, Some(1), Some(3)),

@@ -1,7 +1,7 @@
 //! The status page: one HTML file with its style and script in it, and who is given it.
 //!
-//! `GET /` is no path of the Pushgateway protocol, and a client that names no content type it would
-//! take gets 404 there, as for any other path. A browser and curl name one (RFC 9110, section
+//! `GET /` is not a path of the Pushgateway protocol, and a client that names no content type it
+//! would take gets 404 there, as for any other path. A browser and curl name one (RFC 9110, section
 //! 12.5.1), and get the page.
 //!
 //! The page may do nothing but run its own script, apply its own style and ask its own server:

@@ -1,4 +1,4 @@
-//! What is seen of the output and of the spool, for who only looks.
+//! What is seen of the output and of the spool, for those who only look.
 
 use super::not_ready::NotReady;
 use std::sync::Arc;

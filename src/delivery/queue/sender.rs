@@ -41,7 +41,7 @@ impl<R: Reply> QueueSender<R> {
         beats.map(|(name, beat)| (name, Arc::clone(beat)))
     }
 
-    /// What the output is doing, for who only looks.
+    /// What the output is doing, for those who only look.
     pub(crate) fn state(&self) -> Arc<OutputState> {
         Arc::clone(&self.queue.state)
     }

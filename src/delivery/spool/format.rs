@@ -129,7 +129,7 @@ pub(super) struct Record<'a> {
     pub(super) lines: &'a [u8],
 }
 
-/// Why bytes are no header.
+/// Why bytes are not a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
     /// Fewer bytes than a header has.
@@ -215,7 +215,7 @@ pub(super) enum RecordRead<'a> {
     End,
     /// A record that ends early.
     Torn,
-    /// Bytes that are no record.
+    /// Bytes that are not a record.
     Damaged,
 }
 

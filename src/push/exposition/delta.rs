@@ -31,9 +31,9 @@
 //!   same one read alone.
 //! - Both parts of a delta are ordered by how much they say. So what holds over several samples in
 //!   a row is the least that each of them says ([`Kept::and`], [`Delta::and`]).
-//! - A label without a value is no tag (SPEC 2.3). So a likeness promises that a label whose value
-//!   changed has one now and had one before: then a sample has the tags of the one before, key by
-//!   key.
+//! - A label without a value is not a tag (SPEC 2.3). So a likeness promises that a label whose
+//!   value changed has one now and had one before: then a sample has the tags of the one before,
+//!   key by key.
 //!
 //! # Who says it, and who asks
 //!

@@ -114,7 +114,7 @@ pub enum ErrorKind {
         /// The word.
         found: Vec<u8>,
     },
-    /// Protobuf: bytes that are no message.
+    /// Protobuf: bytes that are not a message.
     Wire {
         /// What is wrong with them.
         what: &'static str,

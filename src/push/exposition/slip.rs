@@ -1,5 +1,5 @@
-//! Known slips: what a refused body looks like that is no exposition at all, so that its pusher is
-//! told the cure and not only the first byte that does not fit (SPEC 1.3).
+//! Known slips: what a refused body looks like that is not an exposition at all, so that its pusher
+//! is told the cure and not only the first byte that does not fit (SPEC 1.3).
 
 use crate::push::sample::Format;
 

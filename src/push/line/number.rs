@@ -32,7 +32,7 @@ pub(super) fn value(number: f64) -> ShortText {
     other_value(number)
 }
 
-/// A value that is no everyday whole number.
+/// A value that is not an everyday whole number.
 #[inline(never)]
 fn other_value(number: f64) -> ShortText {
     let mut buffer = zmij::Buffer::new();

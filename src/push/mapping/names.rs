@@ -18,8 +18,8 @@ pub(super) struct FamilyNames {
     family_len: usize,
     measurement: Range<usize>,
     field: Range<usize>,
-    /// What the key of a field that is no part has after `field`: `_` where it would be `time`,
-    /// since InfluxDB refuses a point with a field of that name; else nothing.
+    /// What the key has after `field` where the part has no suffix of its own: `_` where the key
+    /// would be `time`, since InfluxDB refuses a point with a field of that name; else nothing.
     whole_suffix: &'static str,
     /// Which family it is: never the same again.
     pub(super) number: u64,

@@ -46,13 +46,13 @@ impl MeasurementRule {
 }
 
 /// What becomes of labels before they are tags. The `le` of a typed bucket and the `quantile` of a
-/// typed summary are no labels, and stay as they are.
+/// typed summary are not labels, and stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagRules {
     /// New names of labels, of the URL and of the body, by their old ones; none is empty. Each
     /// label is renamed once.
     pub rename: BTreeMap<String, String>,
-    /// Labels with such a name, which may be a new one, are no tags.
+    /// Labels with such a name, which may be a new one, are not tags.
     pub drop: Vec<Pattern>,
     /// Tags of all lines that have none of that name; sorted by name, each name once, no value
     /// empty.

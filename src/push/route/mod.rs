@@ -45,7 +45,7 @@ pub enum Route {
     MethodNotAllowed,
     /// pushline's own metrics.
     OwnMetrics,
-    /// The status page, for who admits HTML.
+    /// The status page, for clients that admit HTML.
     Page,
     /// What the status page shows.
     Status,
@@ -132,7 +132,7 @@ fn find_input<'p>(path: &'p [u8], endpoints: &[Endpoint]) -> Option<(usize, Enco
     })
 }
 
-/// Where pushes go, for who pushed elsewhere: one path for each endpoint.
+/// Where pushes go, for those who pushed elsewhere: one path for each endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PushPaths<'e>(pub(crate) &'e [Endpoint]);
 

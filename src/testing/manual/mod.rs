@@ -31,7 +31,7 @@ pub(crate) fn check_file(name: &str, want: &str) {
     assert_eq!(found.len(), want.len(), "{name}: {how}");
 }
 
-/// A flag of any command, for who only prints it.
+/// A flag of any command, for code that only prints it.
 pub(super) struct Flag {
     name: &'static str,
     short: Option<&'static str>,
@@ -40,7 +40,7 @@ pub(super) struct Flag {
     about: &'static str,
 }
 
-/// A command, for who only prints it.
+/// A command, for code that only prints it.
 pub(super) struct Spec {
     name: &'static str,
     about: &'static str,

@@ -5,8 +5,8 @@
 //! passed, not for each request, and redirects are not followed. One timeout bounds everything from
 //! the name of the host to the last byte of the answer.
 //!
-//! ureq's transports are no stable interface (`unversioned`), so Cargo.toml holds it to its minor
-//! version.
+//! ureq's transports are not a stable interface (`unversioned`), so Cargo.toml holds it to its
+//! minor version.
 
 use super::body_in_hand::{BodyInHand, CurrentConnection, SharedConnection};
 use super::connection::StoreConnection;

@@ -169,7 +169,7 @@ impl<'a> Reading<'a> {
             Found::Number(number) => Value::Number(number),
         };
         let labels = self.series.labels();
-        // A bucket without a bound is no part of its family.
+        // A bucket without a bound is not a part of its family.
         let is_lone = self.resolved.role == Role::Bucket && part == Part::Whole;
         let family = if is_lone { &self.name } else { &self.family };
         each(&Sample { family, part, labels, value, timestamp_ns }, delta)
