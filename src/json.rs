@@ -113,7 +113,7 @@ impl Json {
         self.text.push(']');
     }
 
-    /// A comma behind whatever came before, unless that opens something: no whole value ends so,
+    /// A comma after whatever came before, unless that opens something: no whole value ends so,
     /// as a string ends in its quote.
     fn separate(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with(['{', '[', ':']) {

@@ -33,7 +33,7 @@ pub(crate) struct Readiness {
     pub token: u64,
     /// There are bytes, a connection, an end or an error to be read.
     pub(crate) is_readable: bool,
-    /// The peer has ended its sending: what is read to its last byte has an end behind it.
+    /// The peer has ended its sending: what is read to its last byte has an end after it.
     pub(crate) is_ending: bool,
 }
 
@@ -384,7 +384,7 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(now_ns() / 1_000_000).unwrap_or(0)
 }
 
-/// The time of the system's clock, in nanoseconds since the Unix epoch; 0 where it stands before.
+/// The time of the system's clock, in nanoseconds since the Unix epoch; 0 where it is before.
 pub fn now_ns() -> i64 {
     let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)

@@ -49,7 +49,7 @@ impl Chunk {
         Chunk(u8x16::new((u128::from(high) << 64 | u128::from(low)).to_le_bytes()))
     }
 
-    /// Where `byte` stands.
+    /// Where `byte` is.
     #[inline]
     #[must_use]
     pub(crate) fn equal(self, byte: u8) -> Places {
@@ -64,7 +64,7 @@ impl Chunk {
         Places(distance.min(u8x16::splat(last - first)).simd_eq(distance))
     }
 
-    /// Where `[a-zA-Z]` stands: a letter differs from its capital in one bit.
+    /// Where `[a-zA-Z]` is: a letter differs from its capital in one bit.
     #[inline]
     #[must_use]
     pub(crate) fn letters(self) -> Places {

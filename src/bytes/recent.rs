@@ -1,7 +1,7 @@
 //! What comes again and again in the same order, and what was worked out for each.
 //!
 //! The buckets of a histogram have the same bounds in every series of its family. So the one that
-//! is asked for is mostly the one that came behind the last one before, and is found without a
+//! is asked for is mostly the one that came after the last one before, and is found without a
 //! search. A table by hash was slower, and two bounds that fell on one place in it drove each other
 //! out in every series.
 
@@ -44,7 +44,7 @@ impl<K: Copy + PartialEq, V> Cycle<K, V> {
         self.entries.iter().take(self.len).position(|(known, _)| *known == key)
     }
 
-    /// Notes the value of a key that is not known. It is expected behind the last one.
+    /// Notes the value of a key that is not known. It is expected after the last one.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         let place = if self.len < CYCLE_ENTRIES_MAX {
             self.len += 1;

@@ -8,7 +8,7 @@ use std::fmt;
 /// Bytes in a block.
 pub(crate) const SHORT_BYTES_MAX: usize = 32;
 
-/// A text, and whatever is behind it up to the end of its block.
+/// A text, and whatever is after it up to the end of its block.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ShortText {
     block: [u8; SHORT_BYTES_MAX],
@@ -82,7 +82,7 @@ impl<'a> ShortRef<'a> {
         ShortRef { block, len: len.min(SHORT_BYTES_MAX) }
     }
 
-    /// The text and what is behind it.
+    /// The text and what is after it.
     #[inline(always)]
     #[must_use]
     pub(crate) fn block(&self) -> &'a [u8; SHORT_BYTES_MAX] {

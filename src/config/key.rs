@@ -8,7 +8,7 @@ use super::value_types::ValueType;
 pub(super) struct Section<C: 'static> {
     /// As between its brackets: `server`, or `output.http` within `output`.
     pub(super) name: &'static str,
-    /// What stands above it in `conf.sample`; empty: nothing.
+    /// What is above it in `conf.sample`; empty: nothing.
     #[cfg_attr(not(test), expect(dead_code, reason = "read where tests make the reference"))]
     pub(super) about: &'static str,
     pub(super) keys: &'static [Key<C>],

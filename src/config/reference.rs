@@ -5,7 +5,7 @@ use super::key::{Key, Reload, Section};
 use super::keys::{INPUT, SECTIONS, default_input};
 use super::options::Config;
 
-/// What stands at the head of `conf.sample`.
+/// What is at the head of `conf.sample`.
 const SAMPLE_HEAD: &str = "\
 # pushline: every key with its default.
 # Give it with `pushline --config FILE`; check it with `--check`.

@@ -272,7 +272,7 @@ impl ValueType for OptionalPeriod {
     }
 }
 
-/// What stands before `/metrics/job/…`, normalised.
+/// What is before `/metrics/job/…`, normalised.
 pub(super) struct RoutePrefix;
 
 impl ValueType for RoutePrefix {

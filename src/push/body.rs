@@ -219,12 +219,12 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
-/// What stands before `separator` and what stands behind it.
+/// What is before `separator` and what is after it.
 fn split_at(text: &str, separator: char) -> (&str, &str) {
     text.split_once(separator).unwrap_or((text, ""))
 }
 
-/// The text up to the closing quote, unescaped, and what stands behind it.
+/// The text up to the closing quote, unescaped, and what is after it.
 fn unquote(quoted: &str) -> (String, &str) {
     let mut value = String::new();
     let mut chars = quoted.chars();
@@ -308,18 +308,18 @@ impl Decoder {
             let member_start = self.decoded.len();
             let data = gzip_data(rest)?;
             let inflated = self.inflate_raw.inflate(data, &mut self.decoded, bytes_max);
-            let behind = inflated.map_err(|error| inflate_error(error, coding, bytes_max))?;
-            let (trailer, behind) = behind
+            let after = inflated.map_err(|error| inflate_error(error, coding, bytes_max))?;
+            let (trailer, after) = after
                 .split_first_chunk::<8>()
                 .ok_or(Error::Corrupt { coding, what: "is cut short" })?;
             let member = self.decoded.get(member_start..).unwrap_or_default();
             if gzip_trailer(member) != *trailer {
                 return Err(Error::Corrupt { coding, what: "has a wrong checksum or length" });
             }
-            if behind.is_empty() {
+            if after.is_empty() {
                 return Ok(());
             }
-            rest = behind;
+            rest = after;
         }
     }
 
@@ -365,7 +365,7 @@ fn inflate_error(error: InflateError, coding: Coding, bytes_max: usize) -> Error
     }
 }
 
-/// The compressed data of the gzip member that `member` begins with, and what stands behind it
+/// The compressed data of the gzip member that `member` begins with, and what is after it
 /// (RFC 1952, section 2.3): the header is skipped.
 fn gzip_data(member: &[u8]) -> Result<&[u8], Error> {
     const HEADER_CHECK: u8 = 2;
@@ -385,8 +385,8 @@ fn gzip_data(member: &[u8]) -> Result<&[u8], Error> {
     }
     let cut = || error("is cut short");
     if flags & EXTRA != 0 {
-        let (len, behind) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
-        rest = behind.get(usize::from(u16::from_le_bytes(*len))..).ok_or_else(cut)?;
+        let (len, after) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
+        rest = after.get(usize::from(u16::from_le_bytes(*len))..).ok_or_else(cut)?;
     }
     for flag in [NAME, COMMENT] {
         if flags & flag != 0 {

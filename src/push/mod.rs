@@ -175,7 +175,7 @@ impl From<exposition::Error> for Enough {
     }
 }
 
-/// The stages behind the reader of one push.
+/// The stages after the reader of one push.
 struct SampleWriter<'p> {
     mapping: Mapping<'p>,
     encoder: &'p mut Encoder,

@@ -114,8 +114,8 @@ pub(super) fn same_points(lines: &[u8]) -> (Vec<SamePoint>, usize) {
     let mut rest = lines;
     for number in 1.. {
         let Some(len) = chunk::find(rest, |chunk| chunk.equal(b'\n')) else { break };
-        let (line, behind) = rest.split_at(len);
-        rest = behind.get(1..).unwrap_or_default();
+        let (line, after) = rest.split_at(len);
+        rest = after.get(1..).unwrap_or_default();
         let Some((series, values, time)) = parts(line) else { continue };
         for field in split(values, b',') {
             let key = split(field, b'=').next();

@@ -34,7 +34,7 @@ pub fn head(received: &[u8]) -> bool {
     }
 }
 
-/// What stands behind a head does not change it, and no byte of it is missed.
+/// What is after a head does not change it, and no byte of it is missed.
 fn assert_head_is_its_own(own: &[u8], head: &Head) {
     let mut request = Request::default();
     assert_eq!(head::read(own, &mut request).as_ref(), Ok(&Some(head.clone())));

@@ -351,7 +351,7 @@ impl Twin {
             exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') { -9999 } else { 9999 });
         let unit = if is_integer && self.dialect == Dialect::Text { 6 } else { 9 };
         let point = whole.len() as i64 + shift.clamp(-9999, 9999) + unit;
-        // Everything before the point is nanoseconds; the digit behind it rounds.
+        // Everything before the point is nanoseconds; the digit after it rounds.
         let digit = |at: i64| {
             usize::try_from(at)
                 .ok()

@@ -24,7 +24,7 @@ class Contest:
         for server in servers:
             server.load(built, body, connections, WARM_UP_SECONDS)
         for turn in range(ROUNDS):
-            # Every second round goes backwards, so that none always comes behind the same other.
+            # Every second round goes backwards, so that none always comes after the same other.
             for server in reversed(servers) if turn % 2 else servers:
                 self.reports[server].append(server.load(built, body, connections, SECONDS))
 

@@ -2,7 +2,7 @@
 //!
 //! A fast path takes over what two lines in a row have in common: names, labels, the arrangement
 //! of tags, whole heads. The plain way has nothing to take over: each line is a push of its own,
-//! behind the comments that came before it. Both must give the same lines, byte for byte, the same
+//! after the comments that came before it. Both must give the same lines, byte for byte, the same
 //! counts, and for a bad line the same message.
 //!
 //! ```text
@@ -168,7 +168,7 @@ struct Field {
     time: String,
 }
 
-/// Converts each line alone, and joins what stands next to each other as SPEC 2.2 says. Besides
+/// Converts each line alone, and joins what is next to each other as SPEC 2.2 says. Besides
 /// the outcome it tells how many lines were read before a mistake.
 fn plainly(setting: &Setting, body: &[u8]) -> (Outcome, usize) {
     let mut outcome = Outcome::default();
@@ -216,7 +216,7 @@ fn is_comment(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"#")
 }
 
-/// The same message for a mistake that stands in another line.
+/// The same message for a mistake that is in another line.
 fn moved_to_line(message: &str, number: usize) -> String {
     let place = message.strip_prefix("line ").and_then(|rest| rest.split_once(", "));
     let (_, rest) = place.unwrap_or_else(|| panic!("no line in {message:?}"));
@@ -253,14 +253,14 @@ fn family_and_part(setting: &Setting, body: &[u8]) -> (String, Part) {
 fn joined(fields: &[Field]) -> (String, u32) {
     let (mut lines, mut line_count) = (String::new(), 0);
     let mut rest = fields;
-    while let [first, behind @ ..] = rest {
+    while let [first, after @ ..] = rest {
         let Field { head, field, time, .. } = first;
-        rest = behind;
+        rest = after;
         line_count += 1;
-        match behind {
-            [second, behind @ ..] if are_pair(first, second) => {
+        match after {
+            [second, after @ ..] if are_pair(first, second) => {
                 lines.push_str(&format!("{head} {field},{} {time}\n", second.field));
-                rest = behind;
+                rest = after;
             }
             _ => lines.push_str(&format!("{head} {field} {time}\n")),
         }
@@ -294,7 +294,7 @@ fn difference(setting: &Setting, pusher: &mut Pusher, body: &[u8]) -> Option<Str
         plain = Outcome { error: plain.error, ..Outcome::default() };
     }
     if setting.input.mapping.filter != Filter::default() {
-        // Whether what is filtered out stands between `_sum` and `_count` is not laid down.
+        // Whether what is filtered out is between `_sum` and `_count` is not laid down.
         fast.take_apart();
         plain.take_apart();
     }

@@ -44,7 +44,7 @@ fn a_dry_run_is_answered_with_its_lines_and_writes_nothing() {
     let answer = client.ask("GET", "/metrics", &[], b"");
     let counted = "pushline_samples_skipped_total{reason=\"not_finite\"} 0";
     assert!(answer.text().contains(counted), "{}", answer.text());
-    // An ordinary push comes behind them, and nothing before it.
+    // An ordinary push comes after them, and nothing before it.
     assert_eq!(client.push("/metrics/job/real?dry_run=0", "a_b 1 9\n").status, 200);
     output.wait_for_text("\n");
     assert_eq!(output.snapshot(), b"a,job=real b=1 9000000\n");

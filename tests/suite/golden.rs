@@ -56,7 +56,7 @@ fn ask(address: std::net::SocketAddr, case: &Case) -> Answer {
     client.read_answer(case.method != "HEAD").unwrap()
 }
 
-/// What the process wrote for this case: all that stands before the next marker.
+/// What the process wrote for this case: all that is before the next marker.
 fn written(address: std::net::SocketAddr, prefix: &str, output: &Collected) -> Vec<u8> {
     const MARKER: &[u8] = b"golden_marker";
     let path = format!("{prefix}/metrics/job/golden_marker");

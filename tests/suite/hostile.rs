@@ -129,7 +129,7 @@ fn pipelined_requests_are_answered_in_order_and_no_body_becomes_a_request() {
     let statuses = [(); 3].map(|()| client.read_answer(true).unwrap());
     assert_eq!(statuses.each_ref().map(|answer| answer.status), [200, 200, 200]);
     assert_eq!(statuses[1].text(), "healthy\n");
-    // Behind a refused request nothing is served: where the next one begins is not known.
+    // After a refused request nothing is served: where the next one begins is not known.
     let smuggled = request("POST", b"/metrics/job/smuggled", &[], b"evil_x 1\n");
     for head in [
         "POST /metrics/job/x HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -4,7 +4,7 @@
 /// One field of one line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Field {
-    /// `measurement,tags field=value`, escaped as it stands in the line.
+    /// `measurement,tags field=value`, escaped as it is in the line.
     pub(crate) text: String,
     /// Nanoseconds.
     pub(crate) time: i64,
@@ -87,7 +87,7 @@ fn try_read_line(line: &str) -> Result<Vec<Field>, String> {
     Ok(found)
 }
 
-/// Splits at `separator` where no backslash stands before it.
+/// Splits at `separator` where no backslash is before it.
 pub(crate) fn split(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;

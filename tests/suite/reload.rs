@@ -144,7 +144,7 @@ fn expected(path: &str, turn: u64) -> u16 {
     }
 }
 
-/// Each push that got 200 stands on the output once, under the measurement of its input, and no
+/// Each push that got 200 is on the output once, under the measurement of its input, and no
 /// other does; and it got 200 or not as the configuration says that held from its begin to its end.
 fn check_ways(pushed: &[Pushed], output: &Collected) {
     let text = String::from_utf8(output.snapshot()).unwrap();

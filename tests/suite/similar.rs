@@ -303,7 +303,7 @@ fn damage_line(random: &mut Random, line: &mut Vec<u8>) {
     }
 }
 
-/// Replaces one of the places where `byte` stands.
+/// Replaces one of the places where `byte` is.
 fn replace(random: &mut Random, line: &mut Vec<u8>, byte: &[u8; 1], by: &str) {
     let places: Vec<usize> = (0..line.len()).filter(|at| line[*at] == byte[0]).collect();
     if !places.is_empty() {
@@ -312,7 +312,7 @@ fn replace(random: &mut Random, line: &mut Vec<u8>, byte: &[u8; 1], by: &str) {
     }
 }
 
-/// Swaps two pairs, or whatever stands between commas and braces.
+/// Swaps two pairs, or whatever is between commas and braces.
 fn swap_labels(random: &mut Random, line: &mut Vec<u8>) {
     let places: Vec<usize> = (0..line.len()).filter(|at| b"{,}".contains(&line[*at])).collect();
     if places.len() > 2 {

@@ -144,9 +144,7 @@ fn path<'c>(code: &'c str, prefix: &[String], found: &mut Vec<Vec<String>>) -> &
             rest = &rest[end..];
         }
         match rest.strip_prefix("::") {
-            Some(behind) if behind.starts_with(|char| is_word(char) || char == '{') => {
-                rest = behind
-            }
+            Some(after) if after.starts_with(|char| is_word(char) || char == '{') => rest = after,
             _ => break,
         }
     }

@@ -12,7 +12,7 @@ pub trait Reply: Send + fmt::Debug + 'static {
 }
 
 impl Reply for () {
-    /// Nobody waits for it.
+    /// No pusher waits for this batch.
     fn answer(self, _: Result<(), Undelivered>) {}
 }
 

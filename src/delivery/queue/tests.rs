@@ -60,7 +60,7 @@ fn a_written_push_is_answered_once_it_is_written_and_not_before() {
     let outcomes = [1, 2, 3].map(|number| submit(&sender, vec![number]));
     let [one, two, three] = [(); 3].map(|()| next_batch(&receiver));
     receiver.acknowledge(&mut vec![two]);
-    assert_eq!(outcomes[1].recv(), Ok(Ok(())), "whatever stands before it");
+    assert_eq!(outcomes[1].recv(), Ok(Ok(())), "whatever is before it");
     assert!(outcomes[0].try_recv().is_err() && outcomes[2].try_recv().is_err());
     receiver.acknowledge(&mut vec![one, three]);
     assert_eq!((outcomes[0].recv(), outcomes[2].recv()), (Ok(Ok(())), Ok(Ok(()))));

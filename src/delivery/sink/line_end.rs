@@ -14,7 +14,7 @@ pub(super) fn is_torn(path: &Path) -> bool {
     length.is_some_and(|metadata| is_torn_at(path, metadata.len()))
 }
 
-/// The same of what stands before the place where the next write to an open file goes.
+/// The same of what is before the place where the next write to an open file goes.
 pub(super) fn is_torn_before(file: &File) -> bool {
     let place = || -> io::Result<u64> {
         let (_, is_appending) = system::access(file)?;

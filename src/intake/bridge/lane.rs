@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn who_connects_first_is_never_taken_for_the_gate() {
+    fn whoever_connects_first_is_never_taken_for_the_gate() {
         let name = name("first");
         let listener = system::listen_for_one(&name).unwrap();
         let stranger = system::connect_now(&name).unwrap();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_connects_after_the_gate_at_no_moment_of_the_start() {
+    fn nobody_connects_after_the_gate_at_any_moment_of_the_start() {
         let name = name("second");
         let listener = system::listen_for_one(&name).unwrap();
         let stream = connect_alone(&name).unwrap().unwrap();

@@ -89,17 +89,17 @@ fn render_proc(page: &mut Page, proc: &Path) {
     }
 }
 
-/// The first number behind `key` at the start of a line. None where it is a word (`unlimited`).
+/// The first number after `key` at the start of a line. None where it is a word (`unlimited`).
 fn number(text: &str, key: &str) -> Option<u64> {
-    let behind = text.lines().find_map(|line| line.strip_prefix(key))?;
-    behind.split_whitespace().next()?.parse().ok()
+    let after = text.lines().find_map(|line| line.strip_prefix(key))?;
+    after.split_whitespace().next()?.parse().ok()
 }
 
 /// `utime` and `stime`, the fields 14 and 15 of `stat`. The second field is the name in parentheses
-/// and may itself hold blanks and parentheses: counted is from behind its last one.
+/// and may itself hold blanks and parentheses: fields are counted from after its last one.
 fn cpu_ticks(stat: &str) -> Option<u64> {
-    let (_, behind) = stat.rsplit_once(')')?;
-    let mut fields = behind.split_whitespace().skip(11);
+    let (_, after) = stat.rsplit_once(')')?;
+    let mut fields = after.split_whitespace().skip(11);
     let (user, system) = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u64>().ok()?);
     user.checked_add(system)
 }

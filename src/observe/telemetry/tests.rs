@@ -100,7 +100,7 @@ fn every_family_has_help_and_type_and_a_name_by_the_conventions() {
             let (same, kind) = kind.unwrap_or_else(|| panic!("{name} has no TYPE"));
             assert_eq!(same, name);
             assert!(help.ends_with('.'), "{help}");
-            assert_eq!(kinds.insert(name, kind), None, "{name} stands twice");
+            assert_eq!(kinds.insert(name, kind), None, "{name} appears twice");
             assert!(lines.peek().is_some_and(|line| line.starts_with(name)), "{name} is empty");
             family = (name, kind);
             continue;
@@ -109,7 +109,7 @@ fn every_family_has_help_and_type_and_a_name_by_the_conventions() {
         let suffixes: &[&str] =
             if family.1 == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
         let is_of_family = suffixes.iter().any(|suffix| format!("{}{suffix}", family.0) == name);
-        assert!(is_of_family, "{line} stands in {}", family.0);
+        assert!(is_of_family, "{line} is in {}", family.0);
     }
     for (name, kind) in &kinds {
         assert!(name.starts_with("pushline_") || name.starts_with("process_"), "{name}");

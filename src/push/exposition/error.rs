@@ -56,7 +56,7 @@ pub enum ErrorKind {
     Unexpected {
         /// What the grammar allows here.
         expected: &'static str,
-        /// What stands here; empty at the end of the line.
+        /// What is here; empty at the end of the line.
         found: Vec<u8>,
     },
     /// A quoted name that only `utf8_names` allows.
@@ -128,7 +128,7 @@ pub enum ErrorKind {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// Something behind `# EOF` of an OpenMetrics exposition.
+    /// Something after `# EOF` of an OpenMetrics exposition.
     AfterEof,
 }
 
@@ -202,7 +202,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::EmptyName => write!(f, "a name must not be empty"),
             ErrorKind::ReservedLabel => write!(f, "__name__ must not be a label"),
             ErrorKind::DuplicateLabel { name } => {
-                write!(f, "the label {} stands twice in this sample", Quoted(name.as_bytes()))
+                write!(f, "the label {} appears twice in this sample", Quoted(name.as_bytes()))
             }
             ErrorKind::MisplacedName => {
                 write!(f, "a metric name comes once: before the braces, or quoted in them")

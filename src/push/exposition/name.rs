@@ -84,7 +84,7 @@ pub(super) fn check_unique(labels: &[Label<'_>]) -> Result<(), ErrorKind> {
     duplicate(labels).map_or(Ok(()), |(_, kind)| Err(kind))
 }
 
-/// The first label whose name stands before it already: its index, and what is wrong with it.
+/// The first label whose name an earlier one has: its index, and what is wrong with it.
 #[inline]
 pub(super) fn duplicate(labels: &[Label<'_>]) -> Option<(usize, ErrorKind)> {
     if are_plainly_unique(labels) { None } else { find_duplicate(labels) }

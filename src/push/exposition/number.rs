@@ -44,7 +44,7 @@ pub(super) struct Plain {
     pub(super) len: usize,
 }
 
-/// The number that `text` begins with, before a blank or LF. Where a closer look is needed, behind
+/// The number that `text` begins with, before a blank or LF. Where a closer look is needed, after
 /// a plus, with an exponent or leading zeros, or where it is not over within 16 bytes: where its
 /// digits end as far as they are known, or 0. That leaves at most [`DIGITS_MAX`] digits.
 #[inline(always)]
@@ -77,7 +77,7 @@ pub(super) fn plain(text: &[u8; SHORT_BYTES_MAX]) -> Result<Plain, usize> {
     }
 }
 
-/// Zeros behind the point of the smallest number in plain notation, 0.0000001.
+/// Zeros after the point of the smallest number in plain notation, 0.0000001.
 const ZEROS_MAX: u32 = 6;
 /// Digits before the point of the largest number in plain notation, below 1e21.
 const PLAIN_DIGITS_MAX: usize = 21;
@@ -117,8 +117,8 @@ pub(super) fn scientific(
     Some(digits_end + exponent.len() - 1)
 }
 
-/// `digit "." fraction` with the point `count` digits further behind. Digits move in blocks, over
-/// zeros: what a block holds beyond the digits is overwritten, or stands behind the text.
+/// `digit "." fraction` with the point `count` digits further on. Digits move in blocks, over
+/// zeros: what a block holds beyond the digits is overwritten, or is after the text.
 #[inline(always)]
 fn point_behind(
     text: &[u8; SHORT_BYTES_MAX],
@@ -227,7 +227,7 @@ struct Decimal<'a> {
     sign: &'a [u8],
     /// The digits before the point.
     integer: &'a [u8],
-    /// The digits behind the point.
+    /// The digits after the point.
     fraction: &'a [u8],
     /// What follows the `e`, if there is one.
     exponent: &'a [u8],
@@ -262,9 +262,9 @@ impl<'a> Decimal<'a> {
         Some(if *sign == b"-" { -magnitude } else { magnitude })
     }
 
-    /// Where in the text the form stands that SPEC 2.4 writes for its double, if it does: that is,
-    /// the text without a plus and without zeros at the end of a fraction. Known only for decimals
-    /// of at most [`DIGITS_MAX`] digits: their shortest digits are their own.
+    /// The part of the text that is the form which SPEC 2.4 writes for its double, where there is
+    /// one: the text without a plus and without zeros at the end of a fraction. Known only for
+    /// decimals of at most [`DIGITS_MAX`] digits: their shortest digits are their own.
     #[inline]
     fn canonical(&self) -> Option<Range<usize>> {
         let fraction = trim_zeros(self.fraction);

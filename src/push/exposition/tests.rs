@@ -320,7 +320,7 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         ),
         (
             "ab_c{x=\"1\",x=\"2\"} 1\n",
-            "line 1, column 12: the label \"x\" stands twice in this sample",
+            "line 1, column 12: the label \"x\" appears twice in this sample",
         ),
         (
             "ab_c{x=\"é\\t\"} 1\n",
@@ -356,7 +356,7 @@ fn an_error_says_what_is_wrong_where_and_what_is_allowed() {
         ),
         (
             "ab_c 1 # { x=\"1\",x=\"2\"} 1\n",
-            "line 1, column 18: the label \"x\" stands twice in this sample",
+            "line 1, column 18: the label \"x\" appears twice in this sample",
         ),
         (
             "\u{feff}ab_c{x=\"\\é\"} 1\n",

@@ -18,19 +18,19 @@ const REPEATED_BLOCK: usize = 64;
 /// What the room grows by at least, in bytes.
 const GROWTH_MIN: usize = 4096;
 
-/// Lines, and room behind them.
+/// Lines, and room after them.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// The lines, and whatever is behind them.
+    /// The lines, and whatever is after them.
     bytes: Vec<u8>,
     len: usize,
 }
 
-/// The room is over: nothing of the line counts.
+/// No room left: discard the line, grow, write it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// The line that is being written, behind others.
+/// The line that is being written, after others.
 #[derive(Debug)]
 pub(super) struct Line<'l> {
     /// The lines, this one, and the room.
@@ -45,7 +45,7 @@ impl Lines {
         Lines { bytes: room, len: 0 }
     }
 
-    /// The lines, and nothing behind them.
+    /// The lines, and nothing after them.
     pub(super) fn into_bytes(mut self) -> Vec<u8> {
         self.bytes.truncate(self.len);
         self.bytes
@@ -56,14 +56,14 @@ impl Lines {
         self.len
     }
 
-    /// The line of which nothing, or what is written so far, stands before `end`: it may begin
-    /// before the end of the lines, and then what stands there is overwritten.
+    /// Opens a line at byte `end`: bytes from there on are overwritten. A line that is continued
+    /// begins before it.
     #[inline(always)]
     pub(super) fn line(&mut self, end: usize) -> Line<'_> {
         Line { bytes: &mut self.bytes, end }
     }
 
-    /// The lines end where the one ended that was written.
+    /// Commits the line: the output ends at `end`.
     #[inline(always)]
     pub(super) fn end_at(&mut self, end: usize) {
         self.len = end;
@@ -110,7 +110,7 @@ impl Line<'_> {
         Line { bytes: self.bytes, end: self.end }
     }
 
-    /// It ends where it was left that had been handed on.
+    /// Takes the line back from where it was handed on to: it ends at `end`.
     #[inline(always)]
     pub(super) fn end_at(&mut self, end: usize) {
         self.end = end;

@@ -76,7 +76,7 @@ pub(super) fn push_tag_value(line: &mut Line<'_>, value: &Text<'_>) -> Result<()
     Ok(())
 }
 
-/// One that is long, has something to escape, or stands at the end of the body: where the line ends
+/// One that is long, has something to escape, or is at the end of the body: where the line ends
 /// then.
 #[inline(never)]
 fn push_other_tag_value(mut line: Line<'_>, value: &str) -> Result<usize, Full> {

@@ -249,7 +249,7 @@ impl Encoder {
         }
     }
 
-    /// Writes what stands before the value of a sum or a count: a head, or only a comma and the
+    /// Writes what is before the value of a sum or a count: a head, or only a comma and the
     /// field where it joins the open line, which is the other one of the same series and time.
     /// Tells where the line begins, and where the value goes.
     #[inline(never)]

@@ -38,7 +38,7 @@ fn other_value(number: f64) -> ShortText {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(number);
     if !chunk::has(text.as_bytes(), |chunk| chunk.equal(b'e')) {
-        // Plain notation is canonical, but for what zmij puts behind whole numbers.
+        // Plain notation is canonical, but for what zmij puts after whole numbers.
         return ShortText::new(text.strip_suffix(".0").unwrap_or(text).as_bytes());
     }
     let shortest = Shortest::of(text);

@@ -1,4 +1,4 @@
-//! What stands before the value of a line: measurement, tags, field.
+//! What is before the value of a line: measurement, tags, field.
 //!
 //! ```text
 //! head = measurement *( "," key "=" value ) blank field "="
@@ -18,7 +18,7 @@ use crate::push::sample::{Label, Part};
 /// The values of the URL labels, escaped once a push.
 #[derive(Debug, Default)]
 pub(super) struct GroupValues {
-    /// One behind the other.
+    /// One after the other.
     text: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
@@ -63,7 +63,7 @@ pub(super) struct SeriesKey {
 /// A tag in a head whose value may change.
 #[derive(Clone, Copy, Debug)]
 struct TagSpan {
-    /// Bytes between what stands before, such a value or the measurement, and its value.
+    /// Bytes between what is before, such a value or the measurement, and its value.
     gap: usize,
     /// Bytes of its value.
     value: usize,

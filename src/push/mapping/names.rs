@@ -13,7 +13,7 @@ pub(super) const RESERVED_KEYS: [&str; 3] = ["_field", "_measurement", "time"];
 /// The names of the family in hand.
 #[derive(Debug, Default)]
 pub(super) struct FamilyNames {
-    /// Its own; behind it those that do not stand in it as they are.
+    /// Its own; after it those that do not stand in it as they are.
     text: String,
     family_len: usize,
     measurement: Range<usize>,
@@ -72,7 +72,7 @@ impl FamilyNames {
     }
 
     /// The names where they are not just cut from the family's, or must be cleaned: puts them
-    /// behind that one.
+    /// after that one.
     #[inline(never)]
     fn find(
         &mut self,
@@ -149,7 +149,7 @@ impl Cut {
     }
 }
 
-/// What makes a name unfit for line protocol, wherever it stands.
+/// What makes a name unfit for line protocol, wherever it is.
 #[inline]
 fn unfit(chunk: Chunk) -> Places {
     chunk.within(0, 0x1f) | chunk.equal(0x7f) | chunk.equal(b'"') | chunk.equal(b'\\')

@@ -28,8 +28,8 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let (mut pattern, mut name) = (self.0.chars(), name.chars());
-        // What is behind the last `*`, and the name from where that was held against it. Only the
-        // last one is tried again: what stands before it has matched as early as it can.
+        // What is after the last `*`, and the name from where that was held against it. Only the
+        // last one is tried again: what is before it has matched as early as it can.
         let mut last_star: Option<(Chars<'_>, Chars<'_>)> = None;
         loop {
             let is_step = match pattern.next() {
@@ -48,12 +48,12 @@ impl Pattern {
             if is_step {
                 continue;
             }
-            let Some((behind, from)) = &mut last_star else { return false };
-            if behind.as_str().is_empty() {
+            let Some((after, from)) = &mut last_star else { return false };
+            if after.as_str().is_empty() {
                 return true;
             }
             from.next();
-            (pattern, name) = (behind.clone(), from.clone());
+            (pattern, name) = (after.clone(), from.clone());
         }
     }
 }
@@ -76,8 +76,8 @@ mod tests {
             (['*', rest @ ..], _) => {
                 (0..=name.len()).any(|run| matches_plainly(rest, &name[run..]))
             }
-            ([wanted, rest @ ..], [found, behind @ ..]) => {
-                (*wanted == '?' || wanted == found) && matches_plainly(rest, behind)
+            ([wanted, rest @ ..], [found, after @ ..]) => {
+                (*wanted == '?' || wanted == found) && matches_plainly(rest, after)
             }
             (_, []) => false,
         }

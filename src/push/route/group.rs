@@ -147,7 +147,7 @@ pub(super) enum Encoding {
     Base64,
 }
 
-/// `job *( "/" name "/" value ) [ "/" ]`, where the trailing slash is right behind the job, or the
+/// `job *( "/" name "/" value ) [ "/" ]`, where the trailing slash is right after the job, or the
 /// empty value of the last label.
 pub(super) fn read_group(parts: &[u8], encoding: Encoding, names: Names) -> Result<Group, Error> {
     let mut parts = parts.split(|byte| *byte == b'/');
@@ -166,7 +166,7 @@ pub(super) fn read_group(parts: &[u8], encoding: Encoding, names: Names) -> Resu
         labels.push(read_label(name, value, names)?);
     }
     labels.push(Label { name: Cow::Borrowed("job"), value: job.clone().into() });
-    // The sort keeps the order of equal names, so the last of them, which wins, stands last.
+    // The sort keeps the order of equal names, so the last of them, which wins, is last.
     labels.sort_by(|a, b| a.name.cmp(&b.name));
     labels.reverse();
     labels.dedup_by(|earlier, later| earlier.name == later.name);
@@ -224,14 +224,14 @@ fn decode(part: &[u8]) -> Result<Cow<'_, str>, Error> {
     }
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part;
-    while let [byte, behind @ ..] = rest {
+    while let [byte, after @ ..] = rest {
         if *byte == b'%' {
-            let (value, behind) = hex_pair(behind).ok_or(Error::Percent { part: part.to_vec() })?;
+            let (value, after) = hex_pair(after).ok_or(Error::Percent { part: part.to_vec() })?;
             bytes.push(value);
-            rest = behind;
+            rest = after;
         } else {
             bytes.push(*byte);
-            rest = behind;
+            rest = after;
         }
     }
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| error())
@@ -246,21 +246,21 @@ fn unescape_name(name: &str) -> Option<String> {
     let mut rest = name.strip_prefix("U__")?;
     let mut text = String::with_capacity(rest.len());
     while let Some(at) = rest.find('_') {
-        let (plain, behind) = rest.split_at_checked(at)?;
+        let (plain, after) = rest.split_at_checked(at)?;
         text.push_str(plain);
-        let behind = behind.strip_prefix('_')?;
-        if let Some(behind) = behind.strip_prefix('_') {
+        let after = after.strip_prefix('_')?;
+        if let Some(after) = after.strip_prefix('_') {
             text.push('_');
-            rest = behind;
+            rest = after;
             continue;
         }
-        let (hex, behind) = behind.split_once('_')?;
+        let (hex, after) = after.split_once('_')?;
         let is_hex = !hex.is_empty()
             && hex.len() <= HEX_DIGITS_MAX
             && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
         let code = is_hex.then(|| u32::from_str_radix(hex, 16).ok())??;
         text.push(char::from_u32(code)?);
-        rest = behind;
+        rest = after;
     }
     text.push_str(rest);
     Some(text)

@@ -2,7 +2,7 @@
 
 use super::{Flag, Spec, commands};
 
-/// What stands at the head of each.
+/// What is at the head of each.
 const HEAD: &str = "# Made by BLESS=1 cargo test --lib manual\n";
 
 /// The words of `pushline spool`.

@@ -82,7 +82,7 @@ pub(crate) struct Client {
     authorization: Option<Secret>,
     addresses: KnownAddresses,
     connection: CurrentConnection,
-    /// Nothing stands between the bytes of a request and its connection: no TLS, no proxy.
+    /// Nothing is between the bytes of a request and its connection: no TLS, no proxy.
     is_direct: bool,
     timeout: Duration,
 }

@@ -3,7 +3,7 @@
 //! Worked out with integers of 800 bits by repeated square roots of 2, and rounded to the nearest.
 //! What they are tested against was worked out another way (`tests/data/native_bounds.py`).
 
-/// The 52 bits behind the leading one of 2^(k/256), rounded to the nearest.
+/// The 52 bits after the leading one of 2^(k/256), rounded to the nearest.
 pub(super) const FRACTIONS: [u64; 256] = [
     0x0_0000_0000_0000,
     0x0_0b1a_fa5a_bcbf,

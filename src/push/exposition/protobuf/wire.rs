@@ -53,7 +53,7 @@ impl<'b> Fields<'b> {
         self.rest.is_empty()
     }
 
-    /// Where the reader stands in the body.
+    /// Where the reader is in the body.
     #[inline(always)]
     fn offset(&self) -> usize {
         self.end - self.rest.len()

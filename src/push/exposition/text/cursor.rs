@@ -126,7 +126,7 @@ impl<'a> Cursor<'a> {
         self.bare_name(ends_metric_name)
     }
 
-    /// Goes over what of such a name is behind the part that is known.
+    /// Goes over the rest of such a name, after the part that is known.
     #[inline]
     pub(super) fn rest_of_metric_name(&mut self) {
         self.walk(ends_metric_name);
@@ -242,7 +242,7 @@ fn ends_metric_name(chunk: Chunk) -> Places {
     !(chunk.letters() | chunk.within(b'0', b':') | chunk.equal(b'_'))
 }
 
-/// [`Cursor::walk`] over the last bytes of the body, behind which LF is seen: where it ends.
+/// [`Cursor::walk`] over the last bytes of the body, after which LF is seen: where it ends.
 #[cold]
 #[inline(never)]
 fn walk_last(text: &str, at: usize, ends: impl Fn(Chunk) -> Places) -> usize {
@@ -261,7 +261,7 @@ impl Cursor<'_> {
         Error::new(self.at, kind)
     }
 
-    /// Something else was expected here than the word that stands here.
+    /// Something else was expected here than the word that is here.
     #[cold]
     pub(super) fn unexpected(&self, expected: &'static str) -> Error {
         let mut end = *self;
@@ -278,7 +278,7 @@ impl Cursor<'_> {
         self.error(ErrorKind::Unclosed { found: excerpt(self.rest_of_line()) })
     }
 
-    /// The backslash here stands before something else than it may.
+    /// The backslash here is followed by something that it may not escape.
     #[cold]
     pub(super) fn no_escape(&self) -> Error {
         let found: String = self.rest_of_line().chars().take(2).collect();

@@ -16,7 +16,7 @@
 //! this   cpu="0",mode="user",host="a"}
 //!        └── same ──┘            1. the pairs that lie whole within what is the same are kept
 //!                      └──┘      2. a value that differs is read,
-//!                          └────┘   and what stands between it and the next one is compared
+//!                          └────┘   and what is between it and the next one is compared
 //! ```
 //!
 //! As long as that holds, the names need not be read again. What follows is read by the grammar.

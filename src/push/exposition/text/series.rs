@@ -4,7 +4,7 @@
 //! series  = name [ blanks "{" pairs "}" ] | "{" items "}"
 //! ```
 //!
-//! The pairs are read in `pairs`, what stands in braces without a name before them in `braces`.
+//! The pairs are read in `pairs`, what is in braces without a name before them in `braces`.
 //!
 //! The name is compared with that of the series before it is read, and as a rule is the same, with
 //! some of the pairs after it. Where it is another one, it may begin with the name in a TYPE line
