@@ -28,7 +28,6 @@ pub mod current;
 pub mod heartbeat;
 pub mod json;
 pub mod limits;
-mod sorted;
 pub mod system;
 mod tls;
 

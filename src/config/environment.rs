@@ -6,7 +6,6 @@ use super::meant::Meant;
 use super::nearest::nearest;
 use super::raw::Raw;
 use super::setting::{AnyKey, Setting};
-use crate::sorted::sort_by;
 
 /// DataKit's: `ENV_INPUT_PUSHGATEWAY_<KEY>`.
 const INPUT_PREFIX: &str = "ENV_INPUT_PUSHGATEWAY";
@@ -25,7 +24,7 @@ pub(super) fn read(
 ) -> Vec<Setting> {
     let mut mine: Vec<_> = environment.filter(|(name, _)| is_mine(name)).collect();
     // Sorted, since the order of the environment means nothing.
-    sort_by(&mut mine, Ord::cmp);
+    mine.sort();
     let mut settings = Vec::new();
     for (name, text) in mine {
         match variables().find(|(known, _)| *known == name) {

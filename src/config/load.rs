@@ -5,7 +5,6 @@ use super::error::{Error, Location, Mistake, MistakeKind};
 use super::options::Config;
 use super::sources::{self, Sources};
 use super::{check, environment, file};
-use crate::sorted::sort_by;
 
 impl Config {
     /// Reads the configuration: defaults, then the file, then `environment`, then the flags.
@@ -27,7 +26,7 @@ impl Config {
         }
         let conflicts = check::conflicts(&config).into_iter().map(MistakeKind::Conflict);
         mistakes.extend(conflicts.map(|what| Mistake { location: Location::Whole, what }));
-        sort_by(&mut mistakes, |one, other| one.location.cmp(&other.location));
+        mistakes.sort_by(|one, other| one.location.cmp(&other.location));
         if mistakes.is_empty() { Ok(config) } else { Err(Error(mistakes)) }
     }
 }

@@ -11,7 +11,6 @@ use super::mapping::{Doubtful, Skipped};
 use super::sample::{Format, Label, Part, Quoted, Sample};
 use crate::bytes::chunk;
 use crate::limits::REMARKS_MAX;
-use crate::sorted::sort_by;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -44,7 +43,7 @@ impl WrittenSample {
         };
         let pair = |label: &Label<'_>| (label.name.to_string(), label.value.to_string());
         let mut labels: Vec<_> = sample.labels.iter().map(pair).collect();
-        sort_by(&mut labels, Ord::cmp);
+        labels.sort();
         WrittenSample { field, name: [sample.family, suffix].concat(), labels }
     }
 }
@@ -131,7 +130,7 @@ pub(super) fn same_points(lines: &[u8]) -> (Vec<SamePoint>, usize) {
             );
         }
     }
-    sort_by(&mut pairs, Ord::cmp);
+    pairs.sort_unstable();
     pairs.dedup();
     let more = pairs.len().saturating_sub(REMARKS_MAX);
     pairs.truncate(REMARKS_MAX);

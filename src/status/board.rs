@@ -10,7 +10,7 @@ use super::group::{GroupRecord, LastError, Push, Tally, report_error, to_ms};
 use crate::json::Json;
 use crate::limits::{STATUS_GROUPS_MAX, STATUS_SEEN_MAX};
 use crate::push::sample::Label;
-use crate::sorted::sort_by;
+use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -88,7 +88,7 @@ impl Board {
         report_error(json, groups.last_turned_away.as_ref());
         json.key("groups_seen").number(groups.seen.len() as u64);
         let mut records: Vec<_> = groups.by_key.iter().collect();
-        sort_by(&mut records, |(_, one), (_, other)| other.heard_of.cmp(&one.heard_of));
+        records.sort_by_key(|(_, record)| Reverse(record.heard_of));
         json.key("groups").array(|json| {
             records.iter().for_each(|(key, record)| record.report(json, **key, now_ms));
         });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The rooms in tiers; a room may import only rooms of tiers before its own.
 const TIERS: [&[&str]; 10] = [
     &["limits"],
-    &["system", "json", "current", "heartbeat", "sorted"],
+    &["system", "json", "current", "heartbeat"],
     &["bytes", "observe", "tls"],
     &["push"],
     &["delivery"],

@@ -12,7 +12,6 @@ use super::recovery::FileStart;
 use crate::limits::{
     SPOOL_BAD_SEGMENTS_MAX, SPOOL_FILES_MAX, SPOOL_READ_BYTES_MAX, SPOOL_SEGMENT_BYTES_MAX,
 };
-use crate::sorted::sort_by;
 use crate::system;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -206,7 +205,7 @@ impl Folder {
             _ => {}
         }
         let mut kept = self.kept(BAD_SUFFIX)?;
-        sort_by(&mut kept, Ord::cmp);
+        kept.sort();
         kept.truncate(kept.len().saturating_sub(SPOOL_BAD_SEGMENTS_MAX));
         kept.iter().try_for_each(|name| self.remove(name))
     }

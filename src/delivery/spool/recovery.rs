@@ -23,7 +23,6 @@ use super::format::{
     read_record, read_segment_header, sequence_of,
 };
 use crate::limits::SPOOL_READ_BYTES_MAX;
-use crate::sorted::sort_by;
 
 /// A file as [`arrange`] sees it.
 #[derive(Clone, Debug)]
@@ -65,7 +64,7 @@ pub(super) struct ArrangedFiles {
 
 /// Puts the files of a folder in order.
 pub(super) fn arrange(mut files: Vec<FileStart>) -> ArrangedFiles {
-    sort_by(&mut files, |one, other| one.name.cmp(&other.name));
+    files.sort_by(|one, other| one.name.cmp(&other.name));
     let mut arrangement = ArrangedFiles::default();
     for file in files {
         if sequence_of(&file.name).is_none() {
@@ -97,7 +96,7 @@ pub(super) fn arrange(mut files: Vec<FileStart>) -> ArrangedFiles {
         let has_own_name = sequence_of(&segment.name) == Some(segment.start.sequence);
         (segment.start.sequence, segment.is_damaged, !has_own_name)
     };
-    sort_by(&mut arrangement.segments, |one, other| rank(one).cmp(&rank(other)));
+    arrangement.segments.sort_by_key(rank);
     let ArrangedFiles { segments, set_aside, .. } = &mut arrangement;
     segments.dedup_by(|later, first| {
         let is_double = later.start.sequence == first.start.sequence;

@@ -5,7 +5,6 @@ use super::folder::Folder;
 use super::format::{BAD_SUFFIX, NEWER_SUFFIX, Record, SEGMENT_HEADER_BYTES};
 use super::recovery::{Next, Recovered, Segment, arrange, examine, next, recover};
 use crate::observe::log::Rfc3339;
-use crate::sorted::sort_by;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -116,7 +115,7 @@ pub fn list(dir: &Path) -> Result<Overview, ShowError> {
             overview.segments.push(SegmentOverview::of(segment, 0));
         }
     }
-    sort_by(&mut overview.segments, |one, other| one.name.cmp(&other.name));
+    overview.segments.sort_by(|one, other| one.name.cmp(&other.name));
     overview.lost_records = found.lost_records;
     (overview.kept, overview.newer) = (found.kept, found.newer);
     Ok(overview)
