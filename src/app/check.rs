@@ -145,7 +145,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// When the certificate of the listeners ends, in seconds since the Unix epoch; 0 without one.
-pub(super) fn ends_s(tls: Option<&TlsServer>) -> u64 {
-    tls.map_or(0, |tls| u64::try_from(tls.ends_s()).unwrap_or(0))
+/// The earliest end of the chain that the listeners send, in seconds since the Unix epoch; 0
+/// without one.
+pub(super) fn chain_ends_s(tls: Option<&TlsServer>) -> u64 {
+    tls.map_or(0, |tls| u64::try_from(tls.chain_ends_s()).unwrap_or(0))
 }

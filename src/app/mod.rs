@@ -39,7 +39,7 @@ use crate::status::{Setup, Status};
 use crate::supervise::notify::Supervisor;
 use crate::supervise::watchdog::{Liveness, Watchdog};
 use crate::system;
-use check::ends_s;
+use check::chain_ends_s;
 use event::{Event, on_lost, tell};
 use running::Running;
 use std::io;
@@ -69,7 +69,7 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
     // What a mistake of the operator can spoil comes first: then nothing has begun yet.
     let auth = Current::new(Auth::open(&config.credential_files()).map_err(Error::Auth)?);
     let tls = config.server.gate.tls.open(system::now_s()).map_err(Error::Tls)?;
-    telemetry.tls_ends_s.set(ends_s(tls.as_ref()));
+    telemetry.tls_ends_s.set(chain_ends_s(tls.as_ref()));
     let tls = Current::new(tls);
     let listeners = Listeners::open(&config.server.gate.listen).map_err(Error::Gate)?;
     let (queue, writer) = open_output(&config, &log, &telemetry, &events)?;

@@ -2,7 +2,7 @@
 //! new options. Everything that can fail comes first, so that a mistake changes nothing; only the
 //! thread that emits own figures is started last, and the log says so if it cannot be.
 
-use super::check::{self, ends_s};
+use super::check::{self, chain_ends_s};
 use super::running::Running;
 use crate::config::{Config, KeyChange};
 use crate::delivery::emitter::{self, Emitter};
@@ -77,7 +77,7 @@ impl Running {
         if tls == *self.tls.read() {
             return tls.map(|_| "unchanged");
         }
-        self.telemetry.tls_ends_s.set(ends_s(tls.as_ref()));
+        self.telemetry.tls_ends_s.set(chain_ends_s(tls.as_ref()));
         let what = if tls.is_some() { "changed" } else { "given up" };
         self.tls.replace(tls);
         Some(what)

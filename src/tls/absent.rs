@@ -19,7 +19,7 @@ impl NoServer {
         Err(CertificateError::absent())
     }
 
-    pub(crate) fn ends_s(&self) -> i64 {
+    pub(crate) fn chain_ends_s(&self) -> i64 {
         match *self {}
     }
 

@@ -41,6 +41,12 @@ pub(super) fn ends_s(certificate: &[u8]) -> Option<i64> {
     time_s(tag, time)
 }
 
+/// The earliest end of a chain's certificates, in seconds since the Unix epoch: from then on it
+/// leads nowhere. None where no end can be read.
+pub(super) fn chain_ends_s<'c>(chain: impl IntoIterator<Item = &'c [u8]>) -> Option<i64> {
+    chain.into_iter().filter_map(ends_s).min()
+}
+
 /// The last common name of the subject, which is its most specific one; none without one.
 pub(super) fn common_name(certificate: &[u8]) -> Option<String> {
     let (_, mut subject) = validity_and_subject(certificate)?;
@@ -175,6 +181,22 @@ mod tests {
         let client = certificate("client.pem");
         assert_eq!(common_name(&client).as_deref(), Some("pushline tests client"));
         assert_eq!(ends_s(&client), Some(4_733_510_400), "2120-01-01");
+    }
+
+    #[test]
+    fn a_chain_ends_with_the_first_of_its_certificates_to_end() {
+        let (late, early) = (certificate("client.pem"), certificate("expired.pem"));
+        let (end, early_end) = (Some(4_733_510_400), Some(1_609_459_200));
+        for (chain, want) in [
+            (vec![&late[..], &early], early_end),
+            (vec![&early, &late], early_end),
+            (vec![&late, &[]], end),
+            (vec![&[], &late], end),
+            (vec![&[][..]], None),
+            (vec![], None),
+        ] {
+            assert_eq!(chain_ends_s(chain.iter().copied()), want, "{} of them", chain.len());
+        }
     }
 
     #[test]

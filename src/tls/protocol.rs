@@ -67,14 +67,14 @@ impl ClientIdentity {
     }
 }
 
-/// When the first of a file's certificates ends, in seconds since the Unix epoch.
+/// The earliest end of a file's certificates, in seconds since the Unix epoch.
 ///
 /// # Errors
 /// The file has no certificate that can be read.
 pub(crate) fn validity(path: &Path) -> Result<i64, CertificateError> {
     let found = certificates_of(path, &read(path)?)?;
-    let ends = found.iter().map(|it| certificate::ends_s(it)).min().flatten();
-    ends.ok_or_else(|| {
+    let ends_s = certificate::chain_ends_s(found.iter().map(|it| &**it));
+    ends_s.ok_or_else(|| {
         CertificateError::new(path, CertificateFault::Unusable("its end cannot be read".to_owned()))
     })
 }
@@ -133,14 +133,16 @@ fn key_of(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Certificate
 #[derive(Clone)]
 pub(crate) struct TlsServer {
     config: Arc<ServerConfig>,
-    ends_s: i64,
+    chain_ends_s: i64,
     /// What the files held, to tell whether they have changed.
     sources: Vec<Vec<u8>>,
 }
 
 impl fmt::Debug for TlsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsServer").field("ends_s", &self.ends_s).finish_non_exhaustive()
+        f.debug_struct("TlsServer")
+            .field("chain_ends_s", &self.chain_ends_s)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,7 +161,7 @@ impl TlsServer {
     /// changes; a client that knows no tickets has one of [`TLS_SESSIONS_MAX`] places.
     ///
     /// # Errors
-    /// A file cannot be used, the certificate has ended, or the key is another one's.
+    /// A file cannot be used, its first certificate has ended, or the key is another one's.
     pub(crate) fn open(
         (cert, key): (&Path, &Path),
         client_ca: Option<&Path>,
@@ -172,6 +174,9 @@ impl TlsServer {
         if ends_s < now_s {
             return Err(CertificateError::new(cert, CertificateFault::Ended(ends_s)));
         }
+        // Others of the chain that have ended are warned of: a client may know a way around them.
+        let chain_ends_s = certificate::chain_ends_s(chain.iter().map(|it| &**it));
+        let chain_ends_s = chain_ends_s.unwrap_or(ends_s);
         let mut sources = vec![cert_pem, key_pem];
         let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_safe_default_protocol_versions();
@@ -193,12 +198,12 @@ impl TlsServer {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
         config.ticketer = ring::Ticketer::new().map_err(|what| unusable(key, what.to_string()))?;
-        Ok(TlsServer { config: Arc::new(config), ends_s, sources })
+        Ok(TlsServer { config: Arc::new(config), chain_ends_s, sources })
     }
 
-    /// When its certificate ends, in seconds since the Unix epoch.
-    pub(crate) fn ends_s(&self) -> i64 {
-        self.ends_s
+    /// The earliest end of the chain that is sent, in seconds since the Unix epoch.
+    pub(crate) fn chain_ends_s(&self) -> i64 {
+        self.chain_ends_s
     }
 
     /// A session of a new connection; none where the system has no random bytes for it.

@@ -470,7 +470,7 @@ const tests = {
     const server = await start(certified(new Date(in_days(12))));
     const { page, close } = await open(browser, server, { ignoreHTTPSErrors: true });
     const notices = page.locator('#notices');
-    await notices.locator('li', { hasText: /^The certificate \(server\.tls\.cert\) ends in 12 days, on \w+ \d+, \d+\.$/ }).waitFor();
+    await notices.locator('li', { hasText: /^A certificate in server\.tls\.cert ends in 12 days, on \w+ \d+, \d+\.$/ }).waitFor();
     const bottom = await notices.evaluate(node => node.getBoundingClientRect().bottom);
     assert.ok(bottom < 400, `${bottom} px below the top`);
     await state(page, 'Healthy');

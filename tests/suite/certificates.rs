@@ -1,5 +1,5 @@
-//! Certificates that end soon: a check warns of them, and the status tells when that of the
-//! listeners ends.
+//! Certificates that end soon: a check warns of them, and log, status and metric tell when the chain
+//! of the listeners ends.
 
 use crate::process::{Collected, Pushline, command, folder};
 use crate::tls::{Pair, check, data};
@@ -26,16 +26,20 @@ fn date(time_s: u64, format: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Makes a certificate of the tests end at that time. Its signature no longer holds, which only a
-/// client looks at.
+/// Makes the last certificate of a file of the tests end at that time. Its signature no longer holds,
+/// which only a client looks at.
 fn end_at(path: &Path, ends_s: u64) {
     const END: &[u8] = b"21200101000000Z";
-    let mut der = CertificateDer::from_pem_file(path).unwrap().to_vec();
-    let at = der.windows(END.len()).rposition(|bytes| bytes == END).unwrap();
-    der[at..at + END.len()].copy_from_slice(date(ends_s, "+%Y%m%d%H%M%SZ").as_bytes());
-    let text = STANDARD.encode(der);
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
-    std::fs::write(path, pem).unwrap();
+    let chain = CertificateDer::pem_file_iter(path).unwrap();
+    let mut chain: Vec<Vec<u8>> = chain.map(|it| it.unwrap().to_vec()).collect();
+    let last = chain.last_mut().unwrap();
+    let at = last.windows(END.len()).rposition(|bytes| bytes == END).unwrap();
+    last[at..at + END.len()].copy_from_slice(date(ends_s, "+%Y%m%d%H%M%SZ").as_bytes());
+    let pem = chain.iter().map(|der| {
+        let text = STANDARD.encode(der);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    });
+    std::fs::write(path, pem.collect::<String>()).unwrap();
 }
 
 #[test]
@@ -77,11 +81,18 @@ fn a_check_warns_of_every_certificate_that_ends_within_thirty_days() {
 }
 
 #[test]
-fn the_status_tells_when_the_certificate_of_the_listeners_ends() {
+fn log_status_and_metric_tell_the_earliest_end_of_a_chain() {
+    for left_s in [12 * DAY_S, 0] {
+        tell_the_end_of_the_last_certificate("chain", now_s() + left_s - 60);
+    }
+    tell_the_end_of_the_last_certificate("server", now_s() + 12 * DAY_S);
+}
+
+fn tell_the_end_of_the_last_certificate(name: &str, ends_s: u64) {
+    const METRIC: &str = "\npushline_tls_certificate_expiry_timestamp_seconds ";
     let folder = folder();
     let (socket, config) = (folder.join("socket"), folder.join("pushline.toml"));
-    let pair = Pair::of("server");
-    let ends_s = now_s() + 12 * DAY_S;
+    let pair = Pair::of(name);
     end_at(&pair.path("pem"), ends_s);
     // Clients trust no certificate that was changed; a unix socket stays plain.
     let listen = format!("[server]\nlisten = [\"unix:{}\"]\n", socket.display());
@@ -95,21 +106,27 @@ fn the_status_tells_when_the_certificate_of_the_listeners_ends() {
         .unwrap();
     let log = Collected::from(child.stderr.take().unwrap());
     log.wait_for_text("msg=writing");
-    let report = || {
+    let ask = |path: &str| {
         let mut stream = UnixStream::connect(&socket).unwrap();
-        stream.write_all(b"GET /api/v1/status HTTP/1.0\r\n\r\n").unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str::<Value>(body).unwrap()
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     };
-    assert_eq!(report()["server"]["certificate_end_ms"], 1000 * ends_s);
-    log.wait_for_text("server.tls.cert: a certificate in it ends in ");
+    let assert_end = |ends_s: u64| {
+        let report: Value = serde_json::from_str(&ask("/api/v1/status")).unwrap();
+        assert_eq!(report["server"]["certificate_end_ms"], 1000 * ends_s, "{name}");
+        let metrics = ask("/metrics");
+        assert!(metrics.contains(&format!("{METRIC}{ends_s}\n")), "{name}: {metrics}");
+    };
+    assert_end(ends_s);
+    let words = if ends_s < now_s() { "has ended" } else { "ends in" };
+    log.wait_for_text(&format!("server.tls.cert: a certificate in it {words} "));
     // A renewed one is told from the hangup on.
     pair.become_as("server");
     crate::process::signal(child.id(), "HUP");
     log.wait_for_text("certificate=changed");
-    assert_eq!(report()["server"]["certificate_end_ms"], 1000 * 4_733_510_400_u64);
+    assert_end(4_733_510_400);
     child.kill().unwrap();
     child.wait().unwrap();
     std::fs::remove_dir_all(folder).unwrap();

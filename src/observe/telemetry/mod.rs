@@ -54,7 +54,7 @@ pub struct Telemetry {
     /// The last lines that the consumer refused.
     pub(crate) last_rejected: LastRejected,
     handshakes: [Counter; HandshakeOutcome::ALL.len()],
-    /// When the certificate of the listeners ends, in seconds since 1970; 0 where they have none.
+    /// The earliest end of the chain that the listeners send, in seconds since 1970; 0 without one.
     pub(crate) tls_ends_s: Gauge,
     /// Bytes of the bodies of accepted pushes, as sent.
     pub body_bytes: Counter,

@@ -127,7 +127,7 @@ impl Telemetry {
         for (outcome, counter) in HandshakeOutcome::ALL.iter().zip(&self.handshakes) {
             page.series(&[("outcome", outcome.name())], counter.get());
         }
-        let help = "When the certificate of the listeners ends, in seconds since 1970.";
+        let help = "The earliest end of the chain that the listeners send, in seconds since 1970.";
         page.gauge("pushline_tls_certificate_expiry_timestamp_seconds", help);
         page.series(&[], self.tls_ends_s.get());
     }
