@@ -34,6 +34,8 @@ pub(super) enum Allowed {
     RoutePrefix,
     /// `server.listen`
     Addresses,
+    /// The same, where one of them can never be bound, and what is wrong with that one.
+    ListenAddress(AddressError),
     /// `output.target`
     OutputTarget,
     /// The same, where it begins with `tcp://`, and what is wrong with the rest.
@@ -102,6 +104,9 @@ impl fmt::Display for Allowed {
             Allowed::Addresses => f.write_str(
                 "a list of \"host:port\", \":port\" and \"unix:/path\" (at most 107 bytes), at least one",
             ),
+            Allowed::ListenAddress(error) => {
+                write!(f, "a list of \"host:port\", \":port\" and \"unix:/path\", and one {error}")
+            }
             Allowed::OutputTarget => f.write_str(
                 "stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…",
             ),

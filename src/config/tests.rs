@@ -344,6 +344,53 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
 }
 
 #[test]
+fn an_address_to_listen_on_that_can_never_be_bound_is_refused() {
+    for host in [
+        "[::zz]",
+        "[]",
+        "[::1]x",
+        "[::1%lo]",
+        "[localhost]",
+        "::zz",
+        ":",
+        "256.1.1.1",
+        "*",
+        "*.example.org",
+        "http://127.0.0.1",
+        "u@h",
+        "a b",
+    ] {
+        let toml = format!("[server]\nlisten = [\":1\", \"{host}:9091\"]");
+        let want = format!(
+            "F:2:10: server.listen is [\":1\", \"{host}:9091\"], must be a list of \"host:port\", \
+             \":port\" and \"unix:/path\", and one has the host \"{host}\", must be a name, an IPv4 \
+             address or an IPv6 address in brackets"
+        );
+        assert_eq!(load(&toml).unwrap_err(), want);
+    }
+    // What the system may look up is for the start to see.
+    for address in [
+        "",
+        "nowhere.invalid",
+        "a_b",
+        "xn--bcher-kva.example.",
+        "bücher",
+        "127.1",
+        "2130706433",
+        "127.0.0.1",
+        "[::1]",
+        "[fe80::1%2]",
+        "::1",
+        "fe80::1%eth0",
+    ] {
+        for port in ["0", "9091"] {
+            let toml = format!("[server]\nlisten = [\"{address}:{port}\"]");
+            assert!(load(&toml).is_ok(), "{toml}");
+        }
+    }
+}
+
+#[test]
 fn a_target_that_can_never_be_reached_is_refused() {
     for (target, want) in [
         (

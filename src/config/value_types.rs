@@ -4,7 +4,7 @@ use super::allowed::Allowed;
 use super::raw::Raw;
 use super::toml_text::{list, quoted};
 use super::units;
-use crate::delivery::sink::{AddressError, StoreUrl, Target, split_address};
+use crate::delivery::sink::{AddressError, StoreUrl, Target, is_host, split_address};
 use crate::intake::gate::Listen;
 use crate::push::route::normalise_prefix;
 use std::path::PathBuf;
@@ -311,8 +311,8 @@ impl ValueType for Addresses {
             Raw::Variable(text) => text.split(',').map(str::trim).collect(),
             _ => Vec::new(),
         };
-        let addresses: Option<Vec<_>> = items.into_iter().map(address).collect();
-        addresses.filter(|found| !found.is_empty()).ok_or(Allowed::Addresses)
+        let addresses = items.into_iter().map(address).collect::<Result<Vec<_>, _>>()?;
+        if addresses.is_empty() { Err(Allowed::Addresses) } else { Ok(addresses) }
     }
 
     fn print(&self, value: &Vec<Listen>) -> String {
@@ -320,30 +320,29 @@ impl ValueType for Addresses {
     }
 }
 
-fn address(text: &str) -> Option<Listen> {
+fn address(text: &str) -> Result<Listen, Allowed> {
     match text.strip_prefix("unix:") {
-        Some(path) => socket_path(path).map(Listen::Unix),
-        None => {
-            let is_address = is_host_and_port(text) || is_port_alone(text);
-            is_address.then(|| Listen::Tcp(text.to_owned()))
-        }
+        Some(path) => socket_path(path).map(Listen::Unix).ok_or(Allowed::Addresses),
+        None => tcp_listen(text),
     }
 }
 
-/// `:9091`, which is every address.
-fn is_port_alone(text: &str) -> bool {
-    text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+/// `host:port`, or `:port`, which is every address. What can never be bound is refused here;
+/// whether this host has such an address is seen at the start.
+fn tcp_listen(text: &str) -> Result<Listen, Allowed> {
+    let parts = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    let (host, _port) = parts.ok_or(Allowed::Addresses)?;
+    if host.is_empty() || is_host(host) {
+        Ok(Listen::Tcp(text.to_owned()))
+    } else {
+        Err(Allowed::ListenAddress(AddressError::Host { found: host.to_owned() }))
+    }
 }
 
 /// A path that fits the address of a Unix socket (unix(7): 108 bytes with the closing zero).
 fn socket_path(path: &str) -> Option<PathBuf> {
     const LEN_MAX: usize = 107;
     (path.starts_with('/') && path.len() <= LEN_MAX).then(|| PathBuf::from(path))
-}
-
-fn is_host_and_port(text: &str) -> bool {
-    text.rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn tcp_target(address: &str) -> Result<Target, AddressError> {

@@ -1,4 +1,5 @@
-//! The address of a consumer, `host [ ":" port ]` (RFC 3986, section 3.2) → its host and its port.
+//! The address of a consumer, `host [ ":" port ]` (RFC 3986, section 3.2) → its host and its port;
+//! and what may be a host, which holds for the addresses to listen on, too.
 //!
 //! What no system could ever connect to is refused here, when the configuration is read. Whether
 //! there is such a host is seen with each connection.
@@ -63,22 +64,29 @@ pub(crate) fn split_address(text: &str) -> Result<(&str, Option<u16>), AddressEr
     Ok((host, port.map(read_port).transpose()?))
 }
 
-/// The system looks up an IPv6 address without brackets, too, and a name of any other characters.
-fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => is_ipv6(address),
-        None => {
-            let is_delimiter =
-                |char: char| char.is_whitespace() || char.is_control() || "[]:/?#@".contains(char);
-            is_ipv6(host) || !host.contains(is_delimiter)
-        }
+/// Whether there can be such a host. The system looks up an IPv6 address without brackets, too,
+/// then with the name of its zone if it has one, and a name of any other characters.
+pub(crate) fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let (address, zone) = address.split_once('%').unwrap_or((address, "0"));
+        return is_ipv6(address) && zone.parse::<u32>().is_ok();
     }
+    let is_delimiter =
+        |char: char| char.is_whitespace() || char.is_control() || "[]:/?#@*".contains(char);
+    is_ipv6(host.split_once('%').map_or(host, |(address, _zone)| address))
+        || !host.contains(is_delimiter) && !is_broken_ipv4(host)
 }
 
-/// An address, and the number of its zone where it has one.
 fn is_ipv6(text: &str) -> bool {
-    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
-    address.parse::<Ipv6Addr>().is_ok() && zone.parse::<u32>().is_ok()
+    text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// Four numbers, one of which is too large for an IPv4 address. No name looks like that (RFC 1123,
+/// section 2.1); fewer numbers may be an address, as inet_aton(3) reads it.
+fn is_broken_ipv4(host: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_fit = |part: &str| part.parse::<u8>().is_ok();
+    host.split('.').count() == 4 && host.split('.').all(is_number) && !host.split('.').all(is_fit)
 }
 
 fn read_port(text: &str) -> Result<u16, AddressError> {
@@ -103,6 +111,9 @@ mod tests {
             ("[::1]:80", Ok(("[::1]", Some(80)))),
             ("[fe80::1%2]:80", Ok(("[fe80::1%2]", Some(80)))),
             ("::1:80", Ok(("::1", Some(80)))),
+            ("fe80::1%eth0:80", Ok(("fe80::1%eth0", Some(80)))),
+            ("127.1:80", Ok(("127.1", Some(80)))),
+            ("256.1.1.a:80", Ok(("256.1.1.a", Some(80)))),
             ("", Err(AddressError::NoHost)),
             ("[]:80", Err(AddressError::NoHost)),
             (":80", Err(AddressError::NoHost)),
@@ -119,6 +130,9 @@ mod tests {
             ("a b:80", host("a b")),
             ("a/b:80", host("a/b")),
             ("::zz:80", host("::zz")),
+            ("[fe80::1%eth0]:80", host("[fe80::1%eth0]")),
+            ("256.1.1.1:80", host("256.1.1.1")),
+            ("*:80", host("*")),
         ] {
             assert_eq!(split_address(text), want, "{text}");
         }
