@@ -213,13 +213,14 @@ impl Appender {
 
     /// Writes as many pushes as fit into `room`, and syncs them.
     fn write(&mut self, pushes: &[PushLines<'_>], room: u64, now_ms: u64) -> io::Result<usize> {
-        self.choose_segment(now_ms)?;
+        let time_ms = self.ledger.state().time_ms(now_ms);
+        self.choose_segment(time_ms)?;
         let Some(active) = &mut self.active else { return Err(ErrorKind::NotFound.into()) };
         let mut next = self.ledger.state().next;
         let mut count = 0;
         self.buffer.clear();
         if active.is_new {
-            let header = SegmentHeader { start: next, time_ms: now_ms };
+            let header = SegmentHeader { start: next, time_ms };
             write_segment_header(header, &mut self.buffer);
         }
         for push in pushes {
@@ -227,7 +228,7 @@ impl Appender {
                 break;
             }
             let (sequence, line_count) = (next.sequence, push.line_count);
-            let record = Record { sequence, time_ms: now_ms, line_count, lines: push.lines };
+            let record = Record { sequence, time_ms, line_count, lines: push.lines };
             write_record(record, &mut self.buffer);
             next = next.after(&record);
             count += 1;
@@ -251,16 +252,16 @@ impl Appender {
         }
         active.is_new = false;
         state.is_appending = false;
-        self.ledger.added(&mut state, next, now_ms);
+        self.ledger.added(&mut state, next, time_ms);
         Ok(count)
     }
 
     /// Goes on with the segment that is written to, unless it is full, old, or removed.
-    fn choose_segment(&mut self, now_ms: u64) -> io::Result<()> {
+    fn choose_segment(&mut self, time_ms: u64) -> io::Result<()> {
         let mut state = self.ledger.state();
         let is_usable = self.active.as_ref().is_some_and(|active| {
             let segment = &active.segment;
-            let age_ms = now_ms.saturating_sub(segment.time_ms);
+            let age_ms = time_ms.saturating_sub(segment.time_ms);
             let is_there = state.segments.back().is_some_and(|last| last.name == segment.name);
             is_there
                 && segment.bytes < self.ledger.segment_bytes()
@@ -276,7 +277,7 @@ impl Appender {
         }
         let name = segment_name(start.sequence);
         let file = self.ledger.create(&name)?;
-        let segment = Segment { name, bytes: 0, start, time_ms: now_ms, is_damaged: false };
+        let segment = Segment { name, bytes: 0, start, time_ms, is_damaged: false };
         self.active = Some(Active { file, segment, is_new: true });
         Ok(())
     }

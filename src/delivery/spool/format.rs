@@ -22,7 +22,8 @@
 //!      4      4  bytes of lines: n
 //!      8      4  lines
 //!     12      8  sequence number: that of the record before, plus one
-//!     20      8  when it was written, in milliseconds since 1970
+//!     20      8  when it was written, in milliseconds since 1970; a clock that goes back does not
+//!                make this less than in the record before
 //!     28      4  checksum of the 24 bytes after the marker
 //!     32      4  checksum of the same 24 bytes, followed by the lines
 //!     36      n  the lines, each with its LF

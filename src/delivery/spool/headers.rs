@@ -30,7 +30,7 @@ pub(super) fn tail_of(
 ) -> io::Result<Option<Tail>> {
     let mut pieces = Pieces { read, bytes, piece: Vec::new(), offset: 0 };
     let (mut at, mut next, mut last) = (SEGMENT_HEADER_BYTES as u64, start, None);
-    let mut last_bytes = 0;
+    let (mut last_bytes, mut newest_ms) = (0, None);
     while at < bytes {
         let piece_bytes =
             if last_bytes <= SMALL_RECORD_BYTES { PIECE_BYTES } else { RECORD_HEADER_BYTES };
@@ -41,12 +41,12 @@ pub(super) fn tail_of(
         next = next.after(&header.with(&[]));
         last_bytes = RECORD_HEADER_BYTES as u64 + header.line_bytes as u64;
         at += last_bytes;
+        newest_ms = newest_ms.max(Some(header.time_ms));
         last = Some(header);
     }
-    let time_ms = last.as_ref().map(|header| header.time_ms);
     let is_whole = at == bytes && last.map_or(Ok(true), |header| pieces.end_with(header))?;
     let end = usize::try_from(bytes).ok().filter(|_| is_whole);
-    Ok(end.map(|end| Tail::whole(end, next, time_ms)))
+    Ok(end.map(|end| Tail::whole(end, next, newest_ms)))
 }
 
 /// A segment that is read in pieces.

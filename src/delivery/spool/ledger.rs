@@ -261,10 +261,7 @@ impl Ledger {
             let newest = {
                 let state = self.state();
                 match state.segment_at(state.cursor.sequence) {
-                    Some(index) if !state.is_empty() => match state.segments.get(index + 1) {
-                        Some(after) => Some(after.time_ms),
-                        None => state.newest_ms,
-                    },
+                    Some(index) if !state.is_empty() => state.newest_ms_of(index),
                     _ => return,
                 }
             };

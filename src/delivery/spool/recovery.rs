@@ -166,36 +166,36 @@ pub(super) struct Tail {
     pub(super) ending: Ending,
     /// Where the next record goes, by all that is known: beyond a damaged one.
     next: Position,
-    /// When its last record was written.
-    pub(super) time_ms: Option<u64>,
+    /// The newest time of its records, which may not be that of the last one: a clock may go back.
+    pub(super) newest_ms: Option<u64>,
     /// A record in it is damaged.
     pub(super) is_damaged: bool,
 }
 
 impl Tail {
     /// Of a segment that ends with a record, as all that was read of it says.
-    pub(super) fn whole(end: usize, next: Position, time_ms: Option<u64>) -> Tail {
-        Tail { end, ending: Ending::Whole, next, time_ms, is_damaged: false }
+    pub(super) fn whole(end: usize, next: Position, newest_ms: Option<u64>) -> Tail {
+        Tail { end, ending: Ending::Whole, next, newest_ms, is_damaged: false }
     }
 }
 
 /// Reads the last segment, which begins at `start`.
 pub(super) fn examine(segment: &[u8], start: Position) -> Tail {
     let (mut next_position, mut end) = (start, SEGMENT_HEADER_BYTES);
-    let (mut time_ms, mut is_damaged) = (None, false);
+    let (mut newest_ms, mut is_damaged) = (None, false);
     loop {
         match next(segment, end) {
             Next::Record(record, after) => {
                 is_damaged |= record.sequence > next_position.sequence;
                 next_position = next_position.after(&record);
-                (end, time_ms) = (after, Some(record.time_ms));
+                (end, newest_ms) = (after, newest_ms.max(Some(record.time_ms)));
             }
             Next::End(ending) => {
                 if ending == Ending::Damaged {
                     is_damaged = true;
                     next_position.sequence = next_position.sequence.saturating_add(1);
                 }
-                return Tail { end, ending, next: next_position, time_ms, is_damaged };
+                return Tail { end, ending, next: next_position, newest_ms, is_damaged };
             }
         }
     }
@@ -210,7 +210,7 @@ pub(super) struct Recovered {
     pub(super) cursor: Position,
     /// Where the next record goes.
     pub(super) next: Position,
-    /// When the last record was written, where that is known.
+    /// The newest time in the last segment, where that is known.
     pub(super) newest_ms: Option<u64>,
     /// Records that the cursor says should be there, before the first segment.
     pub(super) lost_records: u64,
@@ -260,5 +260,5 @@ pub(super) fn recover(
         last.is_damaged |= tail.is_damaged;
     }
     let next = Position { lines: next.lines.max(cursor.lines), ..next };
-    Recovered { segments, cursor, next, newest_ms: tail.time_ms, lost_records, trust }
+    Recovered { segments, cursor, next, newest_ms: tail.newest_ms, lost_records, trust }
 }

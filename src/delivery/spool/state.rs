@@ -45,7 +45,7 @@ pub(super) struct LedgerState {
     pub(super) offered: Option<OfferedRecords>,
     /// Where the next record goes.
     pub(super) next: Position,
-    /// When the last record was written.
+    /// The newest time in the last segment.
     pub(super) newest_ms: Option<u64>,
     /// A record from when the record at the cursor was not written before.
     pub(super) oldest_ms: Option<u64>,
@@ -56,6 +56,22 @@ pub(super) struct LedgerState {
 impl LedgerState {
     pub(super) fn is_empty(&self) -> bool {
         self.cursor.sequence >= self.next.sequence
+    }
+
+    /// The time of a record that is written now: at least that of the one before it. A clock that
+    /// went back, as that of a device without a clock chip does at its start, must not make lines
+    /// look older than those that were pushed before them.
+    pub(super) fn time_ms(&self, now_ms: u64) -> u64 {
+        let newest_ms = self.newest_ms.filter(|_| !self.segments.is_empty());
+        newest_ms.map_or(now_ms, |newest_ms| newest_ms.max(now_ms))
+    }
+
+    /// No record of the segment at `index` is newer than this. The times of records never go back,
+    /// except where a spool was emptied in between.
+    pub(super) fn newest_ms_of(&self, index: usize) -> Option<u64> {
+        let own_ms = self.segments.get(index).map(|segment| segment.time_ms);
+        let next_ms = self.segments.get(index + 1).map(|after| after.time_ms);
+        own_ms.max(next_ms.or(self.newest_ms))
     }
 
     /// How many records wait.

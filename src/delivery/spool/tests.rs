@@ -645,6 +645,59 @@ fn lines_that_are_too_old_are_dropped_and_counted() {
 }
 
 #[test]
+fn a_clock_that_went_back_makes_no_line_too_old() {
+    const NOW_MS: u64 = 1_800_000_000_000;
+    // With small segments the line of 1970 begins one.
+    for bytes_max in [1 << 20, 4 * 256] {
+        let scratch = Scratch::new();
+        let age_max = Some(Duration::from_secs(3600));
+        let options = SpoolOptions { bytes_max, age_max, ..options(scratch.spool()) };
+        let mut ends = Ends::open(options.clone()).unwrap();
+        let mut wanted = Vec::new();
+        for number in 0..5 {
+            wanted.push(push(number));
+            ends.append(&push(number), NOW_MS + number as u64).unwrap();
+        }
+        drop(ends);
+        // A device without a clock chip, before it is told the time.
+        let mut ends = Ends::open_again(&options);
+        wanted.push(push(5));
+        ends.append(&push(5), 5000).unwrap();
+        drop(ends);
+        let mut ends = Ends::open_again(&options);
+        ends.appender.tidy(Instant::now(), NOW_MS + 900).unwrap();
+        assert_eq!(ends.drain(NOW_MS + 900), wanted, "{bytes_max}");
+        assert_eq!(ends.telemetry.spool_dropped_expired.get(), 0, "{bytes_max}");
+    }
+}
+
+#[test]
+fn a_segment_is_as_old_as_the_newest_time_in_it() {
+    let options = |scratch: &Scratch| {
+        let age_max = Some(Duration::from_secs(60));
+        SpoolOptions { age_max, ..options(scratch.spool()) }
+    };
+    let mut segment = Vec::new();
+    let start = format::Position::default();
+    format::write_segment_header(format::SegmentHeader { start, time_ms: 90_000 }, &mut segment);
+    for (sequence, time_ms) in [(0, 90_000), (1, 91_000), (2, 5)] {
+        let lines = push(1);
+        let record = format::Record { sequence, time_ms, line_count: 1, lines: lines.as_bytes() };
+        format::write_record(record, &mut segment);
+    }
+    // Of the second one the headers do not tell enough, so all of it is read.
+    let torn = [segment.as_slice(), b"\xffPLR"].concat();
+    for segment in [segment, torn] {
+        let scratch = Scratch::new();
+        set(&scratch.spool(), &Files::from([(format::segment_name(0), segment)]));
+        let mut ends = Ends::open_again(&options(&scratch));
+        ends.appender.tidy(Instant::now(), 100_000).unwrap();
+        assert_eq!(ends.drain(100_000), [push(1), push(1)]);
+        assert_eq!(ends.telemetry.spool_dropped_expired.get(), 1);
+    }
+}
+
+#[test]
 fn what_is_read_again_is_counted_once() {
     let scratch = Scratch::new();
     let age_max = Some(Duration::from_secs(60));
