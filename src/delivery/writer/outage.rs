@@ -25,6 +25,8 @@ struct OngoingOutage {
     since: Instant,
     /// Lines that had gone through the spool before it.
     lines_before: u64,
+    /// Lines that had been dropped from it before.
+    dropped_before: u64,
     /// Lines that waited already when it began: what an earlier run left.
     lines_left: u64,
     /// When more lines wait than this, it is told.
@@ -41,11 +43,18 @@ impl Outage {
     /// Lines go to the spool from here on, or wait there already.
     pub(super) fn begins(&mut self) {
         let lines_before = self.telemetry.spool_lines_total.get();
+        let dropped_before = self.lines_dropped();
         let lines_left = self.telemetry.spool_lines.get();
         self.telemetry.spool_since_ms.set(system::now_ms());
         let (since, next_told) = (Instant::now(), FIRST_TOLD_LINES);
-        self.current =
-            Some(OngoingOutage { since, lines_before, lines_left, next_told, is_full: false });
+        self.current = Some(OngoingOutage {
+            since,
+            lines_before,
+            dropped_before,
+            lines_left,
+            next_told,
+            is_full: false,
+        });
         self.state.spool(SpoolCondition::Spooling);
         self.log.warn("the output does not take lines in time, they go to the spool", &[]);
     }
@@ -97,12 +106,18 @@ impl Outage {
         self.telemetry.spool_since_ms.set(0);
         self.state.spool(SpoolCondition::Empty);
         let lines_added = self.telemetry.spool_lines_total.get() - current.lines_before;
-        let lines = current.lines_left + lines_added;
+        let dropped = self.lines_dropped() - current.dropped_before;
+        let lines = (current.lines_left + lines_added).saturating_sub(dropped);
         let seconds = current.since.elapsed().as_secs_f64();
         self.log.info(
             "the spool is empty, lines go straight to the output",
-            &[("lines", &lines), ("after_s", &format_args!("{seconds:.1}"))],
+            &[("lines", &lines), ("dropped", &dropped), ("after_s", &format_args!("{seconds:.1}"))],
         );
+    }
+
+    /// Lines that were given up, in all outages.
+    fn lines_dropped(&self) -> u64 {
+        self.telemetry.spool_dropped_full.get() + self.telemetry.spool_dropped_expired.get()
     }
 }
 
@@ -114,26 +129,28 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_end_of_an_outage_tells_of_the_lines_of_an_earlier_run_too() {
+    fn the_end_of_an_outage_tells_how_many_lines_came_through_it() {
         let name = "delivery::writer::outage::tests::\
-                    the_end_of_an_outage_tells_of_the_lines_of_an_earlier_run_too";
+                    the_end_of_an_outage_tells_how_many_lines_came_through_it";
         if let Some(told) = child_process::stderr_of(name) {
             let ends: Vec<&str> =
                 told.lines().filter(|line| line.contains("the spool is empty")).collect();
             let [first, second] = ends.as_slice() else { panic!("{told}") };
-            assert!(first.contains(" lines=7 "), "{first}");
-            assert!(second.contains(" lines=2 "), "{second}");
+            assert!(first.contains(" lines=4 dropped=3 "), "{first}");
+            assert!(second.contains(" lines=2 dropped=0 "), "{second}");
             return;
         }
         let telemetry = Arc::new(Telemetry::new());
         let state = Arc::new(OutputState::new(Duration::ZERO, Arc::clone(&telemetry)));
         let log = Arc::new(Log::new(Level::Info, LogFormat::Logfmt));
         let mut outage = Outage::new(state, Arc::clone(&telemetry), log);
-        // (lines that wait when it begins, lines that are added)
-        for (waiting, added) in [(4, 3), (0, 2)] {
+        // (lines of an earlier run that wait when it begins, that are added, full, expired)
+        for (waiting, added, full, expired) in [(4, 3, 1, 2), (0, 2, 0, 0)] {
             telemetry.spool_lines.set(waiting);
             outage.begins();
             telemetry.spool_lines_total.add(added);
+            telemetry.spool_dropped_full.add(full);
+            telemetry.spool_dropped_expired.add(expired);
             telemetry.spool_lines.set(0);
             outage.ends();
         }
