@@ -32,6 +32,8 @@ pub enum Error {
     NotConfigured,
     /// The folder cannot be shown.
     Show(ShowError),
+    /// Some of it is damaged, as its list says.
+    Damaged,
     /// Some of it is missing.
     Incomplete {
         /// Records that are missing or damaged.
@@ -46,6 +48,7 @@ impl fmt::Display for Error {
                 f.write_str("the configuration has no spool.dir, and there is no --dir DIR")
             }
             Error::Show(error) => error.fmt(f),
+            Error::Damaged => f.write_str("the spool is damaged, see its list"),
             Error::Incomplete { lost_records } => {
                 write!(f, "{lost_records} records are missing or damaged, see pushline spool list")
             }
@@ -72,7 +75,8 @@ pub fn show(view: SpoolView, dir: &Path, to: &mut dyn Write) -> Result<(), Error
         SpoolView::List => {
             let overview = spool::list(dir).map_err(Error::Show)?;
             let written = write!(to, "{overview}").and_then(|()| to.flush());
-            written.map_err(|error| Error::Show(ShowError::Untaken(error)))
+            written.map_err(|error| Error::Show(ShowError::Untaken(error)))?;
+            if overview.is_damaged() { Err(Error::Damaged) } else { Ok(()) }
         }
         SpoolView::Print => match spool::print(dir, to).map_err(Error::Show)? {
             0 => Ok(()),

@@ -35,6 +35,40 @@ fn the_exit_status_tells_what_happened() {
 }
 
 #[test]
+fn the_list_of_a_damaged_spool_ends_with_exit_status_1() {
+    // The segment in the example of its format: a record whose line is `a b=1 2`.
+    let mut segment = Vec::from(*b"PLSEGMNT\x01\0\0\0\x07\0\0\0\0\0\0\0\x0c\0\0\0\0\0\0\0");
+    segment.extend(b"\xe8\x03\0\0\0\0\0\0\xcf\x3f\x56\x84");
+    segment.extend(b"\xffPLR\x08\0\0\0\x01\0\0\0\x07\0\0\0\0\0\0\0");
+    segment.extend(b"\xe8\x03\0\0\0\0\0\0\xe4\x11\x8f\x88\x42\x11\x6f\x7fa b=1 2\n");
+    let dir = folder();
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("00000000000000000007.seg");
+    let list = |segment: &[u8]| {
+        std::fs::write(&path, segment).unwrap();
+        run(&["spool", "list", "--dir", dir.to_str().unwrap()])
+    };
+    let (status, shown, told) = list(&segment);
+    assert!(shown.ends_with("damage: none\n"), "{shown}");
+    assert_eq!((status, told.as_str()), (Some(0), ""));
+    let last_byte = segment.len() - 1;
+    for (at, want) in [
+        (30, "damage: 1 segments are damaged, no waiting record is missing\n"),
+        (last_byte, "damage: 1 records are missing or damaged\n"),
+    ] {
+        let mut damaged = segment.clone();
+        damaged[at] ^= 1;
+        let (status, shown, told) = list(&damaged);
+        assert!(shown.contains(want), "{shown}");
+        assert_eq!(
+            (status, told.as_str()),
+            (Some(1), "pushline: the spool is damaged, see its list\n")
+        );
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn check_tells_every_mistake_and_serves_nothing() {
     let folder = folder();
     let path = folder.join("bad.toml");

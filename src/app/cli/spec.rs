@@ -272,7 +272,7 @@ be delivered by hand.
         },
     ],
     notes: "\
-Exit status: 0 fine, 1 the folder cannot be read, some of its records are damaged, or standard
-output does not take the lines, 2 a wrong argument or configuration.
+Exit status: 0 fine, 1 the folder cannot be read, some of it is damaged, or standard output does
+not take the lines, 2 a wrong argument or configuration.
 ",
 };

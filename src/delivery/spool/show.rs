@@ -34,7 +34,7 @@ struct SegmentOverview {
     lines: u64,
     /// When its first record was written.
     time_ms: u64,
-    note: &'static str,
+    is_damaged: bool,
 }
 
 /// Why a spool cannot be shown.
@@ -66,7 +66,8 @@ impl fmt::Display for Overview {
             writeln!(f, "{name:24} {bytes:>11} {lines:>9}  {time}")?;
         }
         for segment in &self.segments {
-            let SegmentOverview { name, bytes, lines, time_ms, note } = segment;
+            let SegmentOverview { name, bytes, lines, time_ms, .. } = segment;
+            let note = segment.note();
             writeln!(f, "{name:24} {bytes:>11} {lines:>9}  {}{note}", Rfc3339::of_ms(*time_ms))?;
         }
         let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
@@ -78,6 +79,9 @@ impl fmt::Display for Overview {
         }
         if self.lost_records > 0 {
             writeln!(f, "damage: {} records are missing or damaged", self.lost_records)?;
+        } else if self.is_damaged() {
+            let count = self.segments.iter().filter(|segment| segment.is_damaged).count();
+            writeln!(f, "damage: {count} segments are damaged, no waiting record is missing")?;
         }
         for name in &self.kept {
             writeln!(f, "kept for its damage: {name}")?;
@@ -85,10 +89,19 @@ impl fmt::Display for Overview {
         for name in &self.newer {
             writeln!(f, "written by a newer pushline, not read: {name}")?;
         }
-        if self.lost_records == 0 && self.kept.is_empty() {
+        if !self.is_damaged() && self.kept.is_empty() {
             writeln!(f, "damage: none")?;
         }
         Ok(())
+    }
+}
+
+impl Overview {
+    /// Whether a record is missing or damaged, or the header of a segment is. What is kept for an
+    /// earlier damage was counted then.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.lost_records > 0 || self.segments.iter().any(|segment| segment.is_damaged)
     }
 }
 
@@ -109,10 +122,12 @@ pub fn list(dir: &Path) -> Result<Overview, ShowError> {
         }
         Ok(())
     })?;
-    // Those without a waiting line are shown too: they take room until they are removed.
     for segment in &found.segments {
-        if !overview.segments.iter().any(|shown| shown.name == segment.name) {
-            overview.segments.push(SegmentOverview::of(segment, 0));
+        match overview.segments.iter_mut().find(|shown| shown.name == segment.name) {
+            // Damage may have shown after its first record.
+            Some(shown) => shown.is_damaged = segment.is_damaged,
+            // Those without a waiting line are shown too: they take room until they are removed.
+            None => overview.segments.push(SegmentOverview::of(segment, 0)),
         }
     }
     overview.segments.sort_by(|one, other| one.name.cmp(&other.name));
@@ -133,13 +148,16 @@ pub fn print(dir: &Path, to: &mut dyn Write) -> Result<u64, ShowError> {
 
 impl SegmentOverview {
     fn of(segment: &Segment, lines: u64) -> SegmentOverview {
-        let note = match (segment.is_damaged, lines) {
+        let (name, bytes, time_ms) = (segment.name.clone(), segment.bytes, segment.time_ms);
+        SegmentOverview { name, bytes, lines, time_ms, is_damaged: segment.is_damaged }
+    }
+
+    fn note(&self) -> &'static str {
+        match (self.is_damaged, self.lines) {
             (true, _) => ", damaged",
             (false, 0) => ", delivered",
             (false, _) => "",
-        };
-        let (name, bytes, time_ms) = (segment.name.clone(), segment.bytes, segment.time_ms);
-        SegmentOverview { name, bytes, lines, time_ms, note }
+        }
     }
 }
 
@@ -185,6 +203,11 @@ fn walk(
                 visit(&record, segment).map_err(ShowError::Untaken)?;
             }
             expected = expected.after(&record);
+        }
+        if end != u64::MAX && expected.sequence < end {
+            lost_records += end - expected.sequence;
+            segment.is_damaged = true;
+            expected.sequence = end;
         }
         at = Some(expected);
     }

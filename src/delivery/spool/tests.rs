@@ -791,6 +791,32 @@ fn an_overview_says_what_waits_and_what_is_damaged() {
 }
 
 #[test]
+fn an_overview_names_the_segment_that_is_damaged_wherever_in_it_that_is() {
+    let scratch = Scratch::new();
+    let (options, unharmed) = small_spool(&scratch);
+    let second = unharmed.keys().nth(1).unwrap();
+    let last_byte = unharmed[second].len() - 1;
+    let cases = [
+        ("its header", 30, "damage: 1 segments are damaged, no waiting record is missing"),
+        ("its first record", 60, "damage: 1 records are missing or damaged"),
+        ("its last record", last_byte, "damage: 1 records are missing or damaged"),
+    ];
+    for (what, at, want) in cases {
+        let mut files = unharmed.clone();
+        files.get_mut(second).unwrap()[at] ^= 1;
+        set(&options.dir, &files);
+        let overview = list(&options.dir).unwrap();
+        let text = overview.to_string();
+        assert!(overview.is_damaged(), "{what}: {text}");
+        assert!(text.ends_with(&format!("{want}\n")), "{what}: {text}");
+        let damaged: Vec<&str> = text.lines().filter(|line| line.ends_with(", damaged")).collect();
+        assert!(matches!(damaged[..], [line] if line.starts_with(second)), "{what}: {text}");
+    }
+    set(&options.dir, &unharmed);
+    assert!(!list(&options.dir).unwrap().is_damaged());
+}
+
+#[test]
 fn a_spool_is_shown_beside_the_process_that_has_it() {
     let scratch = Scratch::new();
     let mut ends = Ends::open(options(scratch.spool())).unwrap();
