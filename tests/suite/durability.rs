@@ -4,7 +4,7 @@
 //! test fails where one of them is missing, or comes too late. Where there is no strace, or it may
 //! not trace, the tests say so and try nothing.
 
-use crate::http::{Client, push, request};
+use crate::http::{Answer, Client, push, request};
 use crate::process::{Pushline, command, folder};
 use crate::store::{Act, Store};
 use std::path::{Path, PathBuf};
@@ -140,6 +140,32 @@ fn one_sync_serves_all_pushes_that_wait_for_it() {
     }
     let syncs = traced.calls().iter().filter(|call| call.starts_with("fdatasync")).count();
     assert!((1..=PUSHES / 4).contains(&syncs), "{syncs} for {PUSHES} pushes");
+}
+
+#[test]
+fn while_the_disk_of_the_spool_hangs_it_is_not_ready_and_says_why() {
+    let spooling = spooling("tcp://127.0.0.2:9");
+    let toml = |folder: &Path| {
+        format!(
+            "output.ack_timeout = \"1s\"\n{}",
+            spooling(folder).replace("[output]\ntarget", "output.target")
+        )
+    };
+    // No process ends while a call of it is delayed.
+    let hangs = ["-e", "inject=fdatasync:delay_enter=5000000:when=2+"];
+    let Some(traced) = Traced::start(toml, &hangs) else { return };
+    let address = traced.pushline.address;
+    assert_eq!(push(address, "/metrics/job/x", "a_b 1\n").status, 200);
+    let says_why = |answer: Answer| {
+        answer.status == 503 && answer.text().contains("the disk of the spool does not answer")
+    };
+    let is_told = || {
+        says_why(push(address, "/metrics/job/x", "a_b 2\n"))
+            && says_why(Client::connect(address).ask("GET", "/-/ready", &[], b""))
+    };
+    // On a busy machine a hang may be over before both are asked: then the next one is looked at.
+    assert!((0..5).any(|_| is_told()));
+    traced.pushline.log.wait_for_text("pushes cannot be delivered, they are answered 503");
 }
 
 #[test]

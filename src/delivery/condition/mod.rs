@@ -12,7 +12,7 @@
 //! ```
 //! Two things overrule that. Once the queue is closed, or the output has ended for good, nothing is
 //! ready. While a spool takes lines, everything else is ready: pushes are acknowledged whatever the
-//! output does.
+//! output does, unless the disk of the spool hangs.
 //!
 //! Who offers blocks tells what happens; everybody else only looks. Looking is a few relaxed loads
 //! while all is well, as every push looks.
@@ -29,6 +29,9 @@ pub(crate) use seen::{Condition, OutputFailure, SpoolCondition};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+/// What is wrong where the spool waits for its disk.
+const DISK_HANGS: &str = "the disk of the spool does not answer";
 
 /// What is known of a failing output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,8 @@ pub(crate) struct OutputState {
     /// Since when the output has taken nothing new though something waits, in microseconds after
     /// `started`, plus one; 0 while it flows.
     stuck_since: AtomicU64,
+    /// Since when the disk of the spool has been at work for one piece of work, likewise.
+    disk_since: AtomicU64,
     /// `output.ack_timeout`, in microseconds.
     ack_timeout_us: AtomicU64,
     /// Where stalls are counted.
@@ -92,6 +97,7 @@ impl OutputState {
             lifecycle: AtomicU8::new(OPEN),
             is_draining: AtomicBool::new(false),
             stuck_since: AtomicU64::new(0),
+            disk_since: AtomicU64::new(0),
             ack_timeout_us: AtomicU64::new(microseconds(ack_timeout)),
             telemetry,
             is_failing: AtomicBool::new(false),
@@ -123,9 +129,17 @@ impl OutputState {
 
     // What happens: told by who offers blocks, by the spool, and by who ends it all.
 
+    /// Does a piece of work that waits for the disk of the spool.
+    pub(crate) fn with_disk<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.disk_since.store(self.now(), Ordering::Relaxed);
+        let done = work();
+        self.disk_since.store(0, Ordering::Relaxed);
+        done
+    }
+
     /// Something waits for the output from here on: unless it flows, it is stuck.
     pub(crate) fn waits(&self) {
-        let (relaxed, since) = (Ordering::Relaxed, microseconds(self.started.elapsed()) + 1);
+        let (relaxed, since) = (Ordering::Relaxed, self.now());
         if self.stuck_since.compare_exchange(0, since, relaxed, relaxed).is_err() {
             // OK because it has been waiting since before.
         }
@@ -133,8 +147,7 @@ impl OutputState {
 
     /// The output took bytes of the block in hand that it had not taken before; more wait.
     pub(crate) fn advances(&self) {
-        let since = microseconds(self.started.elapsed()) + 1;
-        self.end_stall(self.stuck_since.swap(since, Ordering::Relaxed));
+        self.end_stall(self.stuck_since.swap(self.now(), Ordering::Relaxed));
         self.end_failure();
     }
 
@@ -277,8 +290,18 @@ impl OutputState {
         self.waited(self.stuck_since.load(Ordering::Relaxed))
     }
 
-    fn waited(&self, stuck_since: u64) -> Duration {
-        match stuck_since {
+    /// For how long the disk of the spool has been at work for one piece of work.
+    fn disk_for(&self) -> Duration {
+        self.waited(self.disk_since.load(Ordering::Relaxed))
+    }
+
+    /// Microseconds after `started`, plus one.
+    fn now(&self) -> u64 {
+        microseconds(self.started.elapsed()) + 1
+    }
+
+    fn waited(&self, since: u64) -> Duration {
+        match since {
             0 => Duration::ZERO,
             since => self.started.elapsed().saturating_sub(Duration::from_micros(since - 1)),
         }
@@ -306,7 +329,7 @@ impl OutputState {
         if self.lifecycle.load(Ordering::Acquire) == OPEN
             && !self.is_failing.load(Ordering::Relaxed)
             && !self.is_spooling.load(Ordering::Relaxed)
-            && self.stuck_for() <= self.ack_timeout()
+            && self.stuck_for().max(self.disk_for()) <= self.ack_timeout()
         {
             return Ok(());
         }
@@ -328,8 +351,12 @@ impl OutputState {
         }
     }
 
-    /// What is wrong with the output, in words, where something is known.
+    /// What is wrong with the output, or the disk of its spool, in words, where something is known.
     pub(crate) fn words(&self) -> Option<Arc<str>> {
+        // A push that waits for the disk came after that began to hang.
+        if self.disk_for() > self.ack_timeout() / 2 {
+            return Some(DISK_HANGS.into());
+        }
         let is_failing = self.is_failing.load(Ordering::Relaxed);
         is_failing.then(|| Arc::clone(&self.details().words))
     }
@@ -355,6 +382,11 @@ impl OutputState {
             CLOSED => return Condition::NotReady(NotReady::ShuttingDown),
             ENDED => return Condition::NotReady(NotReady::OutputEnded),
             _ => return Condition::NotReady(NotReady::Defect),
+        }
+        let disk_for = self.disk_for();
+        if disk_for > self.ack_timeout() {
+            let error = Some(DISK_HANGS.into());
+            return Condition::NotReady(NotReady::Stalled { for_time: disk_for, error });
         }
         let details = self.details();
         let waited = self.stuck_for();

@@ -51,6 +51,23 @@ fn an_output_is_stalled_while_it_takes_nothing_new_for_too_long() {
 }
 
 #[test]
+fn a_spool_is_not_ready_while_its_disk_hangs() {
+    let state = new(AT_ONCE);
+    state.spool(SpoolCondition::Spooling);
+    assert!(is_ready(&state));
+    state.with_disk(|| {
+        while state.disk_for().is_zero() {
+            std::thread::yield_now();
+        }
+        let why = state.ready().unwrap_err().to_string();
+        assert!(why.ends_with(" s (the disk of the spool does not answer)"), "{why}");
+        assert_eq!((word(&state), state.words().as_deref()), ("stalled", Some(DISK_HANGS)));
+    });
+    assert!(is_ready(&state));
+    assert_eq!(word(&state), "spooling");
+}
+
+#[test]
 fn a_mistake_of_the_operator_is_unready_at_once_until_something_is_taken() {
     let state = new(NEVER);
     state.is_misconfigured("401 from the store", Duration::from_secs(30));

@@ -160,7 +160,9 @@ impl<R: Reply> Spooler<R> {
             .skip(spooled)
             .map(|(bytes, line_count)| PushLines { lines: block.slice(bytes), line_count })
             .collect();
-        let Appended { count, span, failure } = self.appender.append(&pushes, now_ms());
+        let state = self.receiver.state();
+        let appended = state.with_disk(|| self.appender.append(&pushes, now_ms()));
+        let Appended { count, span, failure } = appended;
         let left = Hand { block: Arc::clone(&block), batches: batches.split_off(count) };
         if count > 0 {
             self.appender.note_offer(span);
@@ -242,7 +244,9 @@ impl<R: Reply> Spooler<R> {
             .iter()
             .map(|batch| PushLines { lines: &batch.lines, line_count: batch.line_count })
             .collect();
-        let Appended { count, failure, .. } = self.appender.append(&pushes, now_ms());
+        let state = self.receiver.state();
+        let appended = state.with_disk(|| self.appender.append(&pushes, now_ms()));
+        let Appended { count, failure, .. } = appended;
         let words: Option<Arc<str>> = failure.map(|error| error.to_string().into());
         self.note_room(words.as_ref());
         let left = self.batches.split_off(count);
@@ -273,7 +277,8 @@ impl<R: Reply> Spooler<R> {
     /// Looks after the folder, and whether there is room again.
     fn tick(&mut self) {
         self.next_tick = Instant::now() + TICK;
-        let tidied = self.appender.tidy(Instant::now(), now_ms());
+        let state = self.receiver.state();
+        let tidied = state.with_disk(|| self.appender.tidy(Instant::now(), now_ms()));
         if let Err(error) = &tidied
             && !self.is_untidy
         {
