@@ -334,6 +334,11 @@ fn unix_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(family, stream, flags, None)?)
 }
 
+/// Whether the process may have no more descriptors.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
+}
+
 /// Holds what is at a path, of whatever kind, without opening it: as long as that is held, nothing
 /// else gets its inode.
 ///

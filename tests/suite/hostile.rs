@@ -437,6 +437,19 @@ fn running_out_of_descriptors_is_survived() {
     println!("96 descriptors, 150 connections: service resumed, {} pushes", served.into_inner());
 }
 
+#[test]
+fn where_descriptors_are_out_the_longest_idle_connection_makes_room() {
+    let pushline = Pushline::spawn_with(with_descriptors(96), "", Stdio::null());
+    let mut clients = Vec::new();
+    for number in 0..150 {
+        let mut client = Client::connect(pushline.address);
+        assert_eq!(client.push("/metrics/job/idle", "a_b 1\n").status, 200, "client {number}");
+        clients.push(client);
+    }
+    assert!(clients[0].is_closed(), "the first one made room");
+    pushline.log.wait_for_text("cannot accept, trying again");
+}
+
 /// Threads of all processes of the user whose process this is.
 fn threads_of_the_user(pid: u32) -> u64 {
     let number = |status: &str, key: &str| {

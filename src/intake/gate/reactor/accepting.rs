@@ -6,11 +6,13 @@ use super::super::seats::Seat;
 use super::super::socket::PeerSocket;
 use super::super::wire::PeerWire;
 use super::state::Reactor;
-use crate::system::Interest;
+use crate::system::{self, Interest};
 use std::time::{Duration, Instant};
 
 /// The pause after an `accept` that failed: descriptors or memory may come back.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
+/// How long one line of the log stands for all failures that follow.
+const FAILURE_TOLD_FOR: Duration = Duration::from_secs(60);
 /// Connections that one turn accepts: then those that are here go on.
 const ACCEPTS_MAX: usize = 64;
 
@@ -37,29 +39,35 @@ impl Reactor {
         self.accept_again.is_none() && self.entrances.iter().any(|entrance| entrance.is_ready)
     }
 
-    /// The next connection of a listener.
+    /// The next connection of a listener. Where no descriptor is left for it, an idle connection
+    /// makes room, as at `max_connections`.
     fn next_connection(&mut self, index: usize, now: Instant) -> Option<PeerSocket> {
-        let entrance = self.entrances.get_mut(index).filter(|entrance| entrance.is_ready)?;
-        match entrance.listener.accept() {
-            Ok(None) => {
-                entrance.is_ready = false;
-                None
-            }
-            Ok(socket) => socket,
-            Err(error) => {
-                self.context.telemetry.accept_errors.increment();
-                if !self.has_failed {
-                    self.context.log.warn("cannot accept, trying again", &[("error", &error)]);
+        let mut has_made_room = false;
+        loop {
+            let entrance = self.entrances.get_mut(index).filter(|entrance| entrance.is_ready)?;
+            let error = match entrance.listener.accept() {
+                Ok(None) => {
+                    entrance.is_ready = false;
+                    return None;
                 }
-                self.has_failed = true;
-                self.accept_again = Some(now + FAILURE_PAUSE);
-                None
+                Ok(socket) => return socket,
+                Err(error) => error,
+            };
+            self.context.telemetry.accept_errors.increment();
+            if self.failure_told.is_none_or(|told| now >= told + FAILURE_TOLD_FOR) {
+                self.failure_told = Some(now);
+                self.context.log.warn("cannot accept, trying again", &[("error", &error)]);
             }
+            let may_make_room = system::is_out_of_descriptors(&error) && !has_made_room;
+            if !may_make_room || !self.evict(Seat::Regular, EvictionRank::Ended, now) {
+                self.accept_again = Some(now + FAILURE_PAUSE);
+                return None;
+            }
+            has_made_room = true;
         }
     }
 
     fn enter(&mut self, socket: PeerSocket, now: Instant) {
-        self.has_failed = false;
         self.last_number += 1;
         let number = self.last_number;
         if let Err(error) = self.watch.add(&socket, number, Interest::Both) {

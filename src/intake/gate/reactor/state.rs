@@ -53,8 +53,8 @@ pub(crate) struct Reactor {
     pub(super) next_deadline: Option<Instant>,
     /// No `accept` before this.
     pub(super) accept_again: Option<Instant>,
-    /// The last `accept` failed, which is told once.
-    pub(super) has_failed: bool,
+    /// When it was told last that `accept` fails.
+    pub(super) failure_told: Option<Instant>,
     pub(super) seats: Seats,
     /// When everything that is in hand is cut off, once the gate closes.
     pub(super) closes_at: Option<Instant>,
@@ -100,7 +100,7 @@ impl Reactor {
             admission: Admission::default(),
             next_deadline: None,
             accept_again: None,
-            has_failed: false,
+            failure_told: None,
             seats: Seats::default(),
             closes_at: None,
         })
