@@ -329,7 +329,7 @@ impl OutputState {
         if self.lifecycle.load(Ordering::Acquire) == OPEN
             && !self.is_failing.load(Ordering::Relaxed)
             && !self.is_spooling.load(Ordering::Relaxed)
-            && self.stuck_for().max(self.disk_for()) <= self.ack_timeout()
+            && self.stuck_for() <= self.ack_timeout()
         {
             return Ok(());
         }
@@ -354,7 +354,8 @@ impl OutputState {
     /// What is wrong with the output, or the disk of its spool, in words, where something is known.
     pub(crate) fn words(&self) -> Option<Arc<str>> {
         // A push that waits for the disk came after that began to hang.
-        if self.disk_for() > self.ack_timeout() / 2 {
+        let is_spooling = self.is_spooling.load(Ordering::Relaxed);
+        if is_spooling && self.disk_for() > self.ack_timeout() / 2 {
             return Some(DISK_HANGS.into());
         }
         let is_failing = self.is_failing.load(Ordering::Relaxed);
@@ -383,12 +384,13 @@ impl OutputState {
             ENDED => return Condition::NotReady(NotReady::OutputEnded),
             _ => return Condition::NotReady(NotReady::Defect),
         }
+        let details = self.details();
+        // An empty spool may hang: lines go straight to the output.
         let disk_for = self.disk_for();
-        if disk_for > self.ack_timeout() {
+        if details.spool.is_used() && disk_for > self.ack_timeout() {
             let error = Some(DISK_HANGS.into());
             return Condition::NotReady(NotReady::Stalled { for_time: disk_for, error });
         }
-        let details = self.details();
         let waited = self.stuck_for();
         let output = self.output(&details, waited);
         match &details.spool {

@@ -65,6 +65,15 @@ fn a_spool_is_not_ready_while_its_disk_hangs() {
     });
     assert!(is_ready(&state));
     assert_eq!(word(&state), "spooling");
+    // While nothing goes to the spool, its disk holds up nothing.
+    state.spool(SpoolCondition::Empty);
+    state.with_disk(|| {
+        while state.disk_for().is_zero() {
+            std::thread::yield_now();
+        }
+        assert!(is_ready(&state));
+        assert_eq!((word(&state), state.words()), ("flowing", None));
+    });
 }
 
 #[test]
