@@ -1,8 +1,7 @@
 //! What many clients may do at once and an operator must hear of: one line a minute of each kind,
 //! with how many there were in between.
 
-use crate::observe::log::Log;
-use std::fmt::Display;
+use crate::observe::log::{Field, Log};
 use std::time::{Duration, Instant};
 
 /// How long one line stands for all that follow.
@@ -17,9 +16,11 @@ pub(crate) enum Notice {
     PlainToTls,
     /// A hello of TLS came where none is spoken.
     TlsToPlain,
+    /// A connection cannot be accepted.
+    CannotAccept,
 }
 
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 
 impl Notice {
     fn message(self) -> &'static str {
@@ -27,6 +28,7 @@ impl Notice {
             Notice::HandshakeFailed => "a TLS handshake failed",
             Notice::PlainToTls => "plain HTTP came to a port that speaks TLS",
             Notice::TlsToPlain => "TLS came to a port that speaks plain HTTP (server.tls.cert)",
+            Notice::CannotAccept => "cannot accept, trying again",
         }
     }
 }
@@ -45,20 +47,14 @@ struct Told {
 }
 
 impl Notices {
-    /// Tells of a peer and why, unless one was told of within the last minute: then at debug.
-    pub(crate) fn tell(
-        &mut self,
-        notice: Notice,
-        log: &Log,
-        now: Instant,
-        (peer, error): (&dyn Display, &dyn Display),
-    ) {
+    /// Tells of one, unless another of its kind was told of within the last minute: then at debug.
+    pub(crate) fn tell(&mut self, notice: Notice, log: &Log, now: Instant, fields: &[Field<'_>]) {
         match self.note(notice, now) {
             Some(more) => {
-                let fields = [("peer", peer), ("error", error), ("suppressed", &more as _)];
-                log.warn(notice.message(), &fields);
+                let suppressed: [Field<'_>; 1] = [("suppressed", &more)];
+                log.warn(notice.message(), &[fields, &suppressed].concat());
             }
-            None => log.debug(notice.message(), &[("peer", peer), ("error", error)]),
+            None => log.debug(notice.message(), fields),
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) const RESERVED_KEYS: [&str; 3] = ["_field", "_measurement", "time"];
 /// The names of the family in hand.
 #[derive(Debug, Default)]
 pub(super) struct FamilyNames {
-    /// Its own; after it those that do not stand in it as they are.
+    /// The name of the family, and after it each of the two below that is not a part of that name.
     text: String,
     family_len: usize,
     measurement: Range<usize>,

@@ -9,9 +9,11 @@ use super::super::refusal::Refusal;
 use super::super::socket::Moved;
 use super::super::wire::session_error;
 use super::state::{Abort, Connection, Need, State, Step, Turn};
+use crate::observe::log::Field;
 use crate::observe::telemetry::HandshakeOutcome;
 use crate::system;
 use crate::tls::SessionFault;
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
@@ -93,9 +95,15 @@ impl Connection {
         };
         self.handshake_ends(outcome, turn);
         if outcome != HandshakeOutcome::Abandoned {
-            let (notice, peer) = (Notice::HandshakeFailed, self.wire.peer());
-            turn.notices.tell(notice, &turn.context.log, turn.now, (&peer, error));
+            self.tell(Notice::HandshakeFailed, error, turn);
         }
+    }
+
+    /// Tells of its peer and why.
+    fn tell(&self, notice: Notice, error: &dyn Display, turn: &mut Turn<'_>) {
+        let peer = self.wire.peer();
+        let fields: [Field<'_>; 2] = [("peer", &peer), ("error", error)];
+        turn.notices.tell(notice, &turn.context.log, turn.now, &fields);
     }
 
     /// It is closed before a request, as others need its place.
@@ -119,16 +127,14 @@ impl Connection {
     pub(super) fn spoke_without_tls(&mut self, turn: &mut Turn<'_>) -> Refusal {
         self.handshake_ends(HandshakeOutcome::PlainHttp, turn);
         let refusal = Refusal::PlainToTls;
-        let (notice, peer) = (Notice::PlainToTls, self.wire.peer());
-        turn.notices.tell(notice, &turn.context.log, turn.now, (&peer, &refusal));
+        self.tell(Notice::PlainToTls, &refusal, turn);
         refusal
     }
 
     /// A hello of TLS came where none is spoken.
     pub(super) fn spoke_tls(&mut self, turn: &mut Turn<'_>) -> Refusal {
         let refusal = Refusal::TlsToPlain;
-        let (notice, peer) = (Notice::TlsToPlain, self.wire.peer());
-        turn.notices.tell(notice, &turn.context.log, turn.now, (&peer, &refusal));
+        self.tell(Notice::TlsToPlain, &refusal, turn);
         refusal
     }
 }

@@ -1,6 +1,7 @@
 //! New connections, and those that make room for them (`seats`).
 
 use super::super::connection::{Connection, EvictionRank, Need};
+use super::super::notices::Notice;
 use super::super::refusal::Refusal;
 use super::super::seats::Seat;
 use super::super::socket::PeerSocket;
@@ -11,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// The pause after an `accept` that failed: descriptors or memory may come back.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
-/// How long one line of the log stands for all failures that follow.
-const FAILURE_TOLD_FOR: Duration = Duration::from_secs(60);
 /// Connections that one turn accepts: then those that are here go on.
 const ACCEPTS_MAX: usize = 64;
 
@@ -54,10 +53,8 @@ impl Reactor {
                 Err(error) => error,
             };
             self.context.telemetry.accept_errors.increment();
-            if self.failure_told.is_none_or(|told| now >= told + FAILURE_TOLD_FOR) {
-                self.failure_told = Some(now);
-                self.context.log.warn("cannot accept, trying again", &[("error", &error)]);
-            }
+            let (notice, log) = (Notice::CannotAccept, &self.context.log);
+            self.notices.tell(notice, log, now, &[("error", &error)]);
             let may_make_room = system::is_out_of_descriptors(&error) && !has_made_room;
             if !may_make_room || !self.evict(Seat::Regular, EvictionRank::Ended, now) {
                 self.accept_again = Some(now + FAILURE_PAUSE);

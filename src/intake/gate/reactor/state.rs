@@ -53,8 +53,6 @@ pub(crate) struct Reactor {
     pub(super) next_deadline: Option<Instant>,
     /// No `accept` before this.
     pub(super) accept_again: Option<Instant>,
-    /// When it was told last that `accept` fails.
-    pub(super) failure_told: Option<Instant>,
     pub(super) seats: Seats,
     /// When everything that is in hand is cut off, once the gate closes.
     pub(super) closes_at: Option<Instant>,
@@ -100,7 +98,6 @@ impl Reactor {
             admission: Admission::default(),
             next_deadline: None,
             accept_again: None,
-            failure_told: None,
             seats: Seats::default(),
             closes_at: None,
         })
