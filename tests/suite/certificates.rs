@@ -1,7 +1,7 @@
 //! Certificates that end soon: a check warns of them, and log, status and metric tell when the chain
 //! of the listeners ends.
 
-use crate::process::{Collected, Pushline, command, folder};
+use crate::process::{Pushline, command, folder};
 use crate::tls::{Pair, check, data};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,21 +91,15 @@ fn log_status_and_metric_tell_the_earliest_end_of_a_chain() {
 fn tell_the_end_of_the_last_certificate(name: &str, ends_s: u64) {
     const METRIC: &str = "\npushline_tls_certificate_expiry_timestamp_seconds ";
     let folder = folder();
-    let (socket, config) = (folder.join("socket"), folder.join("pushline.toml"));
+    let socket = folder.join("socket");
     let pair = Pair::of(name);
     end_at(&pair.path("pem"), ends_s);
     // Clients trust no certificate that was changed; a unix socket stays plain.
-    let listen = format!("[server]\nlisten = [\"unix:{}\"]\n", socket.display());
-    std::fs::write(&config, listen + &pair.config()).unwrap();
-    let mut child = command()
-        .arg("--config")
-        .arg(&config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = Collected::from(child.stderr.take().unwrap());
-    log.wait_for_text("msg=writing");
+    let mut command = command();
+    let listen = format!("127.0.0.1:0,unix:{}", socket.display());
+    command.env("PUSHLINE_SERVER_LISTEN", listen);
+    let pushline = Pushline::spawn_with(command, &pair.config(), Stdio::null());
+    pushline.log.wait_for_text("msg=writing");
     let ask = |path: &str| {
         let mut stream = UnixStream::connect(&socket).unwrap();
         stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
@@ -121,14 +115,13 @@ fn tell_the_end_of_the_last_certificate(name: &str, ends_s: u64) {
     };
     assert_end(ends_s);
     let words = if ends_s < now_s() { "has ended" } else { "ends in" };
-    log.wait_for_text(&format!("server.tls.cert: a certificate in it {words} "));
+    pushline.log.wait_for_text(&format!("server.tls.cert: a certificate in it {words} "));
     // A renewed one is told from the hangup on.
     pair.become_as("server");
-    crate::process::signal(child.id(), "HUP");
-    log.wait_for_text("certificate=changed");
+    pushline.signal("HUP");
+    pushline.log.wait_for_text("certificate=changed");
     assert_end(4_733_510_400);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(pushline);
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -110,6 +110,7 @@ impl Pushline {
     }
 
     /// The same with a command that runs it somehow else; its last argument is the configuration.
+    /// Where it says what to listen on, that begins with a free port.
     pub(crate) fn spawn_with(command: Command, toml: &str, stdout: Stdio) -> Pushline {
         let started = Pushline::try_spawn_with(command, toml, stdout);
         started.unwrap_or_else(|log| panic!("it did not start: {log}"))
@@ -124,9 +125,12 @@ impl Pushline {
         let folder = folder();
         let config = folder.join("pushline.toml");
         std::fs::write(&config, toml).unwrap();
+        let listen = "PUSHLINE_SERVER_LISTEN";
+        if !command.get_envs().any(|(name, value)| name == listen && value.is_some()) {
+            command.env(listen, "127.0.0.1:0");
+        }
         let mut child = command
             .arg(format!("--config={}", config.display()))
-            .env("PUSHLINE_SERVER_LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped())
