@@ -273,9 +273,10 @@ fn tls_at_a_plain_port_is_named_in_the_log() {
         (400, "this port speaks plain HTTP: begin the URL with http://, or set server.tls.cert\n")
     );
     assert_eq!(push(pushline.address, "/metrics/job/x", "a_b 1\n").status, 200);
-    let log = String::from_utf8(pushline.log.snapshot()).unwrap();
     let named =
         "msg=\"TLS came to a port that speaks plain HTTP (server.tls.cert)\" peer=127.0.0.1:";
+    pushline.log.wait_for_text(named);
+    let log = String::from_utf8(pushline.log.snapshot()).unwrap();
     assert_eq!(log.matches(named).count(), 1, "once a minute: {log}");
 }
 
