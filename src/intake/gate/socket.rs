@@ -1,10 +1,11 @@
 //! Foreign sockets, TCP or Unix. No call on them ever waits.
 
-use crate::system;
+use crate::system::{self, Wait};
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -51,8 +52,15 @@ impl Listener {
         match accepted {
             Ok(stream) => stream.prepare().map(|()| Some(stream)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            // Where no descriptor is left the system fails before it looks for a connection.
+            Err(error) if system::is_out_of_descriptors(&error) && !self.has_waiting() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a connection waits, as far as the system knows.
+    fn has_waiting(&self) -> bool {
+        !matches!(system::wait_readable(self, Duration::ZERO), Ok(Wait::TimedOut))
     }
 }
 
