@@ -123,12 +123,17 @@ impl Client {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut chunk = [0; 16 * 1024];
-        match self.stream.read(&mut chunk)? {
-            0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-            count => {
-                self.received.extend_from_slice(&chunk[..count]);
-                Ok(())
-            }
+        loop {
+            return match self.stream.read(&mut chunk) {
+                Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                Ok(count) => {
+                    self.received.extend_from_slice(&chunk[..count]);
+                    Ok(())
+                }
+                // The machine was halted for a moment: that is no answer.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
         }
     }
 
