@@ -75,7 +75,7 @@ fn bodies_that_come_in_tiny_chunks_take_turns_with_a_small_push() {
         large.extend_from_slice(&[b'1', b'\r', b'\n', byte, b'\r', b'\n']);
     }
     large.extend_from_slice(b"0\r\n\r\n");
-    pushline.signal("STOP");
+    pushline.stop();
     std::thread::scope(|scope| {
         for client in &clients {
             let mut stream = client.stream.try_clone().unwrap();
@@ -112,7 +112,7 @@ fn requests_that_are_sent_ahead_take_turns_with_a_small_push() {
     // Less than one read, and the last of them is a push.
     let mut ahead = b"GET /-/healthy HTTP/1.1\r\n\r\n".repeat(1500);
     ahead.extend(request("PUT", b"/metrics/job/ahead", &[], b"a_b 1\n"));
-    pushline.signal("STOP");
+    pushline.stop();
     for client in &mut clients {
         client.send(&ahead).unwrap();
     }

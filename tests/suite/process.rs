@@ -167,6 +167,20 @@ impl Pushline {
         signal(self.child.id(), name);
     }
 
+    /// Stops it, every thread of it, until SIGCONT.
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(task.unwrap().path().join("status"));
+            status.is_ok_and(|status| status.contains("\nState:\tT"))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_dir(&tasks).unwrap().all(is_stopped) {
+            assert!(Instant::now() < deadline, "it does not stop");
+        }
+    }
+
     /// Sends SIGHUP and waits for what comes of it; returns the log up to the end of the line that
     /// says so, which is taken away.
     pub(crate) fn hang_up(&self, outcome: &str) -> String {
