@@ -70,7 +70,8 @@ impl<R: Reply> Queue<R> {
     pub(super) fn refuse_full(&self, push: WaitingPush<R>) {
         let bytes_max = self.options.read().bytes_max;
         drop(push.batch);
-        push.reply.answer(Err(Undelivered::Full { bytes_max }));
+        let because = self.state.words();
+        push.reply.answer(Err(Undelivered::Full { bytes_max, because }));
     }
 
     /// Nothing that waits for room will have it.

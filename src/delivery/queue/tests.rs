@@ -85,7 +85,7 @@ fn a_push_that_timed_out_is_told_once_and_delivered_all_the_same() {
 #[test]
 fn the_queue_holds_so_many_bytes_and_no_more() {
     let (sender, mut receiver) = queue(Acknowledge::Queued, SHORT);
-    let full = Ok(Err(Undelivered::Full { bytes_max: 10_000 }));
+    let full = Ok(Err(Undelivered::Full { bytes_max: 10_000, because: None }));
     let lines = vec![b'x'; 4000];
     assert_eq!(submit(&sender, lines.clone()).recv(), Ok(Ok(())));
     assert_eq!(submit(&sender, lines.clone()).recv(), Ok(Ok(())));
@@ -108,7 +108,7 @@ fn what_has_no_room_yet_waits_outside_in_order_and_bounded() {
         assert!(outcome.try_recv().is_err());
         outcome
     });
-    let full = Ok(Err(Undelivered::Full { bytes_max: 10_000 }));
+    let full = Ok(Err(Undelivered::Full { bytes_max: 10_000, because: None }));
     assert_eq!(submit(&sender, vec![4; 6000]).recv(), full, "as much waits as may");
     receiver.acknowledge(&mut vec![next_batch(&receiver)]);
     assert_eq!(waiting.map(|outcome| outcome.recv()), [const { Ok(Ok(())) }; 3]);
@@ -149,7 +149,7 @@ fn a_lowered_bound_keeps_what_is_in_the_queue_and_refuses_what_comes() {
     assert_eq!(submit(&sender, vec![b'x'; 8000]).recv(), Ok(Ok(())));
     let acknowledge = Acknowledge::Queued;
     sender.replace(QueueOptions { bytes_max: 4000, acknowledge, ack_timeout: SHORT });
-    let full = Ok(Err(Undelivered::Full { bytes_max: 4000 }));
+    let full = Ok(Err(Undelivered::Full { bytes_max: 4000, because: None }));
     assert_eq!(submit(&sender, vec![b'y']).recv(), full);
     let batch = next_batch(&receiver);
     assert_eq!(batch.lines.len(), 8000);

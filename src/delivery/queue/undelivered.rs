@@ -14,11 +14,15 @@ pub enum Undelivered {
     Stalled {
         /// For how long.
         for_time: Duration,
+        /// What is wrong with the output, where that is known.
+        because: Option<Arc<str>>,
     },
     /// There was no room in the queue within `ack_timeout`; the push was not accepted.
     Full {
         /// The bound, in bytes.
         bytes_max: usize,
+        /// What is wrong with the output, where that is known.
+        because: Option<Arc<str>>,
     },
     /// The push was accepted, but not written within `ack_timeout`; it may be written.
     TimedOut {
@@ -88,13 +92,15 @@ impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NOT_WRITTEN: &str = "this push was not written";
         match self {
-            Undelivered::Stalled { for_time } => {
+            Undelivered::Stalled { for_time, because } => {
                 let seconds = for_time.as_secs_f64();
-                write!(f, "the output has taken nothing for {seconds:.1} s, {NOT_WRITTEN}")
+                write!(f, "the output has taken nothing for {seconds:.1} s, {NOT_WRITTEN}")?;
+                because.as_ref().map_or(Ok(()), |because| write!(f, ": {because}"))
             }
-            Undelivered::Full { bytes_max } => {
+            Undelivered::Full { bytes_max, because } => {
                 write!(f, "the queue is full ({bytes_max} bytes, output.queue_bytes), ")?;
-                f.write_str(NOT_WRITTEN)
+                f.write_str(NOT_WRITTEN)?;
+                because.as_ref().map_or(Ok(()), |because| write!(f, ": {because}"))
             }
             Undelivered::TimedOut { after, because } => {
                 let seconds = after.as_secs_f64();
@@ -131,8 +137,11 @@ impl From<NotReady> for Undelivered {
     /// Of a push that was not accepted.
     fn from(not_ready: NotReady) -> Undelivered {
         match not_ready {
-            NotReady::Stalled { for_time, .. } | NotReady::ReaderRefuses { for_time, .. } => {
-                Undelivered::Stalled { for_time }
+            NotReady::Stalled { for_time, error } => {
+                Undelivered::Stalled { for_time, because: error }
+            }
+            NotReady::ReaderRefuses { for_time, words } => {
+                Undelivered::Stalled { for_time, because: Some(words) }
             }
             NotReady::Misconfigured { words, .. } => Undelivered::Misconfigured { words },
             NotReady::SpoolFull { words } => Undelivered::SpoolFull { words },
@@ -151,14 +160,25 @@ mod tests {
         let second = Duration::from_secs(1);
         for (undelivered, status, want) in [
             (
-                Undelivered::Stalled { for_time: 6 * second },
+                Undelivered::Stalled { for_time: 6 * second, because: None },
                 503,
                 "the output has taken nothing for 6.0 s, this push was not written",
             ),
             (
-                Undelivered::Full { bytes_max: 1024 },
+                Undelivered::Stalled { for_time: 6 * second, because: Some("no route".into()) },
+                503,
+                "the output has taken nothing for 6.0 s, this push was not written: no route",
+            ),
+            (
+                Undelivered::Full { bytes_max: 1024, because: None },
                 503,
                 "the queue is full (1024 bytes, output.queue_bytes), this push was not written",
+            ),
+            (
+                Undelivered::Full { bytes_max: 1024, because: Some("no route".into()) },
+                503,
+                "the queue is full (1024 bytes, output.queue_bytes), this push was not written: \
+                 no route",
             ),
             (
                 Undelivered::TimedOut { after: 5 * second, because: None },
