@@ -85,12 +85,9 @@ fn bodies_that_come_in_tiny_chunks_take_turns_with_a_small_push() {
                 move || stream.write_all(large).unwrap()
             });
         }
-        let port = format!("{:04X}", pushline.address.port());
-        let deadline = Instant::now() + PATIENCE;
-        while bytes_unread(&port) < 60_000 * CLIENTS as u64 {
-            assert!(Instant::now() < deadline, "{} bytes wait", bytes_unread(&port));
-        }
+        wait_for_unread(&clients, 60_000);
         small.send(&request("PUT", b"/metrics/job/small", &[], b"a_b 1\n")).unwrap();
+        wait_for_unread([&small], 1);
         pushline.signal("CONT");
     });
     for mut client in clients {
@@ -117,6 +114,7 @@ fn requests_that_are_sent_ahead_take_turns_with_a_small_push() {
         client.send(&ahead).unwrap();
     }
     small.send(&request("PUT", b"/metrics/job/small", &[], b"a_b 1\n")).unwrap();
+    wait_for_unread(clients.iter().chain([&small]), 1);
     pushline.signal("CONT");
     for client in &mut clients {
         for _ in 0..=1500 {
@@ -139,12 +137,26 @@ fn came(text: &str, job: &str) -> Vec<u64> {
     of_job.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
 }
 
-/// Bytes that the system holds for a server at this port, all connections together.
-fn bytes_unread(port: &str) -> u64 {
+/// Waits until the system holds at least so many bytes that each of these sent and the server has
+/// not read: on a busy machine they are on their way for a while after they are sent.
+fn wait_for_unread<'c>(clients: impl IntoIterator<Item = &'c Client>, bytes_min: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    for client in clients {
+        while bytes_unread(client) < bytes_min {
+            assert!(Instant::now() < deadline, "{} bytes wait", bytes_unread(client));
+        }
+    }
+}
+
+/// Bytes that the server of this client has not read yet (proc_pid_net(5), /proc/net/tcp).
+fn bytes_unread(client: &Client) -> u64 {
+    let port = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
+    let (ours, servers) =
+        (port(client.stream.local_addr().unwrap()), port(client.stream.peer_addr().unwrap()));
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let of_port = rows.filter(|row| row[1].ends_with(&format!(":{port}")));
-    of_port.map(|row| u64::from_str_radix(row[4].split_once(':').unwrap().1, 16).unwrap()).sum()
+    let mut rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&servers) && row[2].ends_with(&ours)).unwrap();
+    u64::from_str_radix(row[4].split_once(':').unwrap().1, 16).unwrap()
 }
 
 #[test]

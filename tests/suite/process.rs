@@ -1,7 +1,10 @@
 //! A pushline of a test's own: started on a free port, its output collected, ended with the test.
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionread};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,28 +16,65 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes that a thread collects while the test looks at them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Collected {
     bytes: Mutex<Vec<u8>>,
     has_grown: Condvar,
+    /// Where they come from, to ask what is unread there.
+    source: OwnedFd,
 }
 
 impl Collected {
-    pub(crate) fn from(mut source: impl Read + Send + 'static) -> Arc<Collected> {
-        let collected = Arc::new(Collected::default());
+    pub(crate) fn from(source: impl Read + AsFd + Send + 'static) -> Arc<Collected> {
+        Collected::after(String::new(), BufReader::new(source))
+    }
+
+    /// The same where some of them, and perhaps the first of the rest, have been read already.
+    pub(crate) fn after(
+        first: String,
+        rest: BufReader<impl Read + AsFd + Send + 'static>,
+    ) -> Arc<Collected> {
+        let bytes = [first.as_bytes(), rest.buffer()].concat();
+        let mut source = rest.into_inner();
+        let collected = Collected {
+            bytes: Mutex::new(bytes),
+            has_grown: Condvar::new(),
+            source: source.as_fd().try_clone_to_owned().unwrap(),
+        };
+        let collected = Arc::new(collected);
         let into = Arc::clone(&collected);
         thread::spawn(move || {
             let mut chunk = vec![0; 1 << 20];
-            while let Ok(count @ 1..) = source.read(&mut chunk) {
-                into.bytes.lock().unwrap().extend_from_slice(&chunk[..count]);
+            loop {
+                into.wait_for_source();
+                let mut bytes = into.bytes.lock().unwrap();
+                let Ok(count @ 1..) = source.read(&mut chunk) else { return };
+                bytes.extend_from_slice(&chunk[..count]);
+                drop(bytes);
                 into.has_grown.notify_all();
             }
         });
         collected
     }
 
+    /// Waits until something can be read, or the end.
+    fn wait_for_source(&self) {
+        let mut watched = [PollFd::new(&self.source, PollFlags::IN)];
+        while poll(&mut watched, None) == Err(Errno::INTR) {}
+    }
+
+    /// All that was written until now.
     pub(crate) fn snapshot(&self) -> Vec<u8> {
-        self.bytes.lock().unwrap().clone()
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let bytes = self.bytes.lock().unwrap();
+            if ioctl_fionread(&self.source).unwrap() == 0 {
+                return bytes.clone();
+            }
+            drop(bytes);
+            assert!(Instant::now() < deadline, "there is always more");
+            thread::yield_now();
+        }
     }
 
     /// Waits until `is_enough` of the bytes; they are taken away.
@@ -150,7 +190,7 @@ impl Pushline {
                 break address.split_whitespace().next().unwrap().parse().unwrap();
             }
         };
-        let log = Collected::from(std::io::Cursor::new(head).chain(stderr));
+        let log = Collected::after(head, stderr);
         Ok(Pushline { child, address, log, folder })
     }
 

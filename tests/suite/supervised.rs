@@ -158,7 +158,7 @@ fn a_standard_error_that_nobody_reads_holds_up_nothing() {
     }
     supervisor.receive_until("WATCHDOG=1\n");
     // Once somebody reads, what was lost is told before the next event.
-    let log = Collected::from(stderr);
+    let log = Collected::after(String::new(), stderr);
     log.wait_for_text("msg=\"push refused\"");
     assert_eq!(client.push(&path, "bad{ 1\n").status, 400);
     log.wait_for_text("msg=\"nobody read standard error, events are lost\" events=");
