@@ -353,7 +353,7 @@ fn bodies_beyond_the_memory_for_them_are_refused_and_the_memory_comes_back() {
     let body = b"a_b 1\n".repeat(120_000);
     let whole = request("POST", b"/metrics/job/x", &[], &body);
     let mut holder = Client::connect(pushline.address);
-    holder.send(&whole[..whole.len() - 1]).unwrap();
+    holder.send_through(&whole[..whole.len() - 1]);
     let deadline = Instant::now() + PATIENCE;
     let in_hand = || {
         let metrics = Client::connect(pushline.address).ask("GET", "/metrics", &[], b"");
@@ -611,7 +611,7 @@ fn a_stop_answers_what_is_in_hand_and_closes_what_is_idle() {
     assert_eq!(idle.push("/metrics/job/idle", "a_b 1\n").status, 200);
     let whole = request("POST", b"/metrics/job/inhand", &[], b"a_b 2\n");
     let mut in_hand = Client::connect(pushline.address);
-    in_hand.send(&whole[..whole.len() - 2]).unwrap();
+    in_hand.send_through(&whole[..whole.len() - 2]);
     // It is in hand once the process has read of it: the own metrics show it as busy soon after.
     thread::sleep(Duration::from_millis(100));
     pushline.signal("TERM");

@@ -3,6 +3,7 @@
 use crate::process::PATIENCE;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Instant;
 
 /// One connection.
 #[derive(Debug)]
@@ -68,6 +69,25 @@ pub(crate) fn request(method: &str, path: &[u8], headers: &[(&str, &str)], body:
     bytes
 }
 
+/// Bytes that the system holds for one end of a connection.
+struct BytesHeld {
+    /// Sent, and not taken by the system of the other end.
+    sent: u64,
+    /// Come, and not read.
+    unread: u64,
+}
+
+/// What the system holds at `local`, of a connection to `peer` (proc_net(5), `/proc/net/tcp`).
+fn bytes_held(local: SocketAddr, peer: SocketAddr) -> BytesHeld {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&port(local)) && row[2].ends_with(&port(peer)));
+    let (sent, unread) = row.unwrap()[4].split_once(':').unwrap();
+    let number = |digits| u64::from_str_radix(digits, 16).unwrap();
+    BytesHeld { sent: number(sent), unread: number(unread) }
+}
+
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
         Client::try_connect(address).unwrap()
@@ -84,6 +104,23 @@ impl Client {
     /// Sends whatever this is.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// Sends whatever this is, and waits until it is in the hands of the server's system: on a busy
+    /// machine it is on its way for a while.
+    pub(crate) fn send_through(&mut self, bytes: &[u8]) {
+        self.send(bytes).unwrap();
+        let (local, peer) = (self.stream.local_addr().unwrap(), self.stream.peer_addr().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        while bytes_held(local, peer).sent > 0 {
+            assert!(Instant::now() < deadline, "nobody takes it");
+        }
+    }
+
+    /// How much of what was sent, and has come, the server has not read yet.
+    pub(crate) fn bytes_unread(&self) -> u64 {
+        let (local, peer) = (self.stream.local_addr().unwrap(), self.stream.peer_addr().unwrap());
+        bytes_held(peer, local).unread
     }
 
     pub(crate) fn end_sending(&self) {

@@ -253,12 +253,12 @@ fn each_timeout_holds_for_the_next_request_of_a_connection_that_was_open_before(
     }
     let whole = request("POST", b"/metrics/job/j", &[], b"a_b 1\n");
     reload(&pushline, "[server]\nhead_timeout = \"20ms\"\n");
-    clients[0].send(&whole[..20]).unwrap();
+    clients[0].send_through(&whole[..20]);
     let answer = clients[0].read_answer(true).unwrap();
     assert_eq!(answer.status, 408);
     assert!(answer.text().contains("head"), "{}", answer.text());
     reload(&pushline, "[server]\nbody_timeout = \"20ms\"\n");
-    clients[1].send(&whole[..whole.len() - 1]).unwrap();
+    clients[1].send_through(&whole[..whole.len() - 1]);
     let answer = clients[1].read_answer(true).unwrap();
     assert_eq!(answer.status, 408);
     assert!(answer.text().contains("body"), "{}", answer.text());
@@ -272,7 +272,7 @@ fn a_body_in_hand_goes_on_under_the_bounds_that_it_began_with() {
     let (pushline, output) = Pushline::start("");
     let whole = request("POST", b"/metrics/job/inhand", &[], body(60_000).as_bytes());
     let mut in_hand = Client::connect(pushline.address);
-    in_hand.send(&whole[..50_000]).unwrap();
+    in_hand.send_through(&whole[..50_000]);
     let mut probe = Client::connect(pushline.address);
     wait_for_metric(&mut probe, "pushline_buffered_bytes", |bytes| bytes >= 48_000);
     reload(&pushline, "[server]\nmax_body_bytes = \"32KiB\"\nmax_buffered_bytes = \"32KiB\"\n");
@@ -315,7 +315,7 @@ fn busy_connections_that_are_too_many_are_answered_and_told_to_close() {
     let mut probe = Client::connect(pushline.address);
     let mut busy: Vec<_> = (0..3).map(|_| Client::connect(pushline.address)).collect();
     for client in &mut busy {
-        client.send(&whole[..whole.len() - 1]).unwrap();
+        client.send_through(&whole[..whole.len() - 1]);
     }
     // Six bytes are leased for each.
     wait_for_metric(&mut probe, "pushline_buffered_bytes", |bytes| bytes == 18);
