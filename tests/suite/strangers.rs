@@ -165,6 +165,35 @@ fn a_status_is_taken_from_the_memory_for_bodies_and_the_probes_are_not() {
     }
 }
 
+/// Takes what is left of the memory for bodies, down to less than a small body; and what the end of an
+/// unread answer gives back, where the machine is that slow.
+fn hold_what_is_left(address: SocketAddr) -> Vec<Client> {
+    let sizes = [512 << 10, 128 << 10, 40 << 10, 24 << 10];
+    let (mut holders, mut next) = (Vec::new(), 0);
+    while let Some(bytes) = sizes.get(next) {
+        let before = figure(address, "pushline_buffered_bytes");
+        let whole = request("POST", b"/metrics/job/large", &[], &vec![b'#'; *bytes]);
+        let mut client = Client::connect(address);
+        client.send(&whole[..whole.len() - 1]).ok();
+        // A large one is refused once it has waited for its turn for a second.
+        client.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let is_held = (0..100).find_map(|_| match client.stream.peek(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let held = figure(address, "pushline_buffered_bytes");
+                (held >= before + *bytes as u64 / 2).then_some(true)
+            }
+            _ => Some(false),
+        });
+        if is_held == Some(false) {
+            next += 1;
+        } else {
+            holders.push(client);
+            next = 0;
+        }
+    }
+    holders
+}
+
 #[test]
 fn a_small_push_has_room_whatever_large_bodies_and_unread_answers_hold() {
     // No body that is held ends before the memory is used up, however slow the machine.
@@ -186,31 +215,7 @@ fn a_small_push_has_room_whatever_large_bodies_and_unread_answers_hold() {
         || figure(pushline.address, "pushline_buffered_bytes") > 31_000_000,
         "the body is not held",
     );
-    // What is left is taken too, down to less than a small body; and what the end of the answer
-    // gives back, where the machine is that slow.
-    let sizes = [512 << 10, 128 << 10, 40 << 10, 24 << 10];
-    let (mut holders, mut next) = (vec![holder], 0);
-    while let Some(bytes) = sizes.get(next) {
-        let before = figure(pushline.address, "pushline_buffered_bytes");
-        let whole = request("POST", b"/metrics/job/large", &[], &vec![b'#'; *bytes]);
-        let mut client = Client::connect(pushline.address);
-        client.send(&whole[..whole.len() - 1]).ok();
-        // A large one is refused once it has waited for its turn for a second.
-        client.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let is_held = (0..100).find_map(|_| match client.stream.peek(&mut [0]) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let held = figure(pushline.address, "pushline_buffered_bytes");
-                (held >= before + *bytes as u64 / 2).then_some(true)
-            }
-            _ => Some(false),
-        });
-        if is_held == Some(false) {
-            next += 1;
-        } else {
-            holders.push(client);
-            next = 0;
-        }
-    }
+    let _holders = hold_what_is_left(pushline.address);
     let small = "a_b 1\n".repeat(2000);
     for _ in 0..20 {
         assert_eq!(push(pushline.address, "/metrics/job/small", &small).status, 200);

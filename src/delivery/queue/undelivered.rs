@@ -165,32 +165,15 @@ mod tests {
                 "the output has taken nothing for 6.0 s, this push was not written",
             ),
             (
-                Undelivered::Stalled { for_time: 6 * second, because: Some("no route".into()) },
-                503,
-                "the output has taken nothing for 6.0 s, this push was not written: no route",
-            ),
-            (
                 Undelivered::Full { bytes_max: 1024, because: None },
                 503,
                 "the queue is full (1024 bytes, output.queue_bytes), this push was not written",
-            ),
-            (
-                Undelivered::Full { bytes_max: 1024, because: Some("no route".into()) },
-                503,
-                "the queue is full (1024 bytes, output.queue_bytes), this push was not written: \
-                 no route",
             ),
             (
                 Undelivered::TimedOut { after: 5 * second, because: None },
                 503,
                 "the output did not take this push within 5.0 s (output.ack_timeout), \
                  it may be written",
-            ),
-            (
-                Undelivered::TimedOut { after: second, because: Some("no route".into()) },
-                503,
-                "the output did not take this push within 1.0 s (output.ack_timeout), \
-                 it may be written: no route",
             ),
             (Undelivered::ShuttingDown, 503, "shutting down, this push was not written"),
             (Undelivered::OutputEnded, 503, "the output has ended, this push was not written"),
@@ -235,6 +218,19 @@ mod tests {
             (7, "all 7 lines of this push were refused; the first is \"a b=1 1\": no"),
         ] {
             assert_eq!(refused(count).to_string(), want);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_output_is_said_at_the_end_where_it_is_known() {
+        for undelivered in [
+            |because| Undelivered::Stalled { for_time: Duration::from_secs(6), because },
+            |because| Undelivered::Full { bytes_max: 1024, because },
+            |because| Undelivered::TimedOut { after: Duration::from_secs(1), because },
+        ] {
+            let bare = undelivered(None).to_string();
+            let told = undelivered(Some("no route".into())).to_string();
+            assert_eq!(told, format!("{bare}: no route"));
         }
     }
 }
