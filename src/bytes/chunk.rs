@@ -136,7 +136,7 @@ pub(crate) fn find(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> Option<usiz
 }
 
 /// Whether a byte of `text` is `wanted`.
-#[inline]
+#[inline(always)]
 pub(crate) fn has(text: &[u8], wanted: impl Fn(Chunk) -> Places) -> bool {
     let Some(last) = text.last_chunk() else {
         return !text.is_empty() && wanted(Chunk::covering(text)).is_any();
@@ -155,7 +155,7 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// The same of bytes.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub(crate) fn is_same_bytes(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {

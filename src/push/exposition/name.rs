@@ -57,6 +57,7 @@ fn len_of(bytes: &[u8], start: u8, rest: u8) -> usize {
 }
 
 /// Checks a metric name that came quoted or in protobuf.
+#[inline(always)]
 pub(super) fn check_metric(name: &str, names: Names) -> Result<(), ErrorKind> {
     check(name, names, metric_name_len(name.as_bytes()))
 }
@@ -69,6 +70,7 @@ pub(super) fn check_label(name: &str, names: Names) -> Result<(), ErrorKind> {
     check(name, names, label_name_len(name.as_bytes()))
 }
 
+#[inline(always)]
 fn check(name: &str, names: Names, legacy_len: usize) -> Result<(), ErrorKind> {
     if name.is_empty() {
         Err(ErrorKind::EmptyName)
@@ -85,7 +87,7 @@ pub(super) fn check_unique(labels: &[Label<'_>]) -> Result<(), ErrorKind> {
 }
 
 /// The first label whose name an earlier one has: its index, and what is wrong with it.
-#[inline]
+#[inline(always)]
 pub(super) fn duplicate(labels: &[Label<'_>]) -> Option<(usize, ErrorKind)> {
     if are_plainly_unique(labels) { None } else { find_duplicate(labels) }
 }

@@ -102,7 +102,7 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 const SIXTEEN_DIGITS: u64 = EIGHT_DIGITS * EIGHT_DIGITS;
 
 /// The decimal digits of a number below 10^16, with zeros before them.
-#[inline]
+#[inline(always)]
 fn digits(number: u64) -> [u8; 16] {
     let (upper, lower) = (eight_digits(number / EIGHT_DIGITS), eight_digits(number % EIGHT_DIGITS));
     (u128::from(lower) << 64 | u128::from(upper)).to_le_bytes()

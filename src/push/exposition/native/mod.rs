@@ -51,6 +51,7 @@ pub(super) enum Counts {
 const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
 impl Side {
+    #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.spans.clear();
         self.deltas.clear();
@@ -105,6 +106,7 @@ fn absolute(deltas: &[i64]) -> Result<Vec<f64>, &'static str> {
 }
 
 impl Native {
+    #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.negative.clear();
         self.positive.clear();

@@ -225,6 +225,7 @@ fn pair(field: Field<'_>) -> Result<[f64; 2], Error> {
 }
 
 /// Only what was sent; next to each other, so that they share a line.
+#[inline(always)]
 fn emit_sum_and_count<E>(
     sum: Option<f64>,
     count: Option<f64>,

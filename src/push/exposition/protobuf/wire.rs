@@ -103,6 +103,11 @@ impl<'b> Fields<'b> {
 
     #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, Error> {
+        // Most others are two bytes: tags above 15, lengths above 127.
+        if let [low, high @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(low & 0x7f) | u64::from(*high) << 7);
+        }
         let mut reader = BytesReader::from_bytes(self.rest);
         let number = reader.read_varint64(self.rest);
         let read = self.rest.len() - reader.len();
@@ -151,6 +156,7 @@ impl<'b> Field<'b> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn text(&self) -> Result<&'b str, Error> {
         let bytes = self.message()?.bytes;
         std::str::from_utf8(bytes).map_err(|_| Error::new(self.start, ErrorKind::NotUtf8))

@@ -81,7 +81,7 @@ impl<'a> Cursor<'a> {
 
     /// How many bytes from here on are those from `earlier` on: `len_max` at most, and not counted
     /// to the last one near the end of the body.
-    #[inline]
+    #[inline(always)]
     pub(super) fn same_as(&self, earlier: usize, len_max: usize) -> usize {
         let bytes = self.text.as_bytes();
         let (Some(old), Some(new)) = (bytes.get(earlier..), bytes.get(self.at..)) else {
@@ -138,7 +138,7 @@ impl<'a> Cursor<'a> {
         self.bare_name(|chunk| !(chunk.letters() | chunk.within(b'0', b'9') | chunk.equal(b'_')))
     }
 
-    #[inline]
+    #[inline(always)]
     fn bare_name(&mut self, ends: impl Fn(Chunk) -> Places) -> &'a str {
         let start = self.at;
         if !self.peek().is_ascii_digit() {
@@ -220,7 +220,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Walks to the first byte for which `ends` has all bits set. It must have them for LF.
-    #[inline]
+    #[inline(always)]
     fn walk(&mut self, ends: impl Fn(Chunk) -> Places) {
         loop {
             let Some(chunk) = self.ahead() else {
