@@ -3,7 +3,6 @@
 import os
 import pathlib
 import platform
-import re
 import shutil
 import subprocess
 
@@ -39,27 +38,16 @@ class Built:
     def direct(self):
         """The static binary of the same source with a plain channel in the place of tiny_http."""
         if self._direct is None:
-            rustc = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True)
-            host = re.search(r"^host: (\S+)", rustc.stdout, re.MULTILINE)[1]
-            flags = "--cfg pushline_without_tiny_http -C target-feature=+crt-static"
             target = ROOT / "target/without-tiny-http"
-            subprocess.run(
-                ["cargo", "build", "--release", "--quiet", "--bin", "pushline"]
-                + ["--target", host, "--target-dir", target],
-                check=True,
-                cwd=ROOT,
-                env=dict(os.environ, RUSTFLAGS=flags),
-            )
-            self._direct = target / host / "release/pushline"
+            build_static(target, ["--bin", "pushline"], flags="--cfg pushline_without_tiny_http")
+            self._direct = next(target.glob(f"{platform.machine()}-*/release/pushline"))
         return self._direct
 
     def without_tls(self):
         """The static binary without the feature `tls`."""
         target = HERE / "target/without-tls"
-        command = ["cargo", "build", "--release", "--quiet", "--locked", "--no-default-features", "--target-dir", target]
-        machine = platform.machine()
-        subprocess.run([ROOT / "scripts/cross", machine, *command], check=True)
-        return next(target.glob(f"{machine}-*/release/pushline"))
+        build_static(target, ["--locked", "--no-default-features"])
+        return next(target.glob(f"{platform.machine()}-*/release/pushline"))
 
     def describe(self, body, notation="text"):
         """How large a body is: `body_bytes`, `samples`, `lines`, `lines_bytes`."""
@@ -81,22 +69,20 @@ class Built:
 
 
 def build(pushline=None, old=None):
-    manifest = HERE / "Cargo.toml"
     target = HERE / "target"
+    build_static(target, ["--manifest-path", HERE / "Cargo.toml"])
+    tool = next(target.glob(f"{platform.machine()}-*/release/bench"))
+    return Built(tool, pushline, old)
+
+
+def build_static(target, options, flags=""):
+    """Builds for this machine as scripts/build-static does."""
+    command = ["cargo", "build", "--release", "--quiet", "--target-dir", target, *options]
     subprocess.run(
-        [
-            "cargo",
-            "build",
-            "--release",
-            "--quiet",
-            "--manifest-path",
-            manifest,
-            "--target-dir",
-            target,
-        ],
+        [ROOT / "scripts/cross", platform.machine(), *command],
         check=True,
+        env=dict(os.environ, RUSTFLAGS=flags),
     )
-    return Built(target / "release/bench", pushline, old)
 
 
 def is_there(program):
