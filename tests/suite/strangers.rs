@@ -185,6 +185,10 @@ fn hold_what_is_left(address: SocketAddr) -> Vec<Client> {
             _ => Some(false),
         });
         if is_held == Some(false) {
+            // The answer may be lost to who is still sending.
+            if let Ok(answer) = client.read_answer(true) {
+                assert_eq!(answer.status, 503);
+            }
             next += 1;
         } else {
             holders.push(client);

@@ -198,9 +198,8 @@ for _ in range(2):
     assert_eq!(push(address, "/metrics/job/x", "a_b 1\n").status, 200);
     supervisor.signal("TERM");
     assert!(supervisor.wait().success());
-    let stops = |log: &[u8]| String::from_utf8_lossy(log).matches("msg=stopped").count();
-    let log = supervisor.log.take_until(|log| stops(log) >= 2);
-    assert_eq!(stops(&log), 2, "{}", String::from_utf8_lossy(&log));
+    let log = String::from_utf8(supervisor.log.snapshot()).unwrap();
+    assert_eq!(log.matches("msg=stopped").count(), 2, "{log}");
 }
 
 /// Stops one thread of a process as a debugger does, until standard input ends.

@@ -95,18 +95,18 @@ impl fmt::Display for Undelivered {
             Undelivered::Stalled { for_time, because } => {
                 let seconds = for_time.as_secs_f64();
                 write!(f, "the output has taken nothing for {seconds:.1} s, {NOT_WRITTEN}")?;
-                because.as_ref().map_or(Ok(()), |because| write!(f, ": {because}"))
+                append(f, because.as_ref())
             }
             Undelivered::Full { bytes_max, because } => {
                 write!(f, "the queue is full ({bytes_max} bytes, output.queue_bytes), ")?;
                 f.write_str(NOT_WRITTEN)?;
-                because.as_ref().map_or(Ok(()), |because| write!(f, ": {because}"))
+                append(f, because.as_ref())
             }
             Undelivered::TimedOut { after, because } => {
                 let seconds = after.as_secs_f64();
                 write!(f, "the output did not take this push within {seconds:.1} s ")?;
                 write!(f, "(output.ack_timeout), it may be written")?;
-                because.as_ref().map_or(Ok(()), |because| write!(f, ": {because}"))
+                append(f, because.as_ref())
             }
             Undelivered::ShuttingDown => write!(f, "shutting down, {NOT_WRITTEN}"),
             Undelivered::OutputEnded => write!(f, "the output has ended, {NOT_WRITTEN}"),
@@ -129,6 +129,11 @@ impl fmt::Display for Undelivered {
             }
         }
     }
+}
+
+/// Says at the end what is wrong with the output, where that is known.
+fn append(f: &mut fmt::Formatter<'_>, because: Option<&Arc<str>>) -> fmt::Result {
+    because.map_or(Ok(()), |because| write!(f, ": {because}"))
 }
 
 impl std::error::Error for Undelivered {}
