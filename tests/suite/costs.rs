@@ -3,7 +3,8 @@
 //! sockets. Work is compared as time of the processor, which does not grow with what else runs.
 
 use crate::http::{Client, push, request};
-use crate::process::{Collected, PATIENCE, Pushline};
+use crate::process::{Collected, PATIENCE, Pushline, folder};
+use crate::store::{Act, Store};
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -244,4 +245,37 @@ fn a_push_that_is_larger_than_what_is_sent_again_is_not_kept_for_good() {
         }
         assert!(Instant::now() < deadline, "{kept} KiB are kept");
     }
+}
+
+/// How often the thread of that name has slept so far.
+fn sleeps_of_thread(pushline: &Pushline, name: &str) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", pushline.child.id())).unwrap();
+    let status = threads
+        .map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap())
+        .find(|status| status.starts_with(&format!("Name:\t{name}\n")))
+        .unwrap();
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn while_all_is_well_no_push_wakes_the_spooler() {
+    const PUSHES: u64 = 300;
+    let store = Store::start(|_| Act::status(204));
+    let spool = folder();
+    let (pushline, _output) = Pushline::start(&format!(
+        "[output]\ntarget = \"{}\"\nack_timeout = \"60s\"\n[spool]\ndir = \"{}\"\nafter = \"30s\"\n",
+        store.url("/write"),
+        spool.display()
+    ));
+    let mut client = served(&pushline);
+    let (before, start) = (sleeps_of_thread(&pushline, "spooler"), Instant::now());
+    for _ in 0..PUSHES {
+        assert_eq!(client.push("/metrics/job/x", "a_b 1\n").status, 200);
+    }
+    let slept = sleeps_of_thread(&pushline, "spooler") - before;
+    // It looks after its folder once a second.
+    let looks = start.elapsed().as_secs() + 2;
+    assert!(slept <= 2 * looks, "it slept {slept} times");
+    std::fs::remove_dir_all(spool).unwrap();
 }

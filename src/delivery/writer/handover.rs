@@ -82,6 +82,8 @@ struct HandoverState {
     has_writer_ended: bool,
     /// Until when the spooler sleeps.
     wake_at: Option<Instant>,
+    /// The spooler waits for the block in hand to come back.
+    is_hand_awaited: bool,
 }
 
 /// What both threads share.
@@ -139,8 +141,10 @@ impl Handover {
         state.offering_since = None;
         loop {
             if let Some(Hand { batches, .. }) = state.hand.take() {
-                // The end may wait for it.
-                self.changed.notify_all();
+                // A spooler that sleeps meanwhile is not woken for each block.
+                if state.is_hand_awaited {
+                    self.changed.notify_all();
+                }
                 return Back { batches, span: state.span.take() };
             }
             state = self.wait(state, Duration::from_secs(1));
@@ -251,10 +255,12 @@ impl Handover {
         {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
+            state.is_hand_awaited = true;
             state = self.wait(state, left);
         }
+        state.is_hand_awaited = false;
     }
 
     /// Waits until it is known what the reader refuses, or the writer has ended, at the latest
