@@ -8,7 +8,7 @@ use super::super::delta::{Delta, Kept, Likeness};
 use super::super::error::Error;
 use super::super::name;
 use super::super::reuse::emptied;
-use super::wire::{Fields, Message};
+use super::wire::{Field, Fields, Message};
 use crate::bytes::chunk::is_same_bytes;
 use crate::push::sample::{Label, Names};
 use std::borrow::Cow;
@@ -43,7 +43,8 @@ impl<'b> MetricLabels<'b> {
     ) -> Result<(), Error> {
         let places = (self.labels.get_mut(index), self.bytes.get_mut(index));
         let (Some(before), Some(bytes)) = places else {
-            self.labels.push(read(message, "", names)?.0);
+            let pair = Pair::read(message, "", names)?;
+            self.labels.push(Label { name: Cow::Borrowed(pair.name), value: pair.value.into() });
             self.bytes.push(message.bytes);
             *delta = Delta::UNKNOWN;
             return Ok(());
@@ -55,16 +56,18 @@ impl<'b> MetricLabels<'b> {
             Cow::Borrowed(name) => name,
             Cow::Owned(_) => "",
         };
-        let (label, has_known_name) = read(message, known_name, names)?;
+        let Pair { name, value, has_known_name } = Pair::read(message, known_name, names)?;
         *bytes = message.bytes;
-        let last = std::mem::replace(before, label);
-        if has_known_name && before.value == last.value {
+        if !has_known_name {
+            before.name = Cow::Borrowed(name);
+        } else if *before.value == *value {
             return Ok(());
         }
         delta.kept = delta.kept.and(Kept::first(index));
-        if !has_known_name || before.value.is_empty() || last.value.is_empty() {
+        if !has_known_name || before.value.is_empty() || value.is_empty() {
             delta.likeness = Likeness::Unknown;
         }
+        before.value = value.into();
         Ok(())
     }
 
@@ -80,29 +83,52 @@ impl<'b> MetricLabels<'b> {
     }
 }
 
-/// `LabelPair`: name = 1, value = 2; and whether its name is the known one, which need not be
-/// checked again.
-fn read<'b>(
-    message: Message<'b>,
-    known_name: &'b str,
-    names: Names,
-) -> Result<(Label<'b>, bool), Error> {
-    let (mut name, mut value) = ("", "");
-    let mut has_known_name = false;
-    let mut fields = Fields::new(message);
-    while let Some(field) = fields.next()? {
+/// A label as it is read.
+struct Pair<'b> {
+    name: &'b str,
+    value: &'b str,
+    /// Its name is the one that was there before, which need not be checked again.
+    has_known_name: bool,
+}
+
+impl<'b> Pair<'b> {
+    #[inline(always)]
+    fn read(message: Message<'b>, known_name: &'b str, names: Names) -> Result<Pair<'b>, Error> {
+        let mut pair = Pair { name: "", value: "", has_known_name: false };
+        if let Some([name, value]) = message.usual_pair() {
+            pair.take(name, known_name)?;
+            pair.take(value, known_name)?;
+        } else {
+            pair.take_all(message, known_name)?;
+        }
+        if !pair.has_known_name {
+            name::check_label(pair.name, names).map_err(|kind| Error::new(message.start, kind))?;
+        }
+        Ok(pair)
+    }
+
+    #[inline(never)]
+    fn take_all(&mut self, message: Message<'b>, known_name: &'b str) -> Result<(), Error> {
+        let mut fields = Fields::new(message);
+        while let Some(field) = fields.next()? {
+            self.take(field, known_name)?;
+        }
+        Ok(())
+    }
+
+    /// `LabelPair`: name = 1, value = 2.
+    #[inline(always)]
+    fn take(&mut self, field: Field<'b>, known_name: &'b str) -> Result<(), Error> {
         match field.number {
             1 => {
                 let bytes = field.message()?.bytes;
-                has_known_name = !bytes.is_empty() && is_same_bytes(bytes, known_name.as_bytes());
-                name = if has_known_name { known_name } else { field.text()? };
+                self.has_known_name =
+                    !bytes.is_empty() && is_same_bytes(bytes, known_name.as_bytes());
+                self.name = if self.has_known_name { known_name } else { field.text()? };
             }
-            2 => value = field.text()?,
+            2 => self.value = field.text()?,
             _ => {}
         }
+        Ok(())
     }
-    if !has_known_name {
-        name::check_label(name, names).map_err(|kind| Error::new(message.start, kind))?;
-    }
-    Ok((Label { name: Cow::Borrowed(name), value: value.into() }, has_known_name))
 }

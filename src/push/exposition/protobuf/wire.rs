@@ -33,6 +33,26 @@ pub(super) struct Field<'b> {
     pub(super) start: usize,
 }
 
+impl<'b> Message<'b> {
+    /// Its fields 1 and 2, where it has these two and no others, in this order and of less than 128
+    /// bytes each: so a pair of texts nearly always comes.
+    #[inline(always)]
+    pub(super) fn usual_pair(&self) -> Option<[Field<'b>; 2]> {
+        const TAGS: [u8; 2] = [1 << 3 | 2, 2 << 3 | 2];
+        let [tag, len @ ..0x80, rest @ ..] = self.bytes else { return None };
+        let (first, rest) = rest.split_at_checked(usize::from(*len))?;
+        let [second_tag, len @ ..0x80, second @ ..] = rest else { return None };
+        let is_usual = [*tag, *second_tag] == TAGS && second.len() == usize::from(*len);
+        // Where the lengths are.
+        let (start, second_start) = (self.start + 1, self.start + first.len() + 3);
+        let wire = |bytes, start| Wire::Bytes(Message { bytes, start: start + 1 });
+        is_usual.then_some([
+            Field { number: 1, wire: wire(first, start), start },
+            Field { number: 2, wire: wire(second, second_start), start: second_start },
+        ])
+    }
+}
+
 /// The fields of a message, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'b> {
@@ -70,12 +90,8 @@ impl<'b> Fields<'b> {
         if self.is_at_end() {
             return Ok(None);
         }
-        let tag = self.varint()?;
+        let tag = self.tag()?;
         let start = self.offset();
-        let number = tag >> 3;
-        if number == 0 || tag > u64::from(u32::MAX) {
-            return Err(self.error("a field has an impossible number"));
-        }
         let wire = match tag & 7 {
             0 => Wire::Varint(self.varint()?),
             1 => Wire::Fixed64(u64::from_le_bytes(*self.fixed()?)),
@@ -86,7 +102,27 @@ impl<'b> Fields<'b> {
             }
             _ => return Err(self.error("a field has a wire type that is not supported")),
         };
-        Ok(Some(Field { number, wire, start }))
+        Ok(Some(Field { number: tag >> 3, wire, start }))
+    }
+
+    /// The number of a field, times eight, and its wire type; nearly all are one byte.
+    #[inline(always)]
+    fn tag(&mut self) -> Result<u64, Error> {
+        match self.rest {
+            [tag @ 0x08..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*tag))
+            }
+            _ => self.other_tag(),
+        }
+    }
+
+    #[inline(never)]
+    fn other_tag(&mut self) -> Result<u64, Error> {
+        match self.varint()? {
+            tag @ 0x08..=0xffff_ffff => Ok(tag),
+            _ => Err(self.error("a field has an impossible number")),
+        }
     }
 
     /// An integer; nearly all tags and lengths are one byte.
@@ -210,4 +246,93 @@ impl<'b> Field<'b> {
 
 fn zigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a walk over the fields finds.
+    fn walked(message: Message<'_>) -> Result<Vec<Field<'_>>, Error> {
+        let mut fields = Fields::new(message);
+        std::iter::from_fn(|| fields.next().transpose()).collect()
+    }
+
+    fn pair(first: &[u8], second: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (tag, text) in [(0x0a, first), (0x12, second)] {
+            bytes.push(tag);
+            match u8::try_from(text.len()).unwrap() {
+                len @ ..0x80 => bytes.push(len),
+                len => bytes.extend([len, 1]),
+            }
+            bytes.extend_from_slice(text);
+        }
+        bytes
+    }
+
+    fn check(bytes: &[u8]) -> bool {
+        let message = Message { bytes, start: 40 };
+        let Some(usual) = message.usual_pair() else { return false };
+        let walked = walked(message).unwrap();
+        assert_eq!(format!("{usual:?}"), format!("{walked:?}"), "{bytes:?}");
+        true
+    }
+
+    #[test]
+    fn a_usual_pair_is_what_a_walk_over_its_fields_finds() {
+        let long = [b'x'; 128];
+        for (first, second, is_usual) in [
+            (&b"job"[..], &b"nightly"[..], true),
+            (b"", b"", true),
+            (&long[..127], &long[..127], true),
+            (&long, b"b", false),
+            (b"a", &long, false),
+        ] {
+            let bytes = pair(first, second);
+            assert_eq!(check(&bytes), is_usual, "{bytes:?}");
+        }
+        // Every other byte at every place, and every end.
+        let usual = pair(b"ab", b"c");
+        for at in 0..usual.len() {
+            assert!(!check(&usual[..at]), "cut at {at}");
+            for byte in 0..=u8::MAX {
+                let mut bytes = usual.clone();
+                bytes[at] = byte;
+                check(&bytes);
+            }
+        }
+        assert!(!check(&[&usual[..], &[0x12, 0]].concat()), "a third field");
+    }
+
+    #[test]
+    fn the_number_of_a_field_is_between_1_and_29_bits() {
+        for (tag, number) in [
+            (&[0x08][..], Ok(1)),
+            (&[0x78], Ok(15)),
+            (&[0x80, 0x01], Ok(16)),
+            (&[0x88, 0x00], Ok(1)),
+            (&[0xf8, 0xff, 0xff, 0xff, 0x0f], Ok((1 << 29) - 1)),
+            (&[0x00], Err("an impossible number")),
+            (&[0x80, 0x00], Err("an impossible number")),
+            (&[0x80, 0x80, 0x80, 0x80, 0x10], Err("an impossible number")),
+            (&[0xff, 0xff], Err("cut short")),
+        ] {
+            let bytes = [tag, &[0x05]].concat();
+            let bytes = if tag.ends_with(&[0xff]) { tag } else { &bytes };
+            let found = walked(Message { bytes, start: 0 });
+            match (found, number) {
+                (Ok(fields), Ok(number)) => {
+                    let [Field { number: found, wire: Wire::Varint(5), .. }] = fields[..] else {
+                        panic!("{fields:?}");
+                    };
+                    assert_eq!(found, number);
+                }
+                (Err(error), Err(words)) => {
+                    assert!(format!("{error:?}").contains(words), "{error:?}");
+                }
+                (found, _) => panic!("{tag:?}: {found:?}"),
+            }
+        }
+    }
 }
