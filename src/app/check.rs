@@ -6,13 +6,14 @@
 
 use crate::config::Config;
 use crate::delivery::sink::{self, OpenError, Target};
-use crate::intake::gate::ListenerTlsError;
 use crate::intake::gate::auth::{self, Auth};
+use crate::intake::gate::{Listen, ListenerTlsError};
 use crate::system;
 use crate::tls::{self, EndsSoon, TlsServer};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// Why a valid configuration cannot be started with: every reason, one a line.
@@ -32,6 +33,8 @@ enum Reason {
     File { key: &'static str, path: PathBuf, error: io::Error },
     /// It cannot be made in its folder.
     Folder { key: &'static str, folder: PathBuf, error: io::Error },
+    /// Something else is where a socket of the file system should be.
+    NoSocket { key: &'static str, path: PathBuf },
 }
 
 impl fmt::Display for Unfit {
@@ -58,6 +61,9 @@ impl fmt::Display for Reason {
             Reason::Folder { key, folder, error } => {
                 write!(f, "{key}: cannot make a file in {}: {error}", folder.display())
             }
+            Reason::NoSocket { key, path } => {
+                write!(f, "{key}: {} is there already, and is no socket", path.display())
+            }
         }
     }
 }
@@ -71,8 +77,15 @@ pub fn check(config: &Config) -> Result<(), Unfit> {
     reasons.extend(Auth::open(&config.credential_files()).err().map(Reason::Auth));
     reasons.extend(config.server.gate.tls.open(system::now_s()).err().map(Reason::Tls));
     let output = &config.output;
-    if let Target::File(path) = &output.target {
-        reasons.extend(check_file("output.target", path).err());
+    for listen in &config.server.gate.listen {
+        if let Listen::Unix(path) = listen {
+            reasons.extend(check_socket("server.listen", path).err());
+        }
+    }
+    match &output.target {
+        Target::File(path) => reasons.extend(check_file("output.target", path).err()),
+        Target::Unix(path) => reasons.extend(check_socket("output.target", path).err()),
+        Target::Stdout | Target::Tcp(_) | Target::Http(_) => {}
     }
     if let Some(path) = &output.rejected.file {
         reasons.extend(check_file("output.rejected.file", path).err());
@@ -105,6 +118,17 @@ fn check_file(key: &'static str, path: &Path) -> Result<(), Reason> {
                 error,
             })
         }
+    }
+}
+
+/// Whether nothing but a socket is where one should be.
+fn check_socket(key: &'static str, path: &Path) -> Result<(), Reason> {
+    match fs::metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(Reason::NoSocket { key, path: path.to_owned() })
+        }
+        // Nobody may be there yet.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

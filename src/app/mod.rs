@@ -33,6 +33,7 @@ use crate::intake::bridge::{self, GateEnd, Probe};
 use crate::intake::gate::auth::Auth;
 use crate::intake::gate::{Gate, GateLinks, Listeners};
 use crate::intake::worker::{self, InputSettings, Pending, Records, Service};
+use crate::limits::EXTRA_CONNECTIONS_MAX;
 use crate::observe::log::{self, Log};
 use crate::observe::telemetry::Telemetry;
 use crate::status::{Setup, Status};
@@ -52,6 +53,9 @@ pub use error::Error;
 pub use greeting::Greeting;
 pub use surroundings::{Load, Surroundings};
 
+/// Descriptors for what are no connections: listeners, the output, files, the bridge.
+const OWN_DESCRIPTORS: usize = 32;
+
 /// Serves until a signal or a failure ends it.
 ///
 /// # Errors
@@ -63,7 +67,7 @@ pub fn run(config: Config, surroundings: Surroundings) -> Result<(), Error> {
 /// Wires everything; it serves from the moment in which the gate opens.
 fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
     let Surroundings { load, supervisor, log, signals, greeting } = surroundings;
-    prepare(&log);
+    prepare(&log, config.server.gate.connections_max);
     let telemetry = Arc::new(Telemetry::new());
     let (events, inbox) = mpsc::channel();
     // What a mistake of the operator can spoil comes first: then nothing has begun yet.
@@ -122,10 +126,20 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
 }
 
 /// What holds for the whole process.
-fn prepare(log: &Arc<Log>) {
+fn prepare(log: &Arc<Log>, connections_max: usize) {
     log::take_panics(log);
-    if let Err(error) = system::raise_descriptor_limit() {
-        log.warn("the limit of descriptors cannot be raised", &[("error", &error)]);
+    let others = EXTRA_CONNECTIONS_MAX + OWN_DESCRIPTORS;
+    let needed = connections_max.saturating_add(others) as u64;
+    match system::raise_descriptor_limit() {
+        Err(error) => {
+            log.warn("the limit of descriptors cannot be raised", &[("error", &error)]);
+        }
+        Ok(Some(limit)) if limit < needed => {
+            let why = "the limit of descriptors is too low for server.max_connections: the longest \
+                       idle connection makes room for a new one";
+            log.warn(why, &[("limit", &limit), ("needed", &needed)]);
+        }
+        Ok(_) => {}
     }
 }
 

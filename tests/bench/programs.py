@@ -76,7 +76,8 @@ def build(pushline=None, old=None):
 
 
 def build_static(target, options, flags=""):
-    """Builds for this machine as scripts/build-static does."""
+    """Builds for this machine as scripts/build-static does, with the caller's own flags too."""
+    flags = f"{os.environ.get('RUSTFLAGS', '')} {flags}"
     command = ["cargo", "build", "--release", "--quiet", "--target-dir", target, *options]
     subprocess.run(
         [ROOT / "scripts/cross", platform.machine(), *command],

@@ -175,6 +175,14 @@ fn check_and_start_refuse_alike_what_cannot_be_started_with() {
             ),
         ),
         (
+            format!("server.listen = \"unix:{open}\"\n"),
+            format!("server.listen: {open} is there already, and is no socket"),
+        ),
+        (
+            format!("output.target = \"unix:{open}\"\n"),
+            format!("output.target: {open} is there already, and is no socket"),
+        ),
+        (
             spool(&open),
             format!("spool.dir: cannot make a file in {open}: Not a directory (os error 20)"),
         ),

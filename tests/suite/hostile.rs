@@ -428,6 +428,8 @@ fn with_too_few_descriptors_it_does_not_start_and_with_enough_it_serves() {
 #[test]
 fn running_out_of_descriptors_is_survived() {
     let pushline = Pushline::spawn_with(with_descriptors(96), "", Stdio::null());
+    pushline.log.wait_for_text("too low for server.max_connections");
+    pushline.log.wait_for_text("limit=96 needed=1120");
     let address = pushline.address;
     let hoard: Vec<_> = (0..150).map(|_| TcpStream::connect(address).unwrap()).collect();
     pushline.log.wait_for_text("cannot accept, trying again");
