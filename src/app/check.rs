@@ -9,7 +9,7 @@ use crate::delivery::sink::{self, OpenError, Target};
 use crate::intake::gate::auth::{self, Auth};
 use crate::intake::gate::{Listen, ListenerTlsError};
 use crate::system;
-use crate::tls::{self, EndsSoon, TlsServer};
+use crate::tls::{self, TlsServer};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -146,7 +146,7 @@ fn check_spool_folder(path: &Path) -> Result<(), Reason> {
 }
 
 /// What the start will do with and yet is most likely a mistake, or soon will be: certificates that
-/// end within a month. Each is a sentence.
+/// are not valid yet, or end within a month. Each is a sentence.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings();
     let (listener, output) = (&config.server.gate.tls, &config.output.http.tls);
@@ -161,10 +161,9 @@ pub fn warnings(config: &Config) -> Vec<String> {
         ("output.tls.ca", of_output(&output.ca)),
     ] {
         // What cannot be read is refused elsewhere.
-        let Some(Ok(ends_s)) = path.as_deref().map(tls::validity) else { continue };
-        if let Some(soon) = EndsSoon::of(ends_s, system::now_s()) {
-            warnings.push(format!("{key}: {soon}"));
-        }
+        let Some(Ok(validity)) = path.as_deref().map(tls::validity_of) else { continue };
+        let warning = validity.warning(system::now_s());
+        warnings.extend(warning.map(|warning| format!("{key}: {warning}")));
     }
     warnings
 }

@@ -1,6 +1,7 @@
 //! What stands in for TLS in a binary that is built without it: nothing of it can exist.
 
 use super::fault::{CertificateError, SessionError};
+use super::validity::Validity;
 use std::io;
 use std::path::Path;
 
@@ -84,6 +85,6 @@ impl NoSession {
 
 /// # Errors
 /// Always: this binary has no TLS.
-pub(crate) fn validity(_: &Path) -> Result<i64, CertificateError> {
+pub(crate) fn validity_of(_: &Path) -> Result<Validity, CertificateError> {
     Err(CertificateError::absent())
 }

@@ -33,7 +33,15 @@ const VERSION: u8 = 0xa0;
 /// 2.5.4.3, commonName.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
-/// When the certificate ends, in seconds since the Unix epoch; none where that cannot be read.
+/// When the certificate starts to be valid, in seconds since the Unix epoch; none where that cannot
+/// be read.
+pub(super) fn starts_s(certificate: &[u8]) -> Option<i64> {
+    let (validity, _) = validity_and_subject(certificate)?;
+    let ((tag, time), _) = element(validity)?;
+    time_s(tag, time)
+}
+
+/// When it ends, likewise.
 pub(super) fn ends_s(certificate: &[u8]) -> Option<i64> {
     let (validity, _) = validity_and_subject(certificate)?;
     let (_not_before, rest) = element(validity)?;
@@ -180,6 +188,7 @@ mod tests {
     fn the_end_and_the_name_of_a_certificate_are_read() {
         let client = certificate("client.pem");
         assert_eq!(common_name(&client).as_deref(), Some("pushline tests client"));
+        assert_eq!(starts_s(&client), Some(1_577_836_800), "2020-01-01");
         assert_eq!(ends_s(&client), Some(4_733_510_400), "2120-01-01");
     }
 

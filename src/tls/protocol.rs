@@ -9,6 +9,7 @@
 
 use super::certificate;
 use super::fault::{CertificateError, CertificateFault, SessionError, SessionFault};
+use super::validity::Validity;
 use crate::limits::{HANDSHAKE_BYTES_MAX, SEALED_BYTES_MAX, TLS_SESSIONS_MAX};
 use crate::system;
 use rustls::crypto::{CryptoProvider, ring};
@@ -67,16 +68,18 @@ impl ClientIdentity {
     }
 }
 
-/// The earliest end of a file's certificates, in seconds since the Unix epoch.
+/// When all certificates of a file are valid.
 ///
 /// # Errors
 /// The file has no certificate that can be read.
-pub(crate) fn validity(path: &Path) -> Result<i64, CertificateError> {
+pub(crate) fn validity_of(path: &Path) -> Result<Validity, CertificateError> {
     let found = certificates_of(path, &read(path)?)?;
+    let starts_s = found.iter().filter_map(|it| certificate::starts_s(it)).max();
     let ends_s = certificate::chain_ends_s(found.iter().map(|it| &**it));
-    ends_s.ok_or_else(|| {
-        CertificateError::new(path, CertificateFault::Unusable("its end cannot be read".to_owned()))
-    })
+    match (starts_s, ends_s) {
+        (Some(starts_s), Some(ends_s)) => Ok(Validity { starts_s, ends_s }),
+        _ => Err(unusable(path, "its start and its end cannot be read".to_owned())),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {

@@ -1,4 +1,4 @@
-//! Certificates that end soon: a check warns of them, and log, status and metric tell when the chain
+//! Certificates that end soon, or are not valid yet: a check warns of them, and log, status and metric tell when the chain
 //! of the listeners ends.
 
 use crate::process::{Pushline, command, folder};
@@ -26,15 +26,19 @@ fn date(time_s: u64, format: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Makes the last certificate of a file of the tests end at that time. Its signature no longer holds,
-/// which only a client looks at.
+/// Makes the last certificate of a file of the tests end at that time.
 fn end_at(path: &Path, ends_s: u64) {
-    const END: &[u8] = b"21200101000000Z";
+    change(path, b"21200101000000Z", date(ends_s, "+%Y%m%d%H%M%SZ").as_bytes());
+}
+
+/// Puts other bytes, of the same length, in the place of these in the last certificate of a file. Its
+/// signature no longer holds, which only a client looks at.
+fn change(path: &Path, from: &[u8], to: &[u8]) {
     let chain = CertificateDer::pem_file_iter(path).unwrap();
     let mut chain: Vec<Vec<u8>> = chain.map(|it| it.unwrap().to_vec()).collect();
     let last = chain.last_mut().unwrap();
-    let at = last.windows(END.len()).rposition(|bytes| bytes == END).unwrap();
-    last[at..at + END.len()].copy_from_slice(date(ends_s, "+%Y%m%d%H%M%SZ").as_bytes());
+    let at = last.windows(from.len()).rposition(|bytes| bytes == from).unwrap();
+    last[at..at + from.len()].copy_from_slice(to);
     let pem = chain.iter().map(|der| {
         let text = STANDARD.encode(der);
         format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
@@ -78,6 +82,17 @@ fn a_check_warns_of_every_certificate_that_ends_within_thirty_days() {
             assert_eq!((output.status.code(), told), (Some(0), want), "{left_s} s before\n{toml}");
         }
     }
+}
+
+#[test]
+fn a_check_warns_of_a_certificate_that_is_not_valid_yet() {
+    let pair = Pair::of("server");
+    change(&pair.path("pem"), b"\x17\x0d200101000000Z", b"\x17\x0d490101000000Z");
+    let output = check(&pair.config());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let words = "pushline: server.tls.cert: a certificate in it is not valid before 2049-01-01, and \
+                 the clock says 20";
+    assert!(output.status.success() && told.starts_with(words), "{told}");
 }
 
 #[test]
