@@ -88,7 +88,6 @@ impl From<String> for Text<'_> {
 }
 
 impl PartialEq for Text<'_> {
-    #[inline(always)]
     fn eq(&self, other: &Text<'_>) -> bool {
         **self == **other
     }

@@ -8,6 +8,8 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/bench"
+# As scripts/cross names it, and the compiler in the names of its targets.
+MACHINE = platform.machine().replace("armv7l", "armv7")
 # For writing only: pushline takes a /dev/null for both for a standard output that is closed.
 NOWHERE = open(os.devnull, "wb")
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": NOWHERE, "stderr": subprocess.DEVNULL}
@@ -40,14 +42,14 @@ class Built:
         if self._direct is None:
             target = ROOT / "target/without-tiny-http"
             build_static(target, ["--bin", "pushline"], flags="--cfg pushline_without_tiny_http")
-            self._direct = next(target.glob(f"{platform.machine()}-*/release/pushline"))
+            self._direct = next(target.glob(f"{MACHINE}-*/release/pushline"))
         return self._direct
 
     def without_tls(self):
         """The static binary without the feature `tls`."""
         target = HERE / "target/without-tls"
         build_static(target, ["--locked", "--no-default-features"])
-        return next(target.glob(f"{platform.machine()}-*/release/pushline"))
+        return next(target.glob(f"{MACHINE}-*/release/pushline"))
 
     def describe(self, body, notation="text"):
         """How large a body is: `body_bytes`, `samples`, `lines`, `lines_bytes`."""
@@ -71,7 +73,7 @@ class Built:
 def build(pushline=None, old=None):
     target = HERE / "target"
     build_static(target, ["--manifest-path", HERE / "Cargo.toml"])
-    tool = next(target.glob(f"{platform.machine()}-*/release/bench"))
+    tool = next(target.glob(f"{MACHINE}-*/release/bench"))
     return Built(tool, pushline, old)
 
 
@@ -80,7 +82,7 @@ def build_static(target, options, flags=""):
     flags = f"{os.environ.get('RUSTFLAGS', '')} {flags}"
     command = ["cargo", "build", "--release", "--quiet", "--target-dir", target, *options]
     subprocess.run(
-        [ROOT / "scripts/cross", platform.machine(), *command],
+        [ROOT / "scripts/cross", MACHINE, *command],
         check=True,
         env=dict(os.environ, RUSTFLAGS=flags),
     )

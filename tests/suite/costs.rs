@@ -249,11 +249,23 @@ fn a_push_that_is_larger_than_what_is_sent_again_is_not_kept_for_good() {
 
 /// How often the thread of that name has slept so far.
 fn sleeps_of_thread(pushline: &Pushline, name: &str) -> u64 {
-    let threads = std::fs::read_dir(format!("/proc/{}/task", pushline.child.id())).unwrap();
-    let status = threads
-        .map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap())
-        .find(|status| status.starts_with(&format!("Name:\t{name}\n")))
-        .unwrap();
+    let begin = format!("Name:\t{name}\n");
+    let status = || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", pushline.child.id())).unwrap();
+        // One may end meanwhile.
+        threads
+            .filter_map(|thread| {
+                std::fs::read_to_string(thread.unwrap().path().join("status")).ok()
+            })
+            .find(|status| status.starts_with(&begin))
+    };
+    let status = loop {
+        // A thread names itself once it runs.
+        if let Some(status) = status() {
+            break status;
+        }
+        std::thread::yield_now();
+    };
     let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     count.unwrap().trim().parse().unwrap()
 }

@@ -185,7 +185,7 @@ fn hold_what_is_left(address: SocketAddr) -> Vec<Client> {
             _ => Some(false),
         });
         if is_held == Some(false) {
-            // The answer may be lost to who is still sending.
+            // A client that is still sending may lose the answer.
             if let Ok(answer) = client.read_answer(true) {
                 assert_eq!(answer.status, 503);
             }

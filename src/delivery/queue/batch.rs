@@ -46,7 +46,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Of a push whose reply holds so many bytes.
-    pub(super) fn of_push(lines: Vec<u8>, line_count: u32, reply_bytes: usize) -> Batch {
+    pub(crate) fn of_push(lines: Vec<u8>, line_count: u32, reply_bytes: usize) -> Batch {
         let cost =
             lines.capacity().saturating_add(reply_bytes).saturating_add(BATCH_OVERHEAD_BYTES);
         Batch { origin: Origin::Push, lines, line_count, cost, reply: None }

@@ -80,10 +80,8 @@ struct HandoverState {
     /// The writer has nothing to do.
     is_idle: bool,
     has_writer_ended: bool,
-    /// Until when the spooler sleeps.
+    /// Until when the spooler sleeps; none while it does anything else.
     wake_at: Option<Instant>,
-    /// The spooler waits for the block in hand to come back.
-    is_hand_awaited: bool,
 }
 
 /// What both threads share.
@@ -141,8 +139,8 @@ impl Handover {
         state.offering_since = None;
         loop {
             if let Some(Hand { batches, .. }) = state.hand.take() {
-                // A spooler that sleeps meanwhile is not woken for each block.
-                if state.is_hand_awaited {
+                // A spooler that sleeps is not woken for each block: it may wait for this one.
+                if state.wake_at.is_none() {
                     self.changed.notify_all();
                 }
                 return Back { batches, span: state.span.take() };
@@ -255,12 +253,10 @@ impl Handover {
         {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break;
+                return;
             }
-            state.is_hand_awaited = true;
             state = self.wait(state, left);
         }
-        state.is_hand_awaited = false;
     }
 
     /// Waits until it is known what the reader refuses, or the writer has ended, at the latest
@@ -348,5 +344,22 @@ mod tests {
             assert!(matches!(call, Call::Spool(_)), "{call:?}");
             assert!(Instant::now() < tick, "it slept until its next tick");
         });
+    }
+
+    #[test]
+    fn a_spooler_that_waits_for_the_block_in_hand_is_told_that_it_is_back() {
+        let after = Duration::from_secs(60);
+        let handover = Handover::new(Intake::Writer, after);
+        let batches = vec![Batch::of_push(b"a 1\n".to_vec(), 1, 0)];
+        handover.lend(Hand { block: Arc::default(), batches });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        thread::scope(|scope| {
+            let spooler = scope.spawn(|| handover.wait_for_hand(deadline));
+            // Long enough for it to wait, mostly; where it does not yet, it finds the block back.
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!(handover.take_back().batches.len(), 1);
+            spooler.join().unwrap();
+        });
+        assert!(Instant::now() < deadline, "it waited for the deadline");
     }
 }

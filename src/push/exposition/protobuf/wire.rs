@@ -3,7 +3,7 @@
 //!
 //! Each nested message is a sub-slice, so a length that lies cannot reach beyond its own message.
 //! quick-protobuf cuts what does not fit 32 bits, so tags and lengths are read as 64 bits and
-//! checked here; it reads the integers of more than one byte.
+//! checked here; it reads the integers of more than two bytes.
 
 use super::super::error::{Error, ErrorKind};
 use quick_protobuf::BytesReader;
@@ -35,7 +35,7 @@ pub(super) struct Field<'b> {
 
 impl<'b> Message<'b> {
     /// Its fields 1 and 2, where it has these two and no others, in this order and of less than 128
-    /// bytes each: so a pair of texts nearly always comes.
+    /// bytes each. Nearly all label pairs look like this.
     #[inline(always)]
     pub(super) fn usual_pair(&self) -> Option<[Field<'b>; 2]> {
         const TAGS: [u8; 2] = [1 << 3 | 2, 2 << 3 | 2];
@@ -139,7 +139,7 @@ impl<'b> Fields<'b> {
 
     #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, Error> {
-        // Most others are two bytes: tags above 15, lengths above 127.
+        // Most others are two bytes: tags and lengths above 127.
         if let [low, high @ ..0x80, rest @ ..] = self.rest {
             self.rest = rest;
             return Ok(u64::from(low & 0x7f) | u64::from(*high) << 7);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_a_field_is_between_1_and_29_bits() {
+    fn the_number_of_a_field_has_1_to_29_bits() {
         for (tag, number) in [
             (&[0x08][..], Ok(1)),
             (&[0x78], Ok(15)),
