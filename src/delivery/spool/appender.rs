@@ -31,6 +31,15 @@ pub(crate) enum AppendError {
         /// `spool.max_bytes`
         bytes_max: u64,
     },
+    /// It would not have room in an empty one either.
+    TooLarge {
+        /// What it takes.
+        bytes: u64,
+        /// `spool.max_bytes`
+        bytes_max: u64,
+    },
+    /// It takes so many bytes, more than are read at once.
+    Unreadable { bytes: u64 },
     /// The disk does not take it.
     Disk(io::Error),
     /// The folder was removed and cannot be made again.
@@ -42,6 +51,14 @@ impl fmt::Display for AppendError {
         match self {
             AppendError::Full { bytes_max } => {
                 write!(f, "the spool is full ({bytes_max} bytes, spool.max_bytes)")
+            }
+            AppendError::TooLarge { bytes, bytes_max } => {
+                write!(f, "the spool has no place for {bytes} bytes at once ")?;
+                write!(f, "({bytes_max}, spool.max_bytes)")
+            }
+            AppendError::Unreadable { bytes } => {
+                write!(f, "the spool has no place for {bytes} bytes at once ")?;
+                write!(f, "({SPOOL_READ_BYTES_MAX} for one push)")
             }
             AppendError::Disk(error) => write!(f, "the spool cannot be written: {error}"),
             AppendError::Lost(error) => error.fmt(f),
@@ -187,7 +204,10 @@ impl Appender {
         let first = pushes.first().map_or(0, |push| record_bytes(push));
         let needed = first + SEGMENT_HEADER_BYTES as u64;
         if needed > SPOOL_READ_BYTES_MAX {
-            return Err(AppendError::Full { bytes_max: SPOOL_READ_BYTES_MAX });
+            return Err(AppendError::Unreadable { bytes: needed });
+        }
+        if needed > bytes_max {
+            return Err(AppendError::TooLarge { bytes: needed, bytes_max });
         }
         let room = |ledger: &Ledger| bytes_max.saturating_sub(ledger.state().bytes());
         if room(&self.ledger) < needed {
@@ -196,7 +216,7 @@ impl Appender {
             self.ledger.persist().map_err(AppendError::Disk)?;
         }
         while room(&self.ledger) < needed {
-            if needed > bytes_max || !self.drop_oldest()? {
+            if !self.drop_oldest()? {
                 return Err(AppendError::Full { bytes_max });
             }
         }

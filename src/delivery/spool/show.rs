@@ -3,7 +3,7 @@
 
 use super::folder::Folder;
 use super::format::{BAD_SUFFIX, NEWER_SUFFIX, Record, SEGMENT_HEADER_BYTES};
-use super::recovery::{Next, Recovered, Segment, arrange, examine, next, recover};
+use super::recovery::{Ending, Next, Recovered, Segment, arrange, examine, next, recover};
 use crate::observe::log::Rfc3339;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -24,6 +24,8 @@ pub struct Overview {
     kept: Vec<String>,
     /// Segments of a newer pushline.
     newer: Vec<String>,
+    /// Bytes at the end that are no whole record.
+    half_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,13 @@ impl fmt::Display for Overview {
             let count = self.segments.iter().filter(|segment| segment.is_damaged).count();
             writeln!(f, "damage: {count} segments are damaged, no waiting record is missing")?;
         }
+        if self.half_bytes > 0 {
+            let bytes = self.half_bytes;
+            writeln!(
+                f,
+                "half a record at the end, {bytes} bytes, as a write, a crash or a cut copy leaves it"
+            )?;
+        }
         for name in &self.kept {
             writeln!(f, "kept for its damage: {name}")?;
         }
@@ -133,6 +142,7 @@ pub fn list(dir: &Path) -> Result<Overview, ShowError> {
     overview.segments.sort_by(|one, other| one.name.cmp(&other.name));
     overview.lost_records = found.lost_records;
     (overview.kept, overview.newer) = (found.kept, found.newer);
+    overview.half_bytes = found.half_bytes;
     Ok(overview)
 }
 
@@ -168,6 +178,7 @@ struct Walked {
     lost_records: u64,
     kept: Vec<String>,
     newer: Vec<String>,
+    half_bytes: u64,
 }
 
 /// Visits each record that waits, in order.
@@ -177,7 +188,7 @@ fn walk(
 ) -> Result<Walked, ShowError> {
     let unreadable = |error| ShowError::Unreadable(dir.to_owned(), error);
     let folder = Folder::look(dir);
-    let NextStart { recovered, kept, newer } = look(&folder).map_err(unreadable)?;
+    let NextStart { recovered, kept, newer, half_bytes } = look(&folder).map_err(unreadable)?;
     let mut segments = recovered.segments;
     let (mut at, mut lost_records) = (Some(recovered.cursor), recovered.lost_records);
     let starts = segments.iter().skip(1).map(|segment| segment.start.sequence);
@@ -213,7 +224,7 @@ fn walk(
     }
     let end = at.map_or(recovered.next.sequence, |at| at.sequence);
     lost_records += recovered.next.sequence.saturating_sub(end);
-    Ok(Walked { segments, lost_records, kept, newer })
+    Ok(Walked { segments, lost_records, kept, newer, half_bytes })
 }
 
 /// What the next start would find, and the names of what it would not read.
@@ -223,6 +234,8 @@ struct NextStart {
     kept: Vec<String>,
     /// As a newer pushline wrote it.
     newer: Vec<String>,
+    /// Bytes after the last whole record.
+    half_bytes: u64,
 }
 
 fn look(folder: &Folder) -> io::Result<NextStart> {
@@ -230,16 +243,18 @@ fn look(folder: &Folder) -> io::Result<NextStart> {
     // After the segments: whatever the server delivers meanwhile is before this cursor.
     let cursor = folder.read_cursor()?;
     let last = arrangement.segments.last();
-    let tail = match last {
-        Some(last) => read(folder, &last.name)?.map(|bytes| examine(&bytes, last.start)),
-        None => None,
+    let bytes = last.map_or(Ok(None), |last| read(folder, &last.name))?;
+    let tail = last.zip(bytes.as_deref()).map(|(last, bytes)| examine(bytes, last.start));
+    let half_bytes = match (tail, bytes) {
+        (Some(tail), Some(bytes)) if tail.ending == Ending::Torn => bytes.len() - tail.end,
+        _ => 0,
     };
     let mut kept = folder.kept(BAD_SUFFIX)?;
     kept.extend(arrangement.set_aside);
     let mut newer = folder.kept(NEWER_SUFFIX)?;
     newer.extend(arrangement.newer);
     let recovered = recover(arrangement.segments, tail, cursor.as_deref());
-    Ok(NextStart { recovered, kept, newer })
+    Ok(NextStart { recovered, kept, newer, half_bytes: half_bytes as u64 })
 }
 
 /// A segment's bytes; none where it has been removed, or is emptied for that.

@@ -11,6 +11,15 @@ use std::time::Instant;
 /// The first number of waiting lines that is worth a word.
 const FIRST_TOLD_LINES: u64 = 1000;
 
+/// Why lines go to the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SpoolsBecause {
+    /// The output has not taken a block in time, or is known not to take it.
+    OutputIsSlow,
+    /// An earlier run has left lines there, which come first.
+    OthersWait,
+}
+
 /// An outage of the output, or none.
 #[derive(Debug)]
 pub(super) struct Outage {
@@ -23,12 +32,12 @@ pub(super) struct Outage {
 #[derive(Debug)]
 struct OngoingOutage {
     since: Instant,
-    /// Lines that had gone through the spool before it.
-    lines_before: u64,
+    /// Lines that the output had taken before it.
+    written_before: u64,
     /// Lines that had been dropped from it before.
     dropped_before: u64,
-    /// Lines that waited already when it began: what an earlier run left.
-    lines_left: u64,
+    /// Records that had been lost to damage before.
+    damaged_before: u64,
     /// When more lines wait than this, it is told.
     next_told: u64,
     /// The spool takes nothing more.
@@ -40,23 +49,30 @@ impl Outage {
         Outage { state, telemetry, log, current: None }
     }
 
-    /// Lines go to the spool from here on, or wait there already.
-    pub(super) fn begins(&mut self) {
-        let lines_before = self.telemetry.spool_lines_total.get();
+    /// Lines go to the spool from here on.
+    pub(super) fn begins(&mut self, why: SpoolsBecause) {
+        let written_before = self.telemetry.lines_written.get();
         let dropped_before = self.lines_dropped();
-        let lines_left = self.telemetry.spool_lines.get();
+        let damaged_before = self.telemetry.spool_damaged_records.get();
         self.telemetry.spool_since_ms.set(system::now_ms());
         let (since, next_told) = (Instant::now(), FIRST_TOLD_LINES);
         self.current = Some(OngoingOutage {
             since,
-            lines_before,
+            written_before,
             dropped_before,
-            lines_left,
+            damaged_before,
             next_told,
             is_full: false,
         });
         self.state.spool(SpoolCondition::Spooling);
-        self.log.warn("the output does not take lines in time, they go to the spool", &[]);
+        match why {
+            SpoolsBecause::OutputIsSlow => {
+                self.log.warn("the output does not take lines in time, they go to the spool", &[]);
+            }
+            SpoolsBecause::OthersWait => {
+                self.log.info("new lines go to the spool, behind those of an earlier run", &[]);
+            }
+        }
     }
 
     /// Whether the spool took nothing more when it was last asked.
@@ -105,13 +121,18 @@ impl Outage {
         let Some(current) = self.current.take() else { return };
         self.telemetry.spool_since_ms.set(0);
         self.state.spool(SpoolCondition::Empty);
-        let lines_added = self.telemetry.spool_lines_total.get() - current.lines_before;
+        let lines = self.telemetry.lines_written.get() - current.written_before;
         let dropped = self.lines_dropped() - current.dropped_before;
-        let lines = (current.lines_left + lines_added).saturating_sub(dropped);
+        let damaged = self.telemetry.spool_damaged_records.get() - current.damaged_before;
         let seconds = current.since.elapsed().as_secs_f64();
         self.log.info(
             "the spool is empty, lines go straight to the output",
-            &[("lines", &lines), ("dropped", &dropped), ("after_s", &format_args!("{seconds:.1}"))],
+            &[
+                ("lines", &lines),
+                ("dropped", &dropped),
+                ("damaged_records", &damaged),
+                ("after_s", &format_args!("{seconds:.1}")),
+            ],
         );
     }
 
@@ -136,22 +157,22 @@ mod tests {
             let ends: Vec<&str> =
                 told.lines().filter(|line| line.contains("the spool is empty")).collect();
             let [first, second] = ends.as_slice() else { panic!("{told}") };
-            assert!(first.contains(" lines=4 dropped=3 "), "{first}");
-            assert!(second.contains(" lines=2 dropped=0 "), "{second}");
+            assert!(first.contains(" lines=4 dropped=3 damaged_records=1 "), "{first}");
+            assert!(second.contains(" lines=2 dropped=0 damaged_records=0 "), "{second}");
             return;
         }
         let telemetry = Arc::new(Telemetry::new());
         let state = Arc::new(OutputState::new(Duration::ZERO, Arc::clone(&telemetry)));
         let log = Arc::new(Log::new(Level::Info, LogFormat::Logfmt));
         let mut outage = Outage::new(state, Arc::clone(&telemetry), log);
-        // (lines of an earlier run that wait when it begins, that are added, full, expired)
-        for (waiting, added, full, expired) in [(4, 3, 1, 2), (0, 2, 0, 0)] {
-            telemetry.spool_lines.set(waiting);
-            outage.begins();
-            telemetry.spool_lines_total.add(added);
+        telemetry.lines_written.add(7);
+        // (lines that the output takes, that are dropped as it is full, as they expire; records)
+        for (written, full, expired, damaged) in [(4, 1, 2, 1), (2, 0, 0, 0)] {
+            outage.begins(SpoolsBecause::OutputIsSlow);
+            telemetry.lines_written.add(written);
             telemetry.spool_dropped_full.add(full);
             telemetry.spool_dropped_expired.add(expired);
-            telemetry.spool_lines.set(0);
+            telemetry.spool_damaged_records.add(damaged);
             outage.ends();
         }
     }

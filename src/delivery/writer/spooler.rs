@@ -12,7 +12,7 @@
 //! is some; one that is larger than the whole spool goes back to the writer once that is empty.
 
 use super::handover::{Call, Hand, Handover, Intake};
-use super::outage::Outage;
+use super::outage::{Outage, SpoolsBecause};
 use crate::delivery::queue::{Batch, Receiver, Reply, Undelivered, WriterOrder};
 use crate::delivery::spool::{Appended, Appender, PushLines};
 use crate::limits::SPOOL_GATHERED_BYTES_MAX;
@@ -79,7 +79,7 @@ impl<R: Reply> Spooler<R> {
 
     fn serve(&mut self) {
         if self.handover.intake() == Intake::Spooler {
-            self.outage.begins();
+            self.outage.begins(SpoolsBecause::OthersWait);
             if self.spool_until_empty() != Stop::GivenBack {
                 return;
             }
@@ -92,7 +92,7 @@ impl<R: Reply> Spooler<R> {
                 Call::Tick => self.tick(),
                 Call::WriterEnded => return,
                 Call::Spool(hand) => {
-                    self.outage.begins();
+                    self.outage.begins(SpoolsBecause::OutputIsSlow);
                     self.take_over(hand);
                     if self.spool_until_empty() != Stop::GivenBack {
                         return;
