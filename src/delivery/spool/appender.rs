@@ -192,7 +192,7 @@ impl Appender {
                 }
                 // There is a bound on the size of one file: a new one may have room.
                 ErrorKind::FileTooLarge if !was_new => {}
-                _ if is_full(&error) && self.drop_oldest()? => {}
+                _ if is_full(&error) && (self.release_offered()? || self.drop_oldest()?) => {}
                 _ => return Err(AppendError::Disk(error)),
             }
         }
@@ -215,12 +215,24 @@ impl Appender {
             self.ledger.drop_expired(now_ms);
             self.ledger.persist().map_err(AppendError::Disk)?;
         }
+        if room(&self.ledger) < needed {
+            self.release_offered()?;
+        }
         while room(&self.ledger) < needed {
             if !self.drop_oldest()? {
                 return Err(AppendError::Full { bytes_max });
             }
         }
         Ok(room(&self.ledger) - SEGMENT_HEADER_BYTES as u64)
+    }
+
+    /// Lets go of what is on its way to the output and given up; returns whether there was such.
+    fn release_offered(&mut self) -> Result<bool, AppendError> {
+        let has_released = self.ledger.release_offered();
+        if has_released {
+            self.ledger.persist().map_err(AppendError::Disk)?;
+        }
+        Ok(has_released)
     }
 
     /// Drops the oldest segment, where that is asked for; returns whether there was one.

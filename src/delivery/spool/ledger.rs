@@ -287,7 +287,21 @@ impl Ledger {
         self.show(&state);
         drop(state);
         self.count_dropped(why, lines);
+        if why == Dropped::Full {
+            self.release_offered();
+        }
         true
+    }
+
+    /// Room is needed more than what the output is being offered and was given up; returns whether
+    /// there is something of that.
+    pub(super) fn release_offered(&self) -> bool {
+        let lines = self.state().release_offered();
+        if lines > 0 {
+            let what = "the spool is full: lines on their way to the output are in memory only";
+            self.log.warn(what, &[("lines", &lines)]);
+        }
+        lines > 0
     }
 
     /// The output is offered these records from here on, unless they were given up before that;
@@ -299,14 +313,20 @@ impl Ledger {
     /// The output took what it was offered, or refused it for good.
     pub(super) fn offer_was_taken(&self) {
         // Lines that arrived are not dropped, whatever became of them on the disk.
-        self.state().end_offer();
+        let mut state = self.state();
+        if state.end_offer().is_some() {
+            self.show(&state);
+        }
     }
 
     /// The output is not offered any more what it was offered: what was given up of that is
     /// dropped.
     pub(super) fn offer_was_withdrawn(&self) {
-        let given_up = self.state().end_offer();
+        let mut state = self.state();
+        let given_up = state.end_offer();
         if let Some((why, lines)) = given_up {
+            self.show(&state);
+            drop(state);
             self.count_dropped(why, lines);
         }
     }
@@ -425,10 +445,9 @@ impl Ledger {
     /// Notes what is in the spool.
     fn show(&self, state: &LedgerState) {
         let telemetry = &self.telemetry;
-        let lines = state.next.lines.saturating_sub(state.cursor.lines);
-        telemetry.spool_lines.set(if state.is_empty() { 0 } else { lines });
+        telemetry.spool_lines.set(state.lines());
         telemetry.spool_bytes.set(state.bytes());
-        telemetry.spool_oldest_ms.set(state.oldest_ms.unwrap_or(0));
+        telemetry.spool_oldest_ms.set(state.lines_oldest_ms().unwrap_or(0));
     }
 }
 

@@ -21,12 +21,16 @@ pub(super) enum Dropped {
 }
 
 /// Records that the output is being offered, from memory: it may take them though they are given up
-/// on the disk meanwhile, so whether those lines are dropped shows later.
+/// meanwhile, so whether those lines are dropped shows later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OfferedRecords {
     span: RecordSpan,
+    /// A record from when the first of them was not written before.
+    oldest_ms: Option<u64>,
     /// Lines of them that are given up, and why the last of these are.
     given_up: Option<(Dropped, u64)>,
+    /// They stay on the disk though they are given up, unless room is needed for newer ones.
+    is_kept: bool,
 }
 
 /// What is known of the records.
@@ -79,8 +83,15 @@ impl LedgerState {
         self.next.sequence.saturating_sub(self.cursor.sequence)
     }
 
-    /// Everything before it is delivered for good, or given up: what the cursor file says.
+    /// Everything before it is delivered for good, or given up and not on its way: what the cursor
+    /// file says.
     pub(super) fn settled(&self) -> Position {
+        let settled = self.settled_beside_the_offer();
+        let kept = self.offered.filter(|offered| offered.is_kept).map(|offered| offered.span.from);
+        kept.filter(|from| from.sequence < settled.sequence).unwrap_or(settled)
+    }
+
+    fn settled_beside_the_offer(&self) -> Position {
         self.held_from.filter(|held| held.sequence < self.cursor.sequence).unwrap_or(self.cursor)
     }
 
@@ -99,7 +110,7 @@ impl LedgerState {
     pub(super) fn give_up_held(&mut self) -> bool {
         let end = self.end_of(0);
         let is_held = self.segments.len() > 1
-            && self.settled().sequence < end.sequence
+            && self.settled_beside_the_offer().sequence < end.sequence
             && end.sequence <= self.cursor.sequence;
         if is_held {
             self.hold(Some(end));
@@ -111,7 +122,8 @@ impl LedgerState {
     /// returns whether it is.
     pub(super) fn offer(&mut self, span: RecordSpan) -> bool {
         let is_there = self.cursor.sequence <= span.from.sequence;
-        self.offered = is_there.then_some(OfferedRecords { span, given_up: None });
+        let (oldest_ms, given_up, is_kept) = (self.oldest_ms, None, true);
+        self.offered = is_there.then_some(OfferedRecords { span, oldest_ms, given_up, is_kept });
         is_there
     }
 
@@ -127,13 +139,42 @@ impl LedgerState {
         let (from, to_lines) = (self.cursor.lines, to.lines);
         self.move_cursor(to);
         let mut dropped = to_lines.saturating_sub(from);
-        if let Some(OfferedRecords { span, given_up }) = &mut self.offered {
+        if let Some(OfferedRecords { span, given_up, .. }) = &mut self.offered {
             let offered = span.to.lines.min(to_lines).saturating_sub(span.from.lines.max(from));
             let before = given_up.map_or(0, |(_, lines)| lines);
             *given_up = Some((why, before + offered)).filter(|(_, lines)| *lines > 0);
             dropped = dropped.saturating_sub(offered);
         }
         dropped
+    }
+
+    /// Room is needed: what the output is being offered and is given up goes from the disk. Returns
+    /// how many lines are nowhere but in memory from here on, as far as that was not so before.
+    pub(super) fn release_offered(&mut self) -> u64 {
+        let lines = self.offered_lines_given_up();
+        let kept = self.offered.as_mut().filter(|offered| offered.is_kept && lines > 0);
+        kept.map_or(0, |offered| {
+            offered.is_kept = false;
+            lines
+        })
+    }
+
+    fn offered_lines_given_up(&self) -> u64 {
+        let given_up = self.offered.and_then(|offered| offered.given_up);
+        given_up.map_or(0, |(_, lines)| lines)
+    }
+
+    /// Lines that wait, those included that the output is being offered.
+    pub(super) fn lines(&self) -> u64 {
+        let waiting = self.next.lines.saturating_sub(self.cursor.lines);
+        let waiting = if self.is_empty() { 0 } else { waiting };
+        waiting + self.offered_lines_given_up()
+    }
+
+    /// A time before which none of these lines was written.
+    pub(super) fn lines_oldest_ms(&self) -> Option<u64> {
+        let offered = self.offered.filter(|offered| offered.given_up.is_some());
+        offered.map_or(self.oldest_ms, |offered| offered.oldest_ms)
     }
 
     pub(super) fn bytes(&self) -> u64 {
