@@ -20,10 +20,9 @@ pub(super) fn text<F>(command: &CommandSpec<F>) -> String {
     text
 }
 
-/// A flag with its value.
+/// A flag, its short form first, with its value.
 fn form<F>(flag: &FlagSpec<F>) -> String {
-    match flag.value {
-        Some(value) => format!("{} {value}", flag.name),
-        None => flag.name.to_owned(),
-    }
+    let short = flag.short.map(|short| format!("{short}, ")).unwrap_or_default();
+    let value = flag.value.map(|value| format!(" {value}")).unwrap_or_default();
+    format!("{short}{}{value}", flag.name)
 }
