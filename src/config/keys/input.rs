@@ -151,7 +151,8 @@ URL's wins over the body's, else the one that had it from the start. The "le" of
             name: "measurements",
             about: r#"rules `{ prefix, name }`: the first prefix that fits names the measurement, the rest is the field
 This goes before measurement_name and all others. The field is all of the name where nothing is
-left. Without a name, the measurement is the prefix.
+left. Without a name, the measurement is the prefix without the "_" at its end; the variable has
+such a rule as etcd_server_=, with nothing after it.
   measurements = [{ prefix = "node_disk_", name = "disk" }, { prefix = "etcd_server_" }]"#,
             reload: Taken,
             value: &Stored {

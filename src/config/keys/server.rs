@@ -35,7 +35,7 @@ pub(super) static SERVER: Section<Config> = Section {
         },
         Key {
             name: "max_body_bytes",
-            about: "one body as sent; beyond: 413",
+            about: "one body as sent; beyond: 413. Not above `max_buffered_bytes`",
             reload: Taken,
             value: &Stored {
                 is: Size { min: KIB, max: 1024 * MIB },
@@ -55,7 +55,8 @@ pub(super) static SERVER: Section<Config> = Section {
         },
         Key {
             name: "max_buffered_bytes",
-            about: "bodies in hand and large answers, all connections together; beyond: 503",
+            about: "bodies in hand and large answers, all connections together; beyond: 503. Not \
+                    below `max_body_bytes`",
             reload: Taken,
             value: &Stored {
                 is: Size { min: KIB, max: addressable_mib(64 * 1024) },

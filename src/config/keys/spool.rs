@@ -18,7 +18,8 @@ pub(super) static SPOOL: Section<Config> = Section {
         Key {
             name: "dir",
             about: "a folder where lines wait on disk while the output does not take them; empty: \
-                    none. For `tcp`, `unix` and HTTP outputs",
+                    none. For `tcp`, `unix` and HTTP outputs. It is made; the folders above it \
+                    must be there",
             reload: NeedsRestart,
             value: &Stored { is: OptionalPath, default: || None, field: field!(Config, spool.dir) },
         },
@@ -34,7 +35,8 @@ pub(super) static SPOOL: Section<Config> = Section {
         },
         Key {
             name: "max_age",
-            about: "lines that have waited for longer are dropped and counted",
+            about: "lines that have waited for longer are dropped and counted, but not while the \
+                    request that has them is being tried",
             reload: NeedsRestart,
             value: &Stored {
                 is: OptionalPeriod(Period {
