@@ -125,7 +125,8 @@ Environment (wins over the file, and a flag wins over both):
 
 Signals: SIGTERM and SIGINT drain and end. SIGHUP reopens a file output and rereads the file and
 the credentials: what can change at run time changes, what needs a restart is named in the log,
-and with a mistake in them nothing changes.
+and with a mistake in them nothing changes. Only with a mistake in the files of output.http and
+output.tls, the output keeps what it had and the rest is taken.
 Exit status: 0 fine, 1 a failure while running, 2 a wrong argument or configuration.
 ",
 };
