@@ -103,7 +103,7 @@ impl Headline {
                     Some(format!("{target} takes no lines ({}).", failure.words))
                 };
                 let why = why.or_else(fails);
-                let why = why.unwrap_or_else(|| format!("{target} takes lines again."));
+                let why = why.unwrap_or_else(|| format!("They are being sent to {target}."));
                 ("spooling", format!("{waits}. {why}"))
             }
             Condition::Flowing { waited } if *waited > SLOW_AFTER => {
@@ -359,7 +359,7 @@ mod tests {
         assert!(reason.ends_with(" takes no lines (connection refused)."), "{reason}");
         output.flows();
         let reason = read(&status)["reason"].as_str().unwrap().to_owned();
-        assert!(reason.ends_with(" takes lines again."), "{reason}");
+        assert!(reason.contains(". They are being sent to "), "{reason}");
     }
 
     #[test]
