@@ -9,13 +9,15 @@
 //! - `recovery` says what a folder's content is worth; it is pure. `headers` spares it most of the
 //!   reading.
 //! - `folder` does what is done to files, and holds the lock; `reading` reads them on a bad disk.
-//! - `ledger` knows segments, cursor and bounds; both ends share it.
+//! - `ledger` knows segments, cursor and bounds; both ends share it. `dropping` gives up what is
+//!   too much, or too old.
 //! - `show` is what an operator sees of a folder, beside a running server too.
 //!
 //! The room knows nothing of outputs and pushers: only records of lines.
 
 mod appender;
 mod drainer;
+mod dropping;
 mod figures;
 mod folder;
 mod format;
