@@ -9,6 +9,8 @@
 //! hex        = 64 hexadecimal digits: SHA-256 of the salt and the password, or of the token
 //! ```
 //!
+//! The scheme may be in any case, as in a request.
+//!
 //! Secrets are compared in constant time, hashed ones by their digests. Only lines of the same user
 //! are hashed for: who the users are is no secret, and a file of many lines costs no more than one
 //! of few.
@@ -16,7 +18,10 @@
 //! An [`Auth`] never changes: SIGHUP puts another one in its place, unless a file is bad.
 
 use crate::bytes::base64::decode_base64;
-use crate::bytes::credential_lines::{Beginning, UnfitFile, credential_lines};
+use crate::bytes::credential_lines::{
+    Beginning, Scheme, SecretMistake, UnfitFile, credential_lines, one_token, split_scheme,
+    user_and_password,
+};
 use crate::bytes::sha256::{SHA256_BYTES, sha256, sha256_of_hex};
 use crate::push::route::{self, Endpoint};
 use std::borrow::Cow;
@@ -92,7 +97,8 @@ pub struct Error {
 #[derive(Debug)]
 enum CredentialsProblem {
     File(UnfitFile),
-    Line { number: usize, found: Beginning },
+    Scheme { number: usize, found: Beginning },
+    Secret { number: usize, mistake: SecretMistake },
     Hash { number: usize },
     UnknownHash { number: usize },
     Empty,
@@ -104,10 +110,13 @@ impl fmt::Display for Error {
         write!(f, "{}: ", self.key)?;
         match &self.kind {
             CredentialsProblem::File(unfit) => write!(f, "{path}: {unfit}"),
-            CredentialsProblem::Line { number, found } => write!(
+            CredentialsProblem::Scheme { number, found } => write!(
                 f,
                 "{path}:{number}: {found}, must be \"basic user:password\" or \"bearer token\""
             ),
+            CredentialsProblem::Secret { number, mistake } => {
+                write!(f, "{path}:{number}: {mistake}")
+            }
             CredentialsProblem::Hash { number } => write!(
                 f,
                 "{path}:{number}: what follows {{sha256}} must be salt:hex after a user, or hex \
@@ -265,40 +274,43 @@ fn looks_hashed(secret: &str) -> bool {
 const SHA256: &str = "{sha256}";
 
 fn credential(number: usize, line: &str) -> Result<Credential, CredentialsProblem> {
-    let malformed = CredentialsProblem::Line { number, found: Beginning::of(line) };
-    let wrong_hash = CredentialsProblem::Hash { number };
-    let unknown_hash = CredentialsProblem::UnknownHash { number };
-    let Some((scheme, rest)) = line.split_once(char::is_whitespace) else { return Err(malformed) };
-    let rest = rest.trim();
-    match scheme {
-        "basic" => {
-            let Some((user, password)) = rest.split_once(':') else { return Err(malformed) };
-            let password = match password.strip_prefix(SHA256) {
-                None if looks_hashed(password) => return Err(unknown_hash),
-                None => KnownSecret::Plain(password.to_owned()),
-                Some(hashed) => {
-                    let salt_and_digest = hashed.rsplit_once(':');
-                    let read = salt_and_digest.and_then(|(salt, hex)| {
-                        Some((salt.to_owned(), sha256_of_hex(hex).filter(|_| !salt.is_empty())?))
-                    });
-                    let Some((salt, digest)) = read else { return Err(wrong_hash) };
-                    KnownSecret::Sha256 { salt, digest }
-                }
-            };
+    let secret_mistake = |mistake| CredentialsProblem::Secret { number, mistake };
+    match split_scheme(line) {
+        (Some(Scheme::Basic), rest) => {
+            let (user, password) = user_and_password(rest).map_err(secret_mistake)?;
+            let password = known_password(number, password)?;
             Ok(Credential::Basic { user: user.to_owned(), password })
         }
-        "bearer" if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
-            let Some(hex) = rest.strip_prefix(SHA256) else {
-                if looks_hashed(rest) {
-                    return Err(unknown_hash);
-                }
-                return Ok(Credential::Bearer(KnownSecret::Plain(rest.to_owned())));
-            };
-            let Some(digest) = sha256_of_hex(hex) else { return Err(wrong_hash) };
-            Ok(Credential::Bearer(KnownSecret::Sha256 { salt: String::new(), digest }))
+        (Some(Scheme::Bearer), rest) => {
+            let token = one_token(Scheme::Bearer, rest).map_err(secret_mistake)?;
+            Ok(Credential::Bearer(known_token(number, token)?))
         }
-        _ => Err(malformed),
+        (found @ (Some(Scheme::Token) | None), _) => {
+            Err(CredentialsProblem::Scheme { number, found: Beginning(found) })
+        }
     }
+}
+
+fn known_password(number: usize, password: &str) -> Result<KnownSecret, CredentialsProblem> {
+    let Some(hashed) = password.strip_prefix(SHA256) else { return plain(number, password) };
+    let salt_and_digest = hashed.rsplit_once(':').and_then(|(salt, hex)| {
+        Some((salt.to_owned(), sha256_of_hex(hex).filter(|_| !salt.is_empty())?))
+    });
+    let (salt, digest) = salt_and_digest.ok_or(CredentialsProblem::Hash { number })?;
+    Ok(KnownSecret::Sha256 { salt, digest })
+}
+
+fn known_token(number: usize, token: &str) -> Result<KnownSecret, CredentialsProblem> {
+    let Some(hex) = token.strip_prefix(SHA256) else { return plain(number, token) };
+    let digest = sha256_of_hex(hex).ok_or(CredentialsProblem::Hash { number })?;
+    Ok(KnownSecret::Sha256 { salt: String::new(), digest })
+}
+
+fn plain(number: usize, secret: &str) -> Result<KnownSecret, CredentialsProblem> {
+    if looks_hashed(secret) {
+        return Err(CredentialsProblem::UnknownHash { number });
+    }
+    Ok(KnownSecret::Plain(secret.to_owned()))
 }
 
 #[cfg(test)]
@@ -402,7 +414,7 @@ mod tests {
 
     #[test]
     fn only_the_credentials_of_the_file_are_admitted() {
-        let path = file("ok", "# who\n\nbasic Aladdin:open sesame\n  bearer t0k.en\n", 0o640);
+        let path = file("ok", "# who\n\nBASIC Aladdin:open sesame\n  Bearer t0k.en\n", 0o640);
         let auth = open(Some(&path)).unwrap();
         for (header, want) in [
             (Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), true),
@@ -446,7 +458,26 @@ mod tests {
                 0o600,
                 ":2: begins with \"token\", must be \"basic user:password\" or \"bearer token\"",
             ),
-            ("colon", "basic user\n", 0o600, ":1: begins with \"basic\""),
+            (
+                "colon",
+                "basic secret\n",
+                0o600,
+                ":1: no \":\" follows the user, must be \"basic user:password\"",
+            ),
+            ("no user", "Basic\n", 0o600, ":1: no \":\" follows the user"),
+            ("no token", "bearer \n", 0o600, ":1: no token follows \"bearer\""),
+            (
+                "two words",
+                "Bearer secret one\n",
+                0o600,
+                ":1: the token after \"bearer\" has a blank in it, must be one word",
+            ),
+            (
+                "a comment",
+                "bearer secret # of the shop\n",
+                0o600,
+                "must be one word; a comment needs a line of its own",
+            ),
             (
                 "bare token",
                 "# of the shop\nsecret\n",

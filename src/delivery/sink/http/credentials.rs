@@ -4,7 +4,10 @@
 //! lines and lines that begin with `#` are skipped. It must not be readable by others.
 
 use crate::bytes::base64::encode_base64;
-use crate::bytes::credential_lines::{Beginning, UnfitFile, credential_lines};
+use crate::bytes::credential_lines::{
+    Beginning, Scheme, SecretMistake, UnfitFile, credential_lines, one_token, split_scheme,
+    user_and_password,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +21,21 @@ pub(crate) struct CredentialError {
 #[derive(Debug)]
 enum Fault {
     File(UnfitFile),
-    Line { number: usize, found: Beginning },
-    Several { number: usize },
+    Scheme {
+        number: usize,
+        found: Beginning,
+    },
+    Secret {
+        number: usize,
+        mistake: SecretMistake,
+    },
+    /// A header cannot have the token.
+    NotAscii {
+        number: usize,
+    },
+    Several {
+        number: usize,
+    },
     Empty,
 }
 
@@ -28,10 +44,15 @@ impl fmt::Display for CredentialError {
         let path = self.path.display();
         match &self.fault {
             Fault::File(unfit) => write!(f, "{path}: {unfit}"),
-            Fault::Line { number, found } => write!(
+            Fault::Scheme { number, found } => write!(
                 f,
                 "{path}:{number}: {found}, must be \"token …\", \"bearer …\" or \
                  \"basic user:password\""
+            ),
+            Fault::Secret { number, mistake } => write!(f, "{path}:{number}: {mistake}"),
+            Fault::NotAscii { number } => write!(
+                f,
+                "{path}:{number}: the token has a character in it that is not printable ASCII"
             ),
             Fault::Several { number } => {
                 write!(f, "{path}:{number}: a second credential, only one can be sent")
@@ -52,23 +73,26 @@ pub(crate) fn read(path: &Path) -> Result<String, CredentialError> {
     let lines = credential_lines(path).map_err(|unfit| error(Fault::File(unfit)))?;
     match lines.as_slice() {
         [] => Err(error(Fault::Empty)),
-        [(number, line)] => header(line)
-            .ok_or_else(|| error(Fault::Line { number: *number, found: Beginning::of(line) })),
+        [(number, line)] => header(*number, line).map_err(error),
         [_, (number, _), ..] => Err(error(Fault::Several { number: *number })),
     }
 }
 
-fn header(line: &str) -> Option<String> {
-    let (scheme, secret) = line.split_once(char::is_whitespace)?;
-    let secret = secret.trim();
-    let is_one_word = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
-    match scheme.to_ascii_lowercase().as_str() {
-        "basic" if secret.contains(':') => {
-            Some(format!("Basic {}", encode_base64(secret.as_bytes())))
+fn header(number: usize, line: &str) -> Result<String, Fault> {
+    let secret_mistake = |mistake| Fault::Secret { number, mistake };
+    let token = |scheme, rest| {
+        let token = one_token(scheme, rest).map_err(secret_mistake)?;
+        let is_printable = token.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_printable { Ok(token) } else { Err(Fault::NotAscii { number }) }
+    };
+    match split_scheme(line) {
+        (Some(Scheme::Basic), secret) => {
+            user_and_password(secret).map_err(secret_mistake)?;
+            Ok(format!("Basic {}", encode_base64(secret.as_bytes())))
         }
-        "bearer" if is_one_word => Some(format!("Bearer {secret}")),
-        "token" if is_one_word => Some(format!("Token {secret}")),
-        _ => None,
+        (Some(Scheme::Bearer), rest) => Ok(format!("Bearer {}", token(Scheme::Bearer, rest)?)),
+        (Some(Scheme::Token), rest) => Ok(format!("Token {}", token(Scheme::Token, rest)?)),
+        (None, _) => Err(Fault::Scheme { number, found: Beginning(None) }),
     }
 }
 
@@ -123,12 +147,18 @@ mod tests {
             (
                 "basic s3cret\n",
                 0o600,
-                ":1: begins with \"basic\", must be \"token …\", \"bearer …\" or \"basic user:password\"",
+                ":1: no \":\" follows the user, must be \"basic user:password\"",
             ),
             (
                 "bearer two s3crets\n",
                 0o600,
-                ":1: begins with \"bearer\", must be \"token …\", \"bearer …\" or \"basic user:password\"",
+                ":1: the token after \"bearer\" has a blank in it, must be one word; a comment needs a line of its own",
+            ),
+            ("Token \n", 0o600, ":1: no token follows \"token\""),
+            (
+                "token s3creté\n",
+                0o600,
+                ":1: the token has a character in it that is not printable ASCII",
             ),
             ("token a\ntoken s3cret\n", 0o600, ":2: a second credential, only one can be sent"),
         ] {
