@@ -30,6 +30,8 @@ pub(super) enum Allowed {
     DurationAsText { min: Duration, max: Duration },
     /// A duration, or none.
     OptionalDuration { min: Duration, max: Duration },
+    /// The same, where what was found is not a duration at all.
+    OptionalDurationAsText { min: Duration, max: Duration },
     /// `route_prefix`
     RoutePrefix,
     /// `server.listen`
@@ -99,6 +101,9 @@ impl fmt::Display for Allowed {
             }
             &Allowed::OptionalDuration { min, max } => {
                 write!(f, "\"0s\" (off) or {}", Allowed::Duration { min, max })
+            }
+            &Allowed::OptionalDurationAsText { min, max } => {
+                write!(f, "\"0s\" (off) or {}", Allowed::DurationAsText { min, max })
             }
             Allowed::RoutePrefix => f.write_str("a path of printable ASCII without ? # % and //"),
             Allowed::Addresses => f.write_str(

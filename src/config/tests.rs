@@ -224,10 +224,15 @@ fn an_emit_interval_is_nothing_or_at_least_a_second() {
     let toml = "[telemetry]\nemit_interval = \"1s\"";
     let second = Duration::from_secs(1);
     assert_eq!(load(toml).unwrap().telemetry.emit_interval, Some(second));
-    for wrong in ["\"999ms\"", "\"25h\"", "10"] {
+    for (wrong, how) in [
+        ("\"999ms\"", ""),
+        ("\"25h\"", ""),
+        ("10", ", as \"10s\" or \"500ms\""),
+        ("\"1d\"", ", as \"10s\" or \"500ms\""),
+    ] {
         let want = format!(
             "F:2:17: telemetry.emit_interval is {wrong}, \
-             must be \"0s\" (off) or between 1s and 24h"
+             must be \"0s\" (off) or between 1s and 24h{how}"
         );
         assert_eq!(load(&format!("[telemetry]\nemit_interval = {wrong}")).unwrap_err(), want);
     }

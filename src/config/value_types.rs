@@ -264,7 +264,10 @@ impl ValueType for OptionalPeriod {
         if raw.as_text().and_then(units::duration) == Some(Duration::ZERO) {
             return Ok(None);
         }
-        self.0.read(raw).map(Some).map_err(|_| self.allowed())
+        self.0.read(raw).map(Some).map_err(|allowed| match allowed {
+            Allowed::DurationAsText { min, max } => Allowed::OptionalDurationAsText { min, max },
+            _ => self.allowed(),
+        })
     }
 
     fn print(&self, value: &Option<Duration>) -> String {
