@@ -74,6 +74,12 @@ pub(super) enum RuleMistake {
     Key(String),
     /// This part of a variable is not `name=text`.
     Pair(String),
+    /// This part of a variable is not `prefix=name`.
+    RulePair(String),
+    /// The rule of this name has no prefix.
+    NoPrefix { name: String },
+    /// Nothing of this prefix is left for a name, and the rule has none of its own.
+    NoName { prefix: String },
 }
 
 impl fmt::Display for Allowed {
@@ -135,7 +141,10 @@ impl fmt::Display for RuleType {
                 write!(f, "a table of at most {RULES_MAX} names, each with a text, {bytes}")
             }
             RuleType::Measurements => {
-                write!(f, "a list of at most {RULES_MAX} tables with a prefix and a name {bytes}")
+                write!(
+                    f,
+                    "a list of at most {RULES_MAX} tables with a prefix and perhaps a name, {bytes}"
+                )
             }
         }
     }
@@ -149,6 +158,22 @@ impl fmt::Display for RuleMistake {
             RuleMistake::Twice(name) => write!(f, ", and not {} twice", quoted(name)),
             RuleMistake::Key(key) => write!(f, ", and no {}", quoted(key)),
             RuleMistake::Pair(item) => write!(f, ", as a=b,c=d, which {} is not", quoted(item)),
+            RuleMistake::RulePair(item) => write!(
+                f,
+                ", as prefix=name, or prefix= where the prefix names it, which {} is not",
+                quoted(item)
+            ),
+            RuleMistake::NoPrefix { name } if name.is_empty() => {
+                f.write_str(", and one has no prefix")
+            }
+            RuleMistake::NoPrefix { name } => {
+                write!(f, ", and the one with the name {} has no prefix", quoted(name))
+            }
+            RuleMistake::NoName { prefix } => write!(
+                f,
+                ", and the one with the prefix {} needs a name, as the prefix gives none",
+                quoted(prefix)
+            ),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! table = [ text "=" text *( "," text "=" text ) ]
 //! ```
 //!
+//! The rules of measurements are such a table of prefixes, where the text after `=` may be empty.
 //! Blanks around a text of the environment do not count. A text with a comma can only be written in
 //! a file.
 
@@ -61,7 +62,7 @@ impl ValueType for Texts {
         let wrong = |mistake| Allowed::Rules(RuleType::Texts, Some(mistake));
         let pairs = match raw {
             Raw::Table(pairs) => pairs.clone(),
-            Raw::Variable(text) => pairs(text).map_err(wrong)?,
+            Raw::Variable(text) => pairs(text, RuleMistake::Pair).map_err(wrong)?,
             _ => return Err(self.allowed()),
         };
         texts_by_name(pairs).map_err(wrong)
@@ -123,7 +124,7 @@ impl ValueType for MeasurementRules {
         let pairs = match raw {
             Raw::List(texts) if texts.is_empty() => Ok(Vec::new()),
             Raw::Tables(tables) => tables.iter().map(|table| prefix_and_name(table)).collect(),
-            Raw::Variable(text) => pairs(text),
+            Raw::Variable(text) => pairs(text, RuleMistake::RulePair),
             _ => return Err(self.allowed()),
         };
         pairs.and_then(measurement_rules).map_err(wrong)
@@ -150,8 +151,14 @@ fn prefix_and_name(table: &[(String, String)]) -> Result<(String, String), RuleM
 fn measurement_rules(pairs: Vec<(String, String)>) -> Result<Vec<MeasurementRule>, RuleMistake> {
     check_count(pairs.len())?;
     let rule = |(prefix, name): (String, String)| {
+        if prefix.is_empty() {
+            return Err(RuleMistake::NoPrefix { name });
+        }
         let of_prefix = prefix.trim_end_matches('_');
         let name = if name.is_empty() { of_prefix.to_owned() } else { name };
+        if name.is_empty() {
+            return Err(RuleMistake::NoName { prefix });
+        }
         check_length(&prefix)?;
         check_length(&name)?;
         Ok(MeasurementRule { prefix, name })
@@ -165,10 +172,14 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(move |_| !is_empty)
 }
 
-fn pairs(text: &str) -> Result<Vec<(String, String)>, RuleMistake> {
+/// The pairs of a variable; `wrong` is what an item is that is not one.
+fn pairs(
+    text: &str,
+    wrong: fn(String) -> RuleMistake,
+) -> Result<Vec<(String, String)>, RuleMistake> {
     let pair = |item: &str| match item.split_once('=') {
         Some((name, text)) => Ok((name.trim().to_owned(), text.trim().to_owned())),
-        None => Err(RuleMistake::Pair(item.to_owned())),
+        None => Err(wrong(item.to_owned())),
     };
     items(text).map(pair).collect()
 }

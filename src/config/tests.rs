@@ -588,13 +588,21 @@ fn a_mistake_in_a_table_of_rules_names_the_entry() {
             r#"measurements = [{ name = "b" }, { prefix = "c" }]"#,
             16,
             r#"[{"name" = "b"}, {"prefix" = "c"}]"#,
-            format!(r#"{RULES}, which "" is not"#),
+            format!(r#"{RULES}, and the one with the name "b" has no prefix"#),
+        ),
+        (
+            r#"measurements = [{ prefix = "c" }, { prefix = "" }]"#,
+            16,
+            r#"[{"prefix" = "c"}, {"prefix" = ""}]"#,
+            format!("{RULES}, and one has no prefix"),
         ),
         (
             r#"measurements = [{ prefix = "_" }]"#,
             16,
             r#"[{"prefix" = "_"}]"#,
-            format!(r#"{RULES}, which "" is not"#),
+            format!(
+                r#"{RULES}, and the one with the prefix "_" needs a name, as the prefix gives none"#
+            ),
         ),
         (r#"measurements = ["a"]"#, 16, r#"["a"]"#, RULES.to_owned()),
         (
@@ -619,7 +627,8 @@ fn check_mistake(toml: &str, column: usize, found: &str, allowed: &str) {
 
 const PATTERNS: &str = "a list of at most 256 patterns of 1 to 256 bytes each";
 const TABLE: &str = "a table of at most 256 names, each with a text, of 1 to 256 bytes each";
-const RULES: &str = "a list of at most 256 tables with a prefix and a name of 1 to 256 bytes each";
+const RULES: &str =
+    "a list of at most 256 tables with a prefix and perhaps a name, of 1 to 256 bytes each";
 
 #[test]
 fn rules_stand_in_the_environment_between_commas() {
@@ -649,7 +658,15 @@ fn rules_stand_in_the_environment_between_commas() {
         ("TAGS_ADD", "a=b,c", format!("{TABLE}, as a=b,c=d, which \"c\" is not")),
         ("TAGS_ADD", "a=1,a=2", format!("{TABLE}, and not \"a\" twice")),
         ("METRIC_DENY", "a,,b", format!("{PATTERNS}, which \"\" is not")),
-        ("MEASUREMENTS", "a", format!("{RULES}, as a=b,c=d, which \"a\" is not")),
+        (
+            "MEASUREMENTS",
+            "a=b,etcd_server_",
+            format!(
+                "{RULES}, as prefix=name, or prefix= where the prefix names it, which \
+                 \"etcd_server_\" is not"
+            ),
+        ),
+        ("MEASUREMENTS", "=b", format!("{RULES}, and the one with the name \"b\" has no prefix")),
     ] {
         let name = format!("{PREFIX}{key}");
         let want = format!("environment: {name} is \"{value}\", must be {want}");
