@@ -7,6 +7,10 @@ use crate::push::sample::Quoted;
 use std::fmt;
 use std::time::Duration;
 
+/// The longest path that fits the address of a Unix socket, in bytes (unix(7): 108 with the closing
+/// zero).
+pub(super) const SOCKET_PATH_BYTES_MAX: usize = 107;
+
 /// What is allowed where something else was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Allowed {
@@ -36,8 +40,8 @@ pub(super) enum Allowed {
     RoutePrefix,
     /// `server.listen`
     Addresses,
-    /// The same, where one of them can never be bound, and what is wrong with that one.
-    ListenAddress(AddressError),
+    /// The same, where this one of them can never be bound, and what is wrong with it.
+    ListenAddress { found: String, mistake: ListenMistake },
     /// `output.target`
     OutputTarget,
     /// The same, where it begins with `tcp://`, and what is wrong with the rest.
@@ -48,6 +52,17 @@ pub(super) enum Allowed {
     Rules(RuleType, Option<RuleMistake>),
     /// A TOML table, where a table of keys belongs.
     Table,
+}
+
+/// What is wrong with one address of `server.listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ListenMistake {
+    /// Its host can never be bound, or it has no port.
+    Address(AddressError),
+    /// What follows the last colon is no port.
+    Port(String),
+    /// What follows `unix:` is no path of a socket.
+    SocketPath,
 }
 
 /// The lists and tables of an input.
@@ -112,11 +127,17 @@ impl fmt::Display for Allowed {
                 write!(f, "\"0s\" (off) or {}", Allowed::DurationAsText { min, max })
             }
             Allowed::RoutePrefix => f.write_str("a path of printable ASCII without ? # % and //"),
-            Allowed::Addresses => f.write_str(
-                "a list of \"host:port\", \":port\" and \"unix:/path\" (at most 107 bytes), at least one",
+            Allowed::Addresses => write!(
+                f,
+                "a list of \"host:port\", \":port\" and \"unix:/path\" (at most \
+                 {SOCKET_PATH_BYTES_MAX} bytes), at least one"
             ),
-            Allowed::ListenAddress(error) => {
-                write!(f, "a list of \"host:port\", \":port\" and \"unix:/path\", and one {error}")
+            Allowed::ListenAddress { found, mistake } => {
+                let found = quoted(found);
+                write!(
+                    f,
+                    "a list of \"host:port\", \":port\" and \"unix:/path\", and {found} {mistake}"
+                )
             }
             Allowed::OutputTarget => f.write_str(
                 "stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…",
@@ -128,6 +149,23 @@ impl fmt::Display for Allowed {
                 mistake.as_ref().map_or(Ok(()), |mistake| mistake.fmt(f))
             }
             Allowed::Table => f.write_str("a table"),
+        }
+    }
+}
+
+impl fmt::Display for ListenMistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenMistake::Address(error) => error.fmt(f),
+            ListenMistake::Port(port) => {
+                write!(f, "has the port {}, must be 0 to 65535", quoted(port))
+            }
+            ListenMistake::SocketPath => {
+                write!(
+                    f,
+                    "has a path that must begin with / and be at most {SOCKET_PATH_BYTES_MAX} bytes"
+                )
+            }
         }
     }
 }

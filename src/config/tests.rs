@@ -316,7 +316,7 @@ fn a_mistake_names_its_place_what_was_found_and_what_is_allowed() {
         ),
         (
             "[server]\nlisten = [\"nowhere\"]",
-            "F:2:10: server.listen is [\"nowhere\"], must be a list of \"host:port\", \":port\" and \"unix:/path\" (at most 107 bytes), at least one",
+            "F:2:10: server.listen is [\"nowhere\"], must be a list of \"host:port\", \":port\" and \"unix:/path\", and \"nowhere\" has no port",
         ),
         (
             "[server]\nhead_timeout = \"0s\"",
@@ -368,10 +368,27 @@ fn an_address_to_listen_on_that_can_never_be_bound_is_refused() {
         let toml = format!("[server]\nlisten = [\":1\", \"{host}:9091\"]");
         let want = format!(
             "F:2:10: server.listen is [\":1\", \"{host}:9091\"], must be a list of \"host:port\", \
-             \":port\" and \"unix:/path\", and one has the host \"{host}\", must be a name, an IPv4 \
+             \":port\" and \"unix:/path\", and \"{host}:9091\" has the host \"{host}\", must be a name, an IPv4 \
              address or an IPv6 address in brackets"
         );
         assert_eq!(load(&toml).unwrap_err(), want);
+    }
+    for (entry, wrong) in [
+        ("9092", "has no port"),
+        ("[::1]", "has no port"),
+        (":99999", "has the port \"99999\", must be 0 to 65535"),
+        ("a:http", "has the port \"http\", must be 0 to 65535"),
+        ("::1:9091", "has the IPv6 address \"::1\", which must be in brackets, as [::1]:9091"),
+        (
+            "fe80::1%2:9091",
+            "has the IPv6 address \"fe80::1%2\", which must be in brackets, as [::1]:9091",
+        ),
+        ("unix:x", "has a path that must begin with / and be at most 107 bytes"),
+    ] {
+        let toml = format!("[server]\nlisten = [\":1\", \"{entry}\"]");
+        let want = format!("\"unix:/path\", and \"{entry}\" {wrong}");
+        let message = load(&toml).unwrap_err();
+        assert!(message.ends_with(&want), "{message}");
     }
     // What the system may look up is for the start to see.
     for address in [
@@ -385,7 +402,6 @@ fn an_address_to_listen_on_that_can_never_be_bound_is_refused() {
         "127.0.0.1",
         "[::1]",
         "[fe80::1%2]",
-        "::1",
         "fe80::1%eth0",
     ] {
         for port in ["0", "9091"] {
@@ -409,6 +425,10 @@ fn a_target_that_can_never_be_reached_is_refused() {
         ("tcp://:0", "tcp://host:port, and this one has no host"),
         ("tcp://store:0", "tcp://host:port, and this one has the port \"0\", must be 1 to 65535"),
         ("tcp://store", "tcp://host:port, and this one has no port"),
+        (
+            "tcp://::1:9091",
+            "tcp://host:port, and this one has the IPv6 address \"::1\", which must be in brackets, as [::1]:9091",
+        ),
         ("udp://a:1", "stdout, file:/path, tcp://host:port, unix:/path, http://… or https://…"),
     ] {
         let want = format!("F:2:10: output.target is \"{target}\", must be {want}");

@@ -1,10 +1,10 @@
 //! The types of values: how each is read from a file or a variable, checked, and printed as TOML.
 
-use super::allowed::Allowed;
+use super::allowed::{Allowed, ListenMistake, SOCKET_PATH_BYTES_MAX};
 use super::raw::Raw;
 use super::toml_text::{list, quoted};
 use super::units;
-use crate::delivery::sink::{AddressError, StoreUrl, Target, is_host, split_address};
+use crate::delivery::sink::{AddressError, StoreUrl, Target, check_host, split_address};
 use crate::intake::gate::Listen;
 use crate::push::route::normalise_prefix;
 use std::path::PathBuf;
@@ -324,28 +324,32 @@ impl ValueType for Addresses {
 }
 
 fn address(text: &str) -> Result<Listen, Allowed> {
-    match text.strip_prefix("unix:") {
-        Some(path) => socket_path(path).map(Listen::Unix).ok_or(Allowed::Addresses),
+    let listen = match text.strip_prefix("unix:") {
+        Some(path) => socket_path(path).map(Listen::Unix).ok_or(ListenMistake::SocketPath),
         None => tcp_listen(text),
-    }
+    };
+    listen.map_err(|mistake| Allowed::ListenAddress { found: text.to_owned(), mistake })
 }
 
 /// `host:port`, or `:port`, which is every address. What can never be bound is refused here;
 /// whether this host has such an address is seen at the start.
-fn tcp_listen(text: &str) -> Result<Listen, Allowed> {
-    let parts = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    let (host, _port) = parts.ok_or(Allowed::Addresses)?;
-    if host.is_empty() || is_host(host) {
-        Ok(Listen::Tcp(text.to_owned()))
-    } else {
-        Err(Allowed::ListenAddress(AddressError::Host { found: host.to_owned() }))
+fn tcp_listen(text: &str) -> Result<Listen, ListenMistake> {
+    // Not one of the colons in brackets.
+    let parts = text.rsplit_once(':').filter(|_| !text.ends_with(']'));
+    let (host, port) = parts.ok_or(ListenMistake::Address(AddressError::NoPort))?;
+    if port.parse::<u16>().is_err() {
+        return Err(ListenMistake::Port(port.to_owned()));
     }
+    if !host.is_empty() {
+        check_host(host).map_err(ListenMistake::Address)?;
+    }
+    Ok(Listen::Tcp(text.to_owned()))
 }
 
-/// A path that fits the address of a Unix socket (unix(7): 108 bytes with the closing zero).
+/// A path that fits the address of a Unix socket.
 fn socket_path(path: &str) -> Option<PathBuf> {
-    const LEN_MAX: usize = 107;
-    (path.starts_with('/') && path.len() <= LEN_MAX).then(|| PathBuf::from(path))
+    let is_fit = path.starts_with('/') && path.len() <= SOCKET_PATH_BYTES_MAX;
+    is_fit.then(|| PathBuf::from(path))
 }
 
 fn tcp_target(address: &str) -> Result<Target, AddressError> {

@@ -18,6 +18,11 @@ pub(crate) enum AddressError {
         /// What was found.
         found: String,
     },
+    /// It is an IPv6 address, and its end and the port cannot be told apart.
+    NoBrackets {
+        /// What was found.
+        found: String,
+    },
     /// There is no port where one is needed.
     NoPort,
     /// What follows the host is no port.
@@ -34,6 +39,11 @@ impl fmt::Display for AddressError {
             AddressError::Host { found } => write!(
                 f,
                 "has the host {}, must be a name, an IPv4 address or an IPv6 address in brackets",
+                Quoted(found.as_bytes())
+            ),
+            AddressError::NoBrackets { found } => write!(
+                f,
+                "has the IPv6 address {}, which must be in brackets, as [::1]:9091",
                 Quoted(found.as_bytes())
             ),
             AddressError::NoPort => f.write_str("has no port"),
@@ -58,23 +68,32 @@ pub(crate) fn split_address(text: &str) -> Result<(&str, Option<u16>), AddressEr
     if matches!(host, "" | "[]") {
         return Err(AddressError::NoHost);
     }
-    if !is_host(host) {
-        return Err(AddressError::Host { found: host.to_owned() });
-    }
+    check_host(host)?;
     Ok((host, port.map(read_port).transpose()?))
 }
 
-/// Whether there can be such a host. The system looks up an IPv6 address without brackets, too,
-/// then with the name of its zone if it has one, and a name of any other characters.
-pub(crate) fn is_host(host: &str) -> bool {
+/// Whether there can be such a host. The system looks up a name of any characters, and an IPv6
+/// address with the name of its zone, which it does not read in brackets.
+///
+/// # Errors
+/// There can be none.
+pub(crate) fn check_host(host: &str) -> Result<(), AddressError> {
+    let wrong = || AddressError::Host { found: host.to_owned() };
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let (address, zone) = address.split_once('%').unwrap_or((address, "0"));
-        return is_ipv6(address) && zone.parse::<u32>().is_ok();
+        let is_fit = is_ipv6(address) && zone.parse::<u32>().is_ok();
+        return if is_fit { Ok(()) } else { Err(wrong()) };
+    }
+    let (address, zone) = host.split_once('%').map_or((host, None), |(it, zone)| (it, Some(zone)));
+    if is_ipv6(address) {
+        let is_zone_named = zone.is_some_and(|zone| zone.parse::<u32>().is_err());
+        let bare = || AddressError::NoBrackets { found: host.to_owned() };
+        return if is_zone_named { Ok(()) } else { Err(bare()) };
     }
     let is_delimiter =
         |char: char| char.is_whitespace() || char.is_control() || "[]:/?#@*".contains(char);
-    is_ipv6(host.split_once('%').map_or(host, |(address, _zone)| address))
-        || !host.contains(is_delimiter) && !is_broken_ipv4(host)
+    let is_fit = !host.contains(is_delimiter) && !is_broken_ipv4(host);
+    if is_fit { Ok(()) } else { Err(wrong()) }
 }
 
 fn is_ipv6(text: &str) -> bool {
@@ -101,6 +120,7 @@ mod tests {
     #[test]
     fn an_address_is_a_host_and_perhaps_a_port() {
         let host = |found: &str| Err(AddressError::Host { found: found.to_owned() });
+        let bare = |found: &str| Err(AddressError::NoBrackets { found: found.to_owned() });
         let port = |found: &str| Err(AddressError::Port { found: found.to_owned() });
         for (text, want) in [
             ("store", Ok(("store", None))),
@@ -110,7 +130,9 @@ mod tests {
             ("[::1]", Ok(("[::1]", None))),
             ("[::1]:80", Ok(("[::1]", Some(80)))),
             ("[fe80::1%2]:80", Ok(("[fe80::1%2]", Some(80)))),
-            ("::1:80", Ok(("::1", Some(80)))),
+            ("::1:80", bare("::1")),
+            ("::1", host(":")),
+            ("fe80::1%2:80", bare("fe80::1%2")),
             ("fe80::1%eth0:80", Ok(("fe80::1%eth0", Some(80)))),
             ("127.1:80", Ok(("127.1", Some(80)))),
             ("256.1.1.a:80", Ok(("256.1.1.a", Some(80)))),
@@ -146,6 +168,7 @@ mod tests {
                 "[::zz]:80",
                 "has the host \"[::zz]\", must be a name, an IPv4 address or an IPv6 address in brackets",
             ),
+            ("::1:80", "has the IPv6 address \"::1\", which must be in brackets, as [::1]:9091"),
             ("store:0", "has the port \"0\", must be 1 to 65535"),
         ] {
             assert_eq!(split_address(text).unwrap_err().to_string(), want, "{text}");

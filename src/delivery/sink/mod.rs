@@ -20,7 +20,7 @@ use rejected::Rejected;
 use std::io;
 use std::sync::Arc;
 
-pub(crate) use address::{AddressError, is_host, split_address};
+pub(crate) use address::{AddressError, check_host, split_address};
 pub(crate) use block::{Block, count_lines};
 pub(crate) use contract::{Gathering, Pauses, Sink, Unsettled};
 pub(crate) use http::{BodyCoding, HttpOptions, StoreUrl, UrlError};

@@ -142,7 +142,10 @@ mod tests {
                 Err(UrlError::Address(AddressError::Port { found: "0".to_owned() })),
             ),
             ("http://[::zz]", host("[::zz]")),
-            ("http://::1:80/", host("::1")),
+            (
+                "http://::1:80/",
+                Err(UrlError::Address(AddressError::NoBrackets { found: "::1".to_owned() })),
+            ),
             ("http://[fe80::1%25]/", host("[fe80::1%25]")),
             ("http://st%6fre/", host("st%6fre")),
             ("http://u:p@store/", Err(UrlError::Credentials)),
