@@ -9,7 +9,7 @@ use crate::delivery::sink::{self, OpenError, Target};
 use crate::intake::gate::auth::{self, Auth};
 use crate::intake::gate::{Listen, ListenerTlsError};
 use crate::system;
-use crate::tls::{self, TlsServer};
+use crate::tls::{self, TlsFile, TlsKey, TlsServer};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -155,13 +155,14 @@ pub fn warnings(config: &Config) -> Vec<String> {
         path.clone().filter(|_| is_tls)
     };
     for (key, path) in [
-        ("server.tls.cert", listener.cert.clone()),
-        ("server.tls.client_ca", listener.client_ca.clone()),
-        ("output.tls.cert", of_output(&output.cert)),
-        ("output.tls.ca", of_output(&output.ca)),
+        (TlsKey::ServerCert, listener.cert.clone()),
+        (TlsKey::ServerClientCa, listener.client_ca.clone()),
+        (TlsKey::OutputCert, of_output(&output.cert)),
+        (TlsKey::OutputCa, of_output(&output.ca)),
     ] {
         // What cannot be read is refused elsewhere.
-        let Some(Ok(validity)) = path.as_deref().map(tls::validity_of) else { continue };
+        let validity = |path| tls::validity_of(TlsFile { key, path });
+        let Some(Ok(validity)) = path.as_deref().map(validity) else { continue };
         let warning = validity.warning(system::now_s());
         warnings.extend(warning.map(|warning| format!("{key}: {warning}")));
     }

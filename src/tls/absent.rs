@@ -1,9 +1,8 @@
 //! What stands in for TLS in a binary that is built without it: nothing of it can exist.
 
-use super::fault::{CertificateError, SessionError};
+use super::fault::{CertificateError, CertificateFault, SessionError, TlsFile};
 use super::validity::Validity;
 use std::io;
-use std::path::Path;
 
 /// No listener speaks TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +12,11 @@ impl NoServer {
     /// # Errors
     /// Always: this binary has no TLS.
     pub(crate) fn open(
-        _: (&Path, &Path),
-        _: Option<&Path>,
+        (cert, _): (TlsFile<'_>, TlsFile<'_>),
+        _: Option<TlsFile<'_>>,
         _: i64,
     ) -> Result<NoServer, CertificateError> {
-        Err(CertificateError::absent())
+        Err(CertificateError::new(cert, CertificateFault::Absent))
     }
 
     pub(crate) fn chain_ends_s(&self) -> i64 {
@@ -85,6 +84,6 @@ impl NoSession {
 
 /// # Errors
 /// Always: this binary has no TLS.
-pub(crate) fn validity_of(_: &Path) -> Result<Validity, CertificateError> {
-    Err(CertificateError::absent())
+pub(crate) fn validity_of(file: TlsFile<'_>) -> Result<Validity, CertificateError> {
+    Err(CertificateError::new(file, CertificateFault::Absent))
 }

@@ -174,6 +174,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fault::{TlsFile, TlsKey};
     use super::super::protocol::trusted;
     use super::*;
     use crate::testing::random::Random;
@@ -181,7 +182,7 @@ mod tests {
 
     fn certificate(name: &str) -> Vec<u8> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name);
-        trusted(Some(&path)).unwrap().remove(0)
+        trusted(Some(TlsFile { key: TlsKey::OutputCa, path: &path })).unwrap().remove(0)
     }
 
     #[test]

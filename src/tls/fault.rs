@@ -2,15 +2,51 @@
 
 use std::fmt;
 use std::io;
-#[cfg(feature = "tls")]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The keys that name a file of certificates, or that of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsKey {
+    /// The certificate of the listeners.
+    ServerCert,
+    /// Its key.
+    ServerKey,
+    /// Who signs the certificates of clients.
+    ServerClientCa,
+    /// What is trusted in stores.
+    OutputCa,
+    /// The certificate that stores are shown.
+    OutputCert,
+    /// Its key.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS reads it"))]
+    OutputKey,
+}
+
+impl fmt::Display for TlsKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsKey::ServerCert => "server.tls.cert",
+            TlsKey::ServerKey => "server.tls.key",
+            TlsKey::ServerClientCa => "server.tls.client_ca",
+            TlsKey::OutputCa => "output.tls.ca",
+            TlsKey::OutputCert => "output.tls.cert",
+            TlsKey::OutputKey => "output.tls.key",
+        })
+    }
+}
+
+/// A file and the key that names it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TlsFile<'p> {
+    pub(crate) key: TlsKey,
+    pub(crate) path: &'p Path,
+}
 
 /// Why a certificate or a key cannot be used.
 #[derive(Debug)]
 pub(crate) struct CertificateError {
     /// None for those of the system.
-    path: Option<PathBuf>,
+    file: Option<(TlsKey, PathBuf)>,
     fault: CertificateFault,
 }
 
@@ -36,34 +72,26 @@ pub(super) enum CertificateFault {
 }
 
 impl CertificateError {
-    #[cfg(feature = "tls")]
-    pub(super) fn new(path: &Path, fault: CertificateFault) -> CertificateError {
-        CertificateError { path: Some(path.to_owned()), fault }
+    pub(super) fn new(file: TlsFile<'_>, fault: CertificateFault) -> CertificateError {
+        CertificateError { file: Some((file.key, file.path.to_owned())), fault }
     }
 
     #[cfg(feature = "tls")]
     pub(super) fn of_system(fault: CertificateFault) -> CertificateError {
-        CertificateError { path: None, fault }
-    }
-
-    #[cfg(not(feature = "tls"))]
-    pub(super) fn absent() -> CertificateError {
-        CertificateError { path: None, fault: CertificateFault::Absent }
+        CertificateError { file: None, fault }
     }
 }
 
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.path, &self.fault) {
-            #[cfg(not(feature = "tls"))]
-            (_, CertificateFault::Absent) => {}
-            (Some(path), _) => write!(f, "{}: ", path.display())?,
-            (None, _) => f.write_str("the system's certificates: ")?,
+        match &self.file {
+            Some((key, path)) => write!(f, "{key}: {}: ", path.display())?,
+            None => f.write_str("the system's certificates: ")?,
         }
         match &self.fault {
             CertificateFault::Read(error) => write!(f, "cannot be read: {error}"),
             CertificateFault::Malformed(what) => write!(f, "is no PEM: {what}"),
-            CertificateFault::Empty if self.path.is_none() => {
+            CertificateFault::Empty if self.file.is_none() => {
                 write!(f, "there are none; install ca-certificates, or set output.tls.ca")
             }
             CertificateFault::Empty => write!(f, "has no certificate, expected PEM"),
@@ -76,7 +104,7 @@ impl fmt::Display for CertificateError {
             }
             #[cfg(not(feature = "tls"))]
             CertificateFault::Absent => {
-                write!(f, "this binary was built without the feature tls")
+                write!(f, "is of no use, this binary was built without the feature tls")
             }
         }
     }

@@ -15,7 +15,7 @@ mod validity;
 
 #[cfg(not(feature = "tls"))]
 pub(crate) use absent::{NoServer as TlsServer, NoSession as ServerSession, validity_of};
-pub(crate) use fault::{CertificateError, SessionError, SessionFault};
+pub(crate) use fault::{CertificateError, SessionError, SessionFault, TlsFile, TlsKey};
 #[cfg(feature = "tls")]
 pub(crate) use protocol::{
     ClientIdentity, ServerSession, TlsServer, provider, trusted, validity_of,

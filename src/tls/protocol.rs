@@ -8,7 +8,7 @@
 //! not taken, and the records of [`SEALED_BYTES_MAX`] bytes that the client has not taken.
 
 use super::certificate;
-use super::fault::{CertificateError, CertificateFault, SessionError, SessionFault};
+use super::fault::{CertificateError, CertificateFault, SessionError, SessionFault, TlsFile};
 use super::validity::Validity;
 use crate::limits::{HANDSHAKE_BYTES_MAX, SEALED_BYTES_MAX, TLS_SESSIONS_MAX};
 use crate::system;
@@ -20,7 +20,6 @@ use rustls::sign::CertifiedKey;
 use rustls::{HandshakeKind, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection};
 use std::fmt;
 use std::io::{self, BufRead, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 /// The cryptography.
@@ -32,10 +31,10 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 ///
 /// # Errors
 /// They cannot be read, or there are none.
-pub(crate) fn trusted(ca: Option<&Path>) -> Result<Vec<Vec<u8>>, CertificateError> {
-    if let Some(path) = ca {
-        let found = certificates_of(path, &read(path)?)?;
-        roots(path, &found)?;
+pub(crate) fn trusted(ca: Option<TlsFile<'_>>) -> Result<Vec<Vec<u8>>, CertificateError> {
+    if let Some(file) = ca {
+        let found = certificates_of(file, &read(file)?)?;
+        roots(file, &found)?;
         return Ok(found.iter().map(|it| it.to_vec()).collect());
     }
     let found = rustls_native_certs::load_native_certs();
@@ -58,7 +57,10 @@ impl ClientIdentity {
     ///
     /// # Errors
     /// A file cannot be used, or the key is another one's.
-    pub(crate) fn read(cert: &Path, key: &Path) -> Result<ClientIdentity, CertificateError> {
+    pub(crate) fn read(
+        cert: TlsFile<'_>,
+        key: TlsFile<'_>,
+    ) -> Result<ClientIdentity, CertificateError> {
         let (chain, key_pem) = (certificates_of(cert, &read(cert)?)?, read(key)?);
         let secret = key_of(key, &key_pem)?;
         CertifiedKey::from_der(chain.clone(), secret, &provider())
@@ -72,30 +74,30 @@ impl ClientIdentity {
 ///
 /// # Errors
 /// The file has no certificate that can be read.
-pub(crate) fn validity_of(path: &Path) -> Result<Validity, CertificateError> {
-    let found = certificates_of(path, &read(path)?)?;
+pub(crate) fn validity_of(file: TlsFile<'_>) -> Result<Validity, CertificateError> {
+    let found = certificates_of(file, &read(file)?)?;
     let starts_s = found.iter().filter_map(|it| certificate::starts_s(it)).max();
     let ends_s = certificate::chain_ends_s(found.iter().map(|it| &**it));
     match (starts_s, ends_s) {
         (Some(starts_s), Some(ends_s)) => Ok(Validity { starts_s, ends_s }),
-        _ => Err(unusable(path, "its start and its end cannot be read".to_owned())),
+        _ => Err(unusable(file, "its start and its end cannot be read".to_owned())),
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let read = system::read_file(path).map(|(bytes, _)| bytes);
-    read.map_err(|io| CertificateError::new(path, CertificateFault::Read(io)))
+fn read(file: TlsFile<'_>) -> Result<Vec<u8>, CertificateError> {
+    let read = system::read_file(file.path).map(|(bytes, _)| bytes);
+    read.map_err(|io| CertificateError::new(file, CertificateFault::Read(io)))
 }
 
-fn unusable(path: &Path, what: String) -> CertificateError {
-    CertificateError::new(path, CertificateFault::Unusable(what))
+fn unusable(file: TlsFile<'_>, what: String) -> CertificateError {
+    CertificateError::new(file, CertificateFault::Unusable(what))
 }
 
 /// Why a certificate and a key are of no use together.
-fn unfit((cert, key): (&Path, &Path), what: rustls::Error) -> CertificateError {
+fn unfit((cert, key): (TlsFile<'_>, TlsFile<'_>), what: rustls::Error) -> CertificateError {
     match what {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            CertificateError::new(key, CertificateFault::OtherKey { cert: cert.to_owned() })
+            CertificateError::new(key, CertificateFault::OtherKey { cert: cert.path.to_owned() })
         }
         rustls::Error::InvalidCertificate(what) => unusable(cert, format!("{what:?}")),
         what => unusable(key, what.to_string()),
@@ -104,32 +106,32 @@ fn unfit((cert, key): (&Path, &Path), what: rustls::Error) -> CertificateError {
 
 /// These certificates of a file as those that are trusted.
 fn roots(
-    path: &Path,
+    file: TlsFile<'_>,
     found: &[CertificateDer<'static>],
 ) -> Result<RootCertStore, CertificateError> {
     let mut roots = RootCertStore::empty();
     for certificate in found {
-        roots.add(certificate.clone()).map_err(|what| unusable(path, what.to_string()))?;
+        roots.add(certificate.clone()).map_err(|what| unusable(file, what.to_string()))?;
     }
     Ok(roots)
 }
 
-fn malformed(path: &Path, what: rustls::pki_types::pem::Error) -> CertificateError {
-    CertificateError::new(path, CertificateFault::Malformed(what.to_string()))
+fn malformed(file: TlsFile<'_>, what: rustls::pki_types::pem::Error) -> CertificateError {
+    CertificateError::new(file, CertificateFault::Malformed(what.to_string()))
 }
 
 fn certificates_of(
-    path: &Path,
+    file: TlsFile<'_>,
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|what| malformed(path, what))?;
+    let found = found.map_err(|what| malformed(file, what))?;
     let is_empty = found.is_empty();
-    if is_empty { Err(CertificateError::new(path, CertificateFault::Empty)) } else { Ok(found) }
+    if is_empty { Err(CertificateError::new(file, CertificateFault::Empty)) } else { Ok(found) }
 }
 
-fn key_of(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|what| malformed(path, what))
+fn key_of(file: TlsFile<'_>, pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|what| malformed(file, what))
 }
 
 /// What a listener speaks TLS with. It never changes: SIGHUP puts another one in its place.
@@ -166,8 +168,8 @@ impl TlsServer {
     /// # Errors
     /// A file cannot be used, its first certificate has ended, or the key is another one's.
     pub(crate) fn open(
-        (cert, key): (&Path, &Path),
-        client_ca: Option<&Path>,
+        (cert, key): (TlsFile<'_>, TlsFile<'_>),
+        client_ca: Option<TlsFile<'_>>,
         now_s: i64,
     ) -> Result<TlsServer, CertificateError> {
         let (cert_pem, key_pem) = (read(cert)?, read(key)?);
@@ -186,12 +188,12 @@ impl TlsServer {
         let builder = builder.map_err(|what| unusable(cert, what.to_string()))?;
         let builder = match client_ca {
             None => builder.with_no_client_auth(),
-            Some(path) => {
-                let pem = read(path)?;
-                let roots = Arc::new(roots(path, &certificates_of(path, &pem)?)?);
+            Some(file) => {
+                let pem = read(file)?;
+                let roots = Arc::new(roots(file, &certificates_of(file, &pem)?)?);
                 sources.push(pem);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-                let verifier = verifier.build().map_err(|what| unusable(path, what.to_string()))?;
+                let verifier = verifier.build().map_err(|what| unusable(file, what.to_string()))?;
                 builder.with_client_cert_verifier(verifier)
             }
         };

@@ -149,7 +149,7 @@ fn check_and_start_refuse_alike_what_cannot_be_started_with() {
         (
             format!("output.target = \"http://127.0.0.1:1\"\noutput.http.auth_file = \"{pipe}\"\n"),
             format!(
-                "cannot open the output http://127.0.0.1:1: {pipe}: cannot read the credentials: it is not a regular file"
+                "cannot open the output http://127.0.0.1:1: output.http.auth_file: {pipe}: cannot read the credentials: it is not a regular file"
             ),
         ),
         (

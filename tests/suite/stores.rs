@@ -194,7 +194,10 @@ fn a_credential_that_cannot_be_used_ends_the_start_and_the_check() {
     let output = command().arg("--check").arg("--config").arg(&config).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("/nowhere: cannot read the credentials"), "{message}");
+    assert!(
+        message.contains("output.http.auth_file: /nowhere: cannot read the credentials"),
+        "{message}"
+    );
     std::fs::write(&config, "output.target = \"http://store/write?precision=ms\"\n").unwrap();
     let output = command().arg("--check").arg("--config").arg(&config).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();

@@ -661,34 +661,43 @@ pub(crate) fn check(toml: &str) -> Output {
 #[test]
 fn a_check_refuses_what_the_start_could_not_speak_with() {
     let line = |key: &str, file: &str| format!("server.tls.{key} = \"{}\"\n", data(file).display());
-    for (toml, want) in [
-        (speaking("expired", ""), "ended on 2021-01-01"),
+    for (toml, key, want) in [
+        (speaking("expired", ""), "server.tls.cert: ", "ended on 2021-01-01"),
         (
             line("cert", "server.pem") + &line("key", "client.key"),
+            "server.tls.key: ",
             "is not the key of the first certificate in ",
         ),
         (
             line("cert", "server.key") + &line("key", "server.key"),
+            "server.tls.cert: ",
             "has no certificate, expected PEM",
         ),
-        (line("cert", "server.pem") + &line("key", "server.pem"), "is no PEM"),
-        (line("cert", "server.pem") + &line("key", "none"), "cannot be read: "),
+        (line("cert", "server.pem") + &line("key", "server.pem"), "server.tls.key: ", "is no PEM"),
+        (line("cert", "server.pem") + &line("key", "none"), "server.tls.key: ", "cannot be read: "),
         (
             line("cert", "server.pem") + "server.tls.key = \"/dev/null\"\n",
+            "server.tls.key: ",
             "it is not a regular file",
         ),
-        (line("cert", "server.pem"), "are of use only together"),
-        (line("key", "server.key"), "are of use only together"),
-        (line("client_ca", "ca.pem"), "server.tls.client_ca only with them"),
+        (line("cert", "server.pem"), "server.tls.cert and ", "are of use only together"),
+        (line("key", "server.key"), "server.tls.cert and ", "are of use only together"),
+        (
+            line("client_ca", "ca.pem"),
+            "server.tls.cert and ",
+            "server.tls.client_ca only with them",
+        ),
         (
             speaking("server", &format!("client_ca = \"{}\"\n", data("ca.pem/x").display())),
+            "server.tls.client_ca: ",
             "cannot be read: ",
         ),
     ] {
         let output = check(&toml);
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{toml}{told}");
-        assert!(told.starts_with("pushline: server.tls") && told.contains(want), "{toml}{told}");
+        let start = format!("pushline: {key}");
+        assert!(told.starts_with(&start) && told.contains(want), "{toml}{told}");
     }
     for toml in [speaking("rsa", ""), asking_clients("")] {
         let output = check(&toml);

@@ -1,7 +1,7 @@
 //! What the operator asks of the gate.
 
 use super::listen::Listen;
-use crate::tls::{CertificateError, TlsServer};
+use crate::tls::{CertificateError, TlsFile, TlsKey, TlsServer};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl fmt::Display for ListenerTlsError {
                 "server.tls.cert and server.tls.key are of use only together, and \
                  server.tls.client_ca only with them"
             ),
-            ListenerTlsProblem::Certificate(error) => write!(f, "server.tls: {error}"),
+            ListenerTlsProblem::Certificate(error) => error.fmt(f),
         }
     }
 }
@@ -71,12 +71,15 @@ impl ListenerTls {
     /// # Errors
     /// One of them is missing, or cannot be used at `now_s`, in seconds since the Unix epoch.
     pub(crate) fn open(&self, now_s: i64) -> Result<Option<TlsServer>, ListenerTlsError> {
-        let client_ca = self.client_ca.as_deref();
+        let file = |key, path| TlsFile { key, path };
+        let client_ca = self.client_ca.as_deref().map(|path| file(TlsKey::ServerClientCa, path));
         match (&self.cert, &self.key) {
             (None, None) if client_ca.is_none() => Ok(None),
-            (Some(cert), Some(key)) => TlsServer::open((cert, key), client_ca, now_s)
-                .map(Some)
-                .map_err(|error| ListenerTlsError(ListenerTlsProblem::Certificate(error))),
+            (Some(cert), Some(key)) => {
+                let pair = (file(TlsKey::ServerCert, cert), file(TlsKey::ServerKey, key));
+                let opened = TlsServer::open(pair, client_ca, now_s).map(Some);
+                opened.map_err(|error| ListenerTlsError(ListenerTlsProblem::Certificate(error)))
+            }
             _ => Err(ListenerTlsError(ListenerTlsProblem::InPart)),
         }
     }

@@ -57,7 +57,7 @@ pub(crate) enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClientError::Credential(error) => error.fmt(f),
+            ClientError::Credential(error) => write!(f, "output.http.auth_file: {error}"),
             #[cfg(feature = "tls")]
             ClientError::Certificate(error) => error.fmt(f),
             #[cfg(feature = "tls")]
@@ -207,6 +207,7 @@ fn agent(
     config: ConfigBuilder,
     (addresses, connector): (KnownAddresses, StoreConnector),
 ) -> Result<ureq::Agent, ClientError> {
+    use crate::tls::{ClientIdentity, TlsFile, TlsKey};
     use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
     let chain = ().chain(ConnectProxyConnector::default()).chain(connector);
     if !url.is_tls() {
@@ -214,7 +215,8 @@ fn agent(
     }
     let super::options::TlsFiles { ca, cert, key } = &options.tls;
     let owned = |der: &Vec<u8>| Certificate::from_der(der).to_owned();
-    let trusted = crate::tls::trusted(ca.as_deref()).map_err(ClientError::Certificate)?;
+    let ca = ca.as_deref().map(|path| TlsFile { key: TlsKey::OutputCa, path });
+    let trusted = crate::tls::trusted(ca).map_err(ClientError::Certificate)?;
     let trusted: Vec<_> = trusted.iter().map(owned).collect();
     let mut tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
@@ -225,7 +227,9 @@ fn agent(
     }
     if let (Some(cert), Some(key)) = (cert, key) {
         // Checked there: ureq trusts that they fit.
-        let own = crate::tls::ClientIdentity::read(cert, key).map_err(ClientError::Certificate)?;
+        let cert = TlsFile { key: TlsKey::OutputCert, path: cert };
+        let key = TlsFile { key: TlsKey::OutputKey, path: key };
+        let own = ClientIdentity::read(cert, key).map_err(ClientError::Certificate)?;
         let chain: Vec<_> = own.chain.iter().map(owned).collect();
         let key = PrivateKey::from_pem(&own.key_pem);
         tls = tls.client_cert(key.ok().map(|key| ClientCert::new_with_certs(&chain, key)));

@@ -147,28 +147,33 @@ fn files_that_cannot_be_used_are_named() {
         Client::open(&url, &options).unwrap_err().to_string()
     };
     let missing = TlsFiles { ca: Some("/nowhere/ca.pem".into()), ..TlsFiles::default() };
-    assert!(open(missing).starts_with("/nowhere/ca.pem: cannot be read: "));
+    assert!(open(missing).starts_with("output.tls.ca: /nowhere/ca.pem: cannot be read: "));
     let key = open(TlsFiles { ca: Some(data("client.key")), ..TlsFiles::default() });
-    assert_eq!(key, format!("{}: has no certificate, expected PEM", data("client.key").display()));
+    let want = "has no certificate, expected PEM";
+    assert_eq!(key, format!("output.tls.ca: {}: {want}", data("client.key").display()));
     let half = open(TlsFiles { cert: Some(data("client.pem")), ..trusting("ca.pem") });
     assert_eq!(half, "output.tls.cert and output.tls.key are of use only together");
     let (cert, key) = (Some(data("client.pem")), Some(data("ca.pem")));
     let no_key = open(TlsFiles { cert, key, ..trusting("ca.pem") });
-    assert!(no_key.starts_with(&format!("{}: is no PEM: ", data("ca.pem").display())), "{no_key}");
+    assert!(
+        no_key.starts_with(&format!("output.tls.key: {}: is no PEM: ", data("ca.pem").display())),
+        "{no_key}"
+    );
     // What ureq would not survive.
     let other = (Some(data("client.pem")), Some(data("server.key")));
     let other = open(TlsFiles { cert: other.0, key: other.1, ..trusting("ca.pem") });
     let (cert, key) = (data("client.pem"), data("server.key"));
     let want = "is not the key of the first certificate in";
-    assert_eq!(other, format!("{}: {want} {}", key.display(), cert.display()));
+    assert_eq!(other, format!("output.tls.key: {}: {want} {}", key.display(), cert.display()));
     let junk = std::env::temp_dir().join(format!("pushline-junk-{}.pem", std::process::id()));
     std::fs::write(&junk, "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n")
         .unwrap();
     let ca = open(TlsFiles { ca: Some(junk.clone()), ..TlsFiles::default() });
     let (cert, key) = (Some(junk.clone()), Some(data("client.key")));
     let own = open(TlsFiles { cert, key, ..trusting("ca.pem") });
-    for error in [ca, own] {
-        assert!(error.starts_with(&format!("{}: cannot be used: ", junk.display())), "{error}");
+    for (key, error) in [("output.tls.ca", ca), ("output.tls.cert", own)] {
+        let want = format!("{key}: {}: cannot be used: ", junk.display());
+        assert!(error.starts_with(&want), "{error}");
     }
     std::fs::remove_file(&junk).unwrap();
 }
