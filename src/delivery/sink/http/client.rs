@@ -166,6 +166,7 @@ impl Client {
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after
             .and_then(|value| retry_after::pause(value.to_str().ok()?, SystemTime::now()));
+        let location = response.headers().get("location").map(|it| without_query(it.as_bytes()));
         let mut body = Vec::new();
         let limit = u64::try_from(STORE_ANSWER_BYTES_MAX).unwrap_or(u64::MAX);
         response.body_mut().as_reader().take(limit).read_to_end(&mut body)?;
@@ -173,8 +174,13 @@ impl Client {
             // What it did not read it cannot have taken.
             return Err(io::Error::other(format!("{status} before the whole body was sent")).into());
         }
-        Ok(StoreAnswer { status, retry_after, body })
+        Ok(StoreAnswer { status, retry_after, location, body })
     }
+}
+
+/// A URL up to its query, which may have the secrets of ours.
+fn without_query(url: &[u8]) -> Vec<u8> {
+    url.iter().copied().take_while(|byte| !matches!(byte, b'?' | b'#')).collect()
 }
 
 /// What went wrong, in words for the operator.
@@ -447,8 +453,10 @@ mod tests {
 
     #[test]
     fn a_redirect_is_an_answer_like_any_other() {
-        let answer = outcome(Act::answer(307, "Location: http://127.0.0.1:1/x\r\n", "")).unwrap();
+        let location = "Location: http://127.0.0.1:1/x?u=a&p=s3cret\r\n";
+        let answer = outcome(Act::answer(307, location, "")).unwrap();
         assert_eq!(answer.status, 307);
+        assert_eq!(answer.location.as_deref(), Some(&b"http://127.0.0.1:1/x"[..]));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! are named where every line of a request is (see `take_apart`).
 
 use crate::limits::STORE_WORDS_BYTES_MAX;
+use crate::push::sample::Quoted;
 use std::fmt;
 use std::time::Duration;
 
@@ -40,13 +41,25 @@ pub(super) struct StoreAnswer {
     pub(super) status: u16,
     /// How long it asks to be left alone.
     pub(super) retry_after: Option<Duration>,
+    /// Where a redirect leads, without the query, which may have secrets.
+    pub(super) location: Option<Vec<u8>>,
     /// The beginning of its body.
     pub(super) body: Vec<u8>,
+}
+
+impl StoreAnswer {
+    /// Where it leads, if it is a redirect (RFC 9110, section 15.4).
+    fn redirect(&self) -> Option<&[u8]> {
+        self.location.as_deref().filter(|_| (300..=399).contains(&self.status))
+    }
 }
 
 impl fmt::Display for StoreAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} from the store", self.status)?;
+        if let Some(location) = self.redirect() {
+            write!(f, ", a redirect to {}, which is not followed", Quoted(location))?;
+        }
         match words(&self.body) {
             words if words.is_empty() => Ok(()),
             words => write!(f, ": \"{words}\""),
@@ -211,8 +224,9 @@ mod tests {
 
     fn check(rows: &[Row]) {
         for (source, status, body, want, said) in rows {
+            let body_bytes = body.as_bytes().to_vec();
             let answer =
-                StoreAnswer { status: *status, body: body.as_bytes().to_vec(), retry_after: None };
+                StoreAnswer { status: *status, body: body_bytes, ..StoreAnswer::default() };
             assert_eq!(judge(&answer), want.verdict(), "{source}: {status} {body}");
             assert_eq!(words(body.as_bytes()), *said, "{source}: {status} {body}");
         }
@@ -638,11 +652,37 @@ mod tests {
         }
         let long = "é".repeat(STORE_WORDS_BYTES_MAX);
         assert_eq!(words(long.as_bytes()).len(), STORE_WORDS_BYTES_MAX);
-        let answer = StoreAnswer { status: 401, body: b"no".to_vec(), retry_after: None };
+        let answer = StoreAnswer { status: 401, body: b"no".to_vec(), ..StoreAnswer::default() };
         assert_eq!(answer.to_string(), "401 from the store: \"no\"");
         assert_eq!(
             StoreAnswer { status: 502, ..StoreAnswer::default() }.to_string(),
             "502 from the store"
         );
+    }
+
+    #[test]
+    fn a_redirect_tells_where_it_leads_and_that_it_is_not_followed() {
+        for (status, location, want) in [
+            (
+                302,
+                Some("https://store/write"),
+                ", a redirect to \"https://store/write\", which is not followed",
+            ),
+            (
+                307,
+                Some("/\x1b\"login"),
+                ", a redirect to \"/\\u{1b}\\\"login\", which is not followed",
+            ),
+            (302, None, ""),
+            // Where something was made, or is to be asked for: no redirect.
+            (401, Some("/login"), ""),
+        ] {
+            let location = location.map(|it| it.as_bytes().to_vec());
+            let answer = StoreAnswer { status, location, ..StoreAnswer::default() };
+            assert_eq!(answer.to_string(), format!("{status} from the store{want}"));
+        }
+        let long =
+            StoreAnswer { status: 308, location: Some(vec![b'x'; 4096]), ..StoreAnswer::default() };
+        assert!(long.to_string().len() < 128, "{long}");
     }
 }
