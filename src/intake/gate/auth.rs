@@ -443,68 +443,71 @@ mod tests {
         fs::remove_file(path).unwrap();
     }
 
+    /// Files that are refused: a name, what is in it, its mode, a part of the message.
+    const FILES: [(&str, &str, u32, &str); 18] = [
+        (
+            "open",
+            "bearer x\n",
+            0o644,
+            "its mode is 0644, others can read the credentials; chmod o-rwx it",
+        ),
+        (
+            "word",
+            "bearer a\ntoken secret\n",
+            0o600,
+            ":2: begins with \"token\", must be \"basic user:password\" or \"bearer token\"",
+        ),
+        (
+            "colon",
+            "basic secret\n",
+            0o600,
+            ":1: no \":\" follows the user, must be \"basic user:password\"",
+        ),
+        ("no user", "Basic\n", 0o600, ":1: no \":\" follows the user"),
+        ("no token", "bearer \n", 0o600, ":1: no token follows \"bearer\""),
+        (
+            "two words",
+            "Bearer secret one\n",
+            0o600,
+            ":1: the token after \"bearer\" has a blank in it, must be one word",
+        ),
+        (
+            "a comment",
+            "bearer secret # of the shop\n",
+            0o600,
+            "must be one word; a comment needs a line of its own",
+        ),
+        (
+            "bare token",
+            "# of the shop\nsecret\n",
+            0o600,
+            ":2: begins with no scheme that is known, must be \"basic user:password\" or",
+        ),
+        ("no scheme", "user:secret\n", 0o600, ":1: begins with no scheme"),
+        ("a wrong scheme", "secret: x\n", 0o600, ":1: begins with no scheme"),
+        (
+            "hash",
+            "basic u:{sha256}secret:12\n",
+            0o600,
+            ":1: what follows {sha256} must be salt:hex",
+        ),
+        (
+            "no salt",
+            "basic u:{sha256}:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\n",
+            0o600,
+            ":1: what follows",
+        ),
+        ("bearer hash", "bearer {sha256}secret\n", 0o600, ":1: what follows {sha256}"),
+        ("case", "basic u:{SHA256}secret\n", 0o600, ":1: is hashed in a form"),
+        ("other", "bearer {sha512}secret\n", 0o600, ":1: is hashed in a form"),
+        ("crypt", "basic u:$6$secret\n", 0o600, ":1: is hashed in a form"),
+        ("bcrypt", "basic u:$2y$10$secret\n", 0o600, "{sha256}salt:hex after a user"),
+        ("empty", "# none\n", 0o600, "has no credentials, nobody could push"),
+    ];
+
     #[test]
     fn a_file_that_is_unsafe_or_malformed_is_refused_with_the_remedy() {
-        for (name, text, mode, want) in [
-            (
-                "open",
-                "bearer x\n",
-                0o644,
-                "its mode is 0644, others can read the credentials; chmod o-rwx it",
-            ),
-            (
-                "word",
-                "bearer a\ntoken secret\n",
-                0o600,
-                ":2: begins with \"token\", must be \"basic user:password\" or \"bearer token\"",
-            ),
-            (
-                "colon",
-                "basic secret\n",
-                0o600,
-                ":1: no \":\" follows the user, must be \"basic user:password\"",
-            ),
-            ("no user", "Basic\n", 0o600, ":1: no \":\" follows the user"),
-            ("no token", "bearer \n", 0o600, ":1: no token follows \"bearer\""),
-            (
-                "two words",
-                "Bearer secret one\n",
-                0o600,
-                ":1: the token after \"bearer\" has a blank in it, must be one word",
-            ),
-            (
-                "a comment",
-                "bearer secret # of the shop\n",
-                0o600,
-                "must be one word; a comment needs a line of its own",
-            ),
-            (
-                "bare token",
-                "# of the shop\nsecret\n",
-                0o600,
-                ":2: begins with no scheme that is known, must be \"basic user:password\" or",
-            ),
-            ("no scheme", "user:secret\n", 0o600, ":1: begins with no scheme"),
-            ("a wrong scheme", "secret: x\n", 0o600, ":1: begins with no scheme"),
-            (
-                "hash",
-                "basic u:{sha256}secret:12\n",
-                0o600,
-                ":1: what follows {sha256} must be salt:hex",
-            ),
-            (
-                "no salt",
-                &format!("basic u:{{sha256}}:{}\n", digest("x")),
-                0o600,
-                ":1: what follows",
-            ),
-            ("bearer hash", "bearer {sha256}secret\n", 0o600, ":1: what follows {sha256}"),
-            ("case", "basic u:{SHA256}secret\n", 0o600, ":1: is hashed in a form"),
-            ("other", "bearer {sha512}secret\n", 0o600, ":1: is hashed in a form"),
-            ("crypt", "basic u:$6$secret\n", 0o600, ":1: is hashed in a form"),
-            ("bcrypt", "basic u:$2y$10$secret\n", 0o600, "{sha256}salt:hex after a user"),
-            ("empty", "# none\n", 0o600, "has no credentials, nobody could push"),
-        ] {
+        for (name, text, mode, want) in FILES {
             let path = file(name, text, mode);
             let message = open(Some(&path)).unwrap_err().to_string();
             assert!(message.starts_with("server.auth_file: /"), "{message}");

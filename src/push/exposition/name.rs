@@ -57,7 +57,6 @@ fn len_of(bytes: &[u8], start: u8, rest: u8) -> usize {
 }
 
 /// Checks a metric name that came quoted or in protobuf.
-#[inline(always)]
 pub(super) fn check_metric(name: &str, names: Names) -> Result<(), ErrorKind> {
     check(name, names, metric_name_len(name.as_bytes()))
 }
@@ -70,7 +69,6 @@ pub(super) fn check_label(name: &str, names: Names) -> Result<(), ErrorKind> {
     check(name, names, label_name_len(name.as_bytes()))
 }
 
-#[inline(always)]
 fn check(name: &str, names: Names, legacy_len: usize) -> Result<(), ErrorKind> {
     if name.is_empty() {
         Err(ErrorKind::EmptyName)

@@ -135,7 +135,6 @@ struct Cut {
 
 impl Cut {
     /// None where nothing is left, and the names are `unknown`.
-    #[inline(always)]
     fn of(name: &str) -> Option<Cut> {
         let name = name.as_bytes();
         let start = name.iter().position(|byte| *byte != b'_')?;

@@ -20,7 +20,6 @@ pub struct Filter {
 }
 
 impl Filter {
-    #[inline(always)]
     pub(super) fn keeps(&self, family: &str) -> bool {
         let matches = |pattern: &Pattern| pattern.matches(family);
         (self.allow.is_empty() || self.allow.iter().any(matches)) && !self.deny.iter().any(matches)

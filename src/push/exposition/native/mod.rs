@@ -51,7 +51,6 @@ pub(super) enum Counts {
 const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
 impl Side {
-    #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.spans.clear();
         self.deltas.clear();
@@ -106,7 +105,6 @@ fn absolute(deltas: &[i64]) -> Result<Vec<f64>, &'static str> {
 }
 
 impl Native {
-    #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.negative.clear();
         self.positive.clear();
