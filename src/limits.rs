@@ -66,7 +66,7 @@ pub(crate) const FREE_BODY_BYTES: usize = 16 * KIB;
 pub(crate) const UNADMITTED_BODY_BYTES_MAX: usize = 64 * KIB;
 /// The sizes of the large bodies that are read, converted or written at once: more than the workers
 /// convert in the time that it takes to read the next one.
-pub(crate) const ADMITTED_BYTES_MAX: usize = 8 * MIB;
+pub(crate) const ADMITTED_BYTES_MAX: usize = 4 * MIB;
 /// Buffers of large bodies that no request has, all together: as many as two workers and the gate
 /// have in hand.
 pub(crate) const SPARE_BODIES_BYTES_MAX: usize = 2 * MIB;
