@@ -23,7 +23,6 @@ enum Fault {
     File(UnfitFile),
     Scheme {
         number: usize,
-        found: Beginning,
     },
     Secret {
         number: usize,
@@ -44,10 +43,11 @@ impl fmt::Display for CredentialError {
         let path = self.path.display();
         match &self.fault {
             Fault::File(unfit) => write!(f, "{path}: {unfit}"),
-            Fault::Scheme { number, found } => write!(
+            Fault::Scheme { number } => write!(
                 f,
-                "{path}:{number}: {found}, must be \"token …\", \"bearer …\" or \
-                 \"basic user:password\""
+                "{path}:{number}: {}, must be \"token …\", \"bearer …\" or \
+                 \"basic user:password\"",
+                Beginning(None)
             ),
             Fault::Secret { number, mistake } => write!(f, "{path}:{number}: {mistake}"),
             Fault::NotAscii { number } => write!(
@@ -92,7 +92,7 @@ fn header(number: usize, line: &str) -> Result<String, Fault> {
         }
         (Some(Scheme::Bearer), rest) => Ok(format!("Bearer {}", token(Scheme::Bearer, rest)?)),
         (Some(Scheme::Token), rest) => Ok(format!("Token {}", token(Scheme::Token, rest)?)),
-        (None, _) => Err(Fault::Scheme { number, found: Beginning(None) }),
+        (None, _) => Err(Fault::Scheme { number }),
     }
 }
 
