@@ -1,5 +1,6 @@
 //! The TYPE lines of a text exposition: which part of which family a sample is (SPEC 1.3, 2.2, 5).
 
+use crate::bytes::chunk::is_same;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -99,7 +100,7 @@ impl<'a> Types<'a> {
             return Resolved { role: Role::Whole, family_len: name.len() };
         }
         match (self.resolved, name) {
-            (Some((last, resolved)), _) if last == name => resolved,
+            (Some((last, resolved)), _) if is_same(last, name) => resolved,
             (_, Cow::Borrowed(name)) => {
                 let resolved = self.look_up(name);
                 self.resolved = Some((name, resolved));
@@ -126,7 +127,7 @@ impl<'a> Types<'a> {
 
     fn kind(&self, family: &str) -> Option<FamilyKind> {
         match &self.declared {
-            Some((declared, kind)) if declared == family => Some(*kind),
+            Some((declared, kind)) if is_same(declared, family) => Some(*kind),
             _ => self.kinds.get(family).copied(),
         }
     }
@@ -145,21 +146,15 @@ enum Suffix {
 impl Suffix {
     /// The family's name and the suffix, where `name` is named like a part.
     fn split(name: &str) -> Option<(&str, Suffix)> {
-        // No other suffix ends in these, and most names do not.
-        if !matches!(name.as_bytes(), [.., b't' | b'm']) {
-            return None;
-        }
-        let suffix_start = name.bytes().rposition(|byte| byte == b'_')?;
-        let (family, suffix) = name.split_at_checked(suffix_start)?;
-        let suffix = match suffix {
-            "_bucket" => Suffix::Bucket,
-            "_sum" => Suffix::Sum,
-            "_count" => Suffix::Count,
-            "_gsum" => Suffix::Gsum,
-            "_gcount" => Suffix::Gcount,
+        let (family, suffix) = match name.as_bytes() {
+            [family @ .., b'_', b'b', b'u', b'c', b'k', b'e', b't'] => (family, Suffix::Bucket),
+            [family @ .., b'_', b's', b'u', b'm'] => (family, Suffix::Sum),
+            [family @ .., b'_', b'c', b'o', b'u', b'n', b't'] => (family, Suffix::Count),
+            [family @ .., b'_', b'g', b's', b'u', b'm'] => (family, Suffix::Gsum),
+            [family @ .., b'_', b'g', b'c', b'o', b'u', b'n', b't'] => (family, Suffix::Gcount),
             _ => return None,
         };
-        Some((family, suffix))
+        Some((name.get(..family.len())?, suffix))
     }
 
     /// The part that it names, where families of that kind have it.

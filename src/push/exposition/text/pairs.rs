@@ -143,6 +143,12 @@ impl<'a> PairReader<'a> {
         kept: usize,
     ) -> Result<Delta, Error> {
         let (old_start, start) = (self.start, cursor.at());
+        if kept > 0 && same == self.end - old_start {
+            // All of them, with the brace.
+            (self.start, self.end) = (start, start + same);
+            cursor.skip(same);
+            return Ok(Delta { kept: Kept::first(kept), likeness: Likeness::Family });
+        }
         let last_kept = kept.checked_sub(1).and_then(|index| self.values.get(index));
         let mut old_end = last_kept.map_or(0, |value| value.end);
         let body = *cursor;
