@@ -52,7 +52,12 @@ pub(super) fn plain(text: &[u8; SHORT_BYTES_MAX]) -> Result<Plain, usize> {
     let chunk = Chunk::new(*text.first_chunk().ok_or(0_usize)?);
     let digits = chunk.within(b'0', b'9').bits();
     let nonzeros = digits & !chunk.equal(b'0').bits();
-    let integer_start = usize::from(text[0] == b'-');
+    // A branch, so that nothing waits for the sign.
+    let integer_start = match text[0] {
+        b'0'..=b'9' => 0,
+        b'-' => 1,
+        _ => return Err(0),
+    };
     let integer_digits = (digits >> integer_start).trailing_ones() as usize;
     let integer_end = integer_start + integer_digits;
     let is_below_one = nonzeros >> integer_start & 1 == 0;
