@@ -10,18 +10,26 @@ use crate::limits::CYCLE_ENTRIES_MAX;
 /// Up to [`CYCLE_ENTRIES_MAX`] keys and their values; a new one takes the place of the oldest.
 #[derive(Clone, Debug)]
 pub(crate) struct Cycle<K, V> {
-    entries: [(K, V); CYCLE_ENTRIES_MAX],
-    len: usize,
-    /// Where the key is expected that is asked for next.
-    next: usize,
+    entries: Vec<Entry<K, V>>,
+    /// Which entry was asked for last.
+    last: usize,
+    /// Which one came after it the last time.
+    expected: usize,
     /// Which entry the next new one replaces when there is no room.
     oldest: usize,
 }
 
-impl<K: Copy + Default, V: Copy + Default> Default for Cycle<K, V> {
+#[derive(Clone, Debug)]
+struct Entry<K, V> {
+    key: K,
+    value: V,
+    /// Which entry came after it the last time.
+    next: usize,
+}
+
+impl<K, V> Default for Cycle<K, V> {
     fn default() -> Cycle<K, V> {
-        let entries = [(K::default(), V::default()); CYCLE_ENTRIES_MAX];
-        Cycle { entries, len: 0, next: 0, oldest: 0 }
+        Cycle { entries: Vec::new(), last: 0, expected: 0, oldest: 0 }
     }
 }
 
@@ -29,34 +37,46 @@ impl<K: Copy + PartialEq, V> Cycle<K, V> {
     /// The value of a key, if it is known.
     #[inline(always)]
     pub(crate) fn get(&mut self, key: K) -> Option<&V> {
-        let is_expected = self.next < self.len
-            && self.entries.get(self.next).is_some_and(|(known, _)| *known == key);
-        if !is_expected {
-            self.next = self.find(key)?;
+        if self.entries.get(self.expected).is_none_or(|entry| entry.key != key) {
+            self.find(key)?;
         }
-        let (_, value) = self.entries.get(self.next)?;
-        self.next += 1;
-        Some(value)
+        let entry = self.entries.get(self.expected)?;
+        self.last = self.expected;
+        self.expected = entry.next;
+        Some(&entry.value)
     }
 
+    /// Expects a key that is known.
     #[inline(never)]
-    fn find(&self, key: K) -> Option<usize> {
-        self.entries.iter().take(self.len).position(|(known, _)| *known == key)
+    fn find(&mut self, key: K) -> Option<()> {
+        let place = self.entries.iter().position(|entry| entry.key == key)?;
+        self.expect(place);
+        Some(())
     }
 
-    /// Notes the value of a key that is not known. It is expected after the last one.
+    /// That entry comes after the last one.
+    fn expect(&mut self, place: usize) {
+        self.expected = place;
+        if let Some(last) = self.entries.get_mut(self.last) {
+            last.next = place;
+        }
+    }
+
+    /// Notes the value of a key that is not known. It comes after the last one.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let place = if self.len < CYCLE_ENTRIES_MAX {
-            self.len += 1;
-            self.len - 1
+        let place = if self.entries.len() < CYCLE_ENTRIES_MAX {
+            self.entries.len()
         } else {
             self.oldest = (self.oldest + 1) % CYCLE_ENTRIES_MAX;
             self.oldest
         };
-        if let Some(entry) = self.entries.get_mut(place) {
-            *entry = (key, value);
+        self.expect(place);
+        let entry = Entry { key, value, next: place + 1 };
+        match self.entries.get_mut(place) {
+            Some(old) => *old = entry,
+            None => self.entries.push(entry),
         }
-        self.next = place + 1;
+        (self.last, self.expected) = (place, place + 1);
     }
 }
 

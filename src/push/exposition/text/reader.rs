@@ -31,10 +31,12 @@ use crate::bytes::short::{ShortRef, ShortText};
 use crate::push::sample::{Names, Part, Sample, Value};
 use std::borrow::Cow;
 
-/// Reads one body after the other. It keeps their memory, not their bytes.
+/// Reads one body after the other. It keeps their memory and the bounds that they have, not their
+/// bytes.
 #[derive(Debug, Default)]
 pub struct TextReader {
     pairs: PairMemory,
+    bounds: BoundReader,
     /// Where the last reading ended that its receiver stopped: after the line of a sample.
     stopped_at: usize,
 }
@@ -53,7 +55,7 @@ impl TextReader {
         names: Names,
         mut each: impl FnMut(&Sample<'_>, Delta) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut reading = Reading::new(body, dialect, names)?;
+        let mut reading = Reading::new(body, dialect, names, &mut self.bounds)?;
         reading.series.move_in(&mut self.pairs);
         while reading.find_sample()? {
             if let Err(stop) = reading.sample(&mut each) {
@@ -85,7 +87,9 @@ pub(super) struct Reading<'a> {
     resolved: Resolved,
     /// The part of that name that names the family.
     family: Cow<'a, str>,
-    bounds: BoundReader,
+    bounds: &'a mut BoundReader,
+    /// The index of the label with the bound in the last sample that has one.
+    bound_index: usize,
     /// The canonical form of the last value that is not in the body as it is.
     canonical: ShortText,
     /// Reads the labels of exemplars.
@@ -95,7 +99,12 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(body: &'a [u8], dialect: Dialect, names: Names) -> Result<Reading<'a>, Error> {
+    fn new(
+        body: &'a [u8],
+        dialect: Dialect,
+        names: Names,
+        bounds: &'a mut BoundReader,
+    ) -> Result<Reading<'a>, Error> {
         let text = utf8(body)?;
         let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let unknown_escape = match dialect {
@@ -110,7 +119,8 @@ impl<'a> Reading<'a> {
             name: Cow::Borrowed(""),
             resolved: Resolved { role: Role::Whole, family_len: 0 },
             family: Cow::Borrowed(""),
-            bounds: BoundReader::default(),
+            bounds,
+            bound_index: usize::MAX,
             canonical: ShortText::default(),
             exemplar: PairReader::new(names, unknown_escape),
             is_ended: false,
@@ -155,7 +165,7 @@ impl<'a> Reading<'a> {
         if let Some(name) = series.name {
             delta = delta.at_most(self.take_name(name));
         }
-        let part = self.part()?;
+        let part = self.part(delta.likeness)?;
         let value = self.value()?;
         let mut timestamp_ns = None;
         if self.cursor.peek() == b'\n' {
@@ -205,28 +215,37 @@ impl<'a> Reading<'a> {
 
     /// What the sample is, once its labels are known.
     #[inline(always)]
-    fn part(&mut self) -> Result<Part, Error> {
+    fn part(&mut self, likeness: Likeness) -> Result<Part, Error> {
         Ok(match self.resolved.role {
             Role::Whole => Part::Whole,
             Role::Sum => Part::Sum,
             Role::Count => Part::Count,
-            Role::Bucket => self.bound("le")?.map_or(Part::Whole, Part::Bucket),
-            Role::Quantile => self.bound("quantile")?.map_or(Part::Whole, Part::Quantile),
+            Role::Bucket => self.bound("le", likeness)?.map_or(Part::Whole, Part::Bucket),
+            Role::Quantile => self.bound("quantile", likeness)?.map_or(Part::Whole, Part::Quantile),
         })
     }
 
-    /// The number in the label `name`; none where there is no such label.
+    /// The number in the label `name`; none where there is no such label. It is where it was in a
+    /// sample of the same family with labels of the same names.
     #[inline(always)]
-    fn bound(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
-        let labels = self.series.labels();
-        let mut indexed = labels.iter().enumerate().rev();
-        let Some((index, label)) = indexed.find(|(_, label)| is_same(&label.name, name)) else {
+    fn bound(&mut self, name: &'static str, likeness: Likeness) -> Result<Option<f64>, Error> {
+        if likeness != Likeness::Family {
+            self.bound_index = self.find_label(name);
+        }
+        let Some(label) = self.series.labels().get(self.bound_index) else {
             return Ok(None);
         };
         match self.bounds.read(&label.value) {
             Ok(bound) => Ok(Some(bound)),
-            Err(error) => Err(self.wrong_bound(index, error, name)),
+            Err(error) => Err(self.wrong_bound(self.bound_index, error, name)),
         }
+    }
+
+    /// The index of a label; beyond all of them where there is none.
+    #[inline(never)]
+    fn find_label(&self, name: &str) -> usize {
+        let labels = self.series.labels();
+        labels.iter().rposition(|label| is_same(&label.name, name)).unwrap_or(usize::MAX)
     }
 
     #[cold]
