@@ -16,7 +16,7 @@ const BLOCK: usize = SHORT_BYTES_MAX;
 /// Bytes in a block of what is repeated, which is longer than a piece as a rule.
 const REPEATED_BLOCK: usize = 64;
 /// What the room grows by at least, in bytes.
-const GROWTH_MIN: usize = 4096;
+const GROWTH_MIN: usize = 1024;
 
 /// Lines, and room after them.
 #[derive(Debug, Default)]

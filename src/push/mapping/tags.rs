@@ -265,13 +265,10 @@ impl Arrangement {
         let mut bound_waits = bound;
         let mut must_change = false;
         loop {
-            let keys = [
-                of_url.peek().map(|(key, ..)| *key),
-                of_body.peek().map(|tag| tag.key),
-                added.peek().map(|(_, label)| &*label.name),
-                bound_waits,
-            ];
-            let Some(key) = keys.into_iter().flatten().min() else { break };
+            let of_push =
+                first(of_url.peek().map(|(key, ..)| *key), of_body.peek().map(|tag| tag.key));
+            let of_options = first(added.peek().map(|(_, label)| &*label.name), bound_waits);
+            let Some(key) = first(of_push, of_options) else { break };
             let from_url = of_url.next_if(|(url_key, ..)| *url_key == key);
             let from_body = of_body.next_if(|tag| tag.key == key);
             let from_added = added.next_if(|(_, label)| label.name == key);
@@ -340,6 +337,14 @@ fn name_of<'n>(source: TagSource, context: &'n Context<'_>, subject: Subject<'n>
         TagSource::Added(index) => {
             context.options.tags.add.get(index).map_or("", |label| &label.name)
         }
+    }
+}
+
+/// The key that stands before the other.
+fn first<'k>(one: Option<&'k str>, other: Option<&'k str>) -> Option<&'k str> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
     }
 }
 
