@@ -1,5 +1,6 @@
 """What is measured inside one process: body to lines, beside the yardsticks of the machine."""
 
+import os
 import re
 import subprocess
 
@@ -9,6 +10,9 @@ from table import Row, skipped
 SECONDS = 4
 WORST_SECONDS = 0.3
 FAMILIES = ("node", "hist")
+# Beside another tool: how often each runs, and how many pushes it converts then.
+TURNS = 20
+PUSHES = 500
 
 
 def both(figures, name):
@@ -74,6 +78,39 @@ def protobuf(built):
             "less",
         ),
     ]
+
+
+def against(built):
+    """Body to lines beside another bench tool, which --against-tool names; node and hist of each."""
+    rows = [
+        Row(f"{notation} to lines, node / hist, CPU ÷ the other tool", [], [1.03] * 2, [0.95] * 2, "less")
+        for notation in ("text", "protobuf")
+    ]
+    if built.old_tool is None:
+        return [skipped(row, "no --against-tool") for row in rows]
+    for row, notation in zip(rows, ("text", "protobuf")):
+        row.figures = [conversions(built, notation, family) for family in FAMILIES]
+    return rows
+
+
+def conversions(built, notation, family):
+    """The ratio of the CPU time of both tools, of the runs that were disturbed least."""
+    tools = [built.tool, built.old_tool]
+    seconds = {tool: [] for tool in tools}
+    for turn in range(TURNS):
+        for tool in reversed(tools) if turn % 2 else tools:
+            seconds[tool].append(cpu_s([tool, "repeat", notation, family, str(PUSHES)]))
+    own, its = (sum(sorted(seconds[tool])[: TURNS // 5]) for tool in tools)
+    return own / its
+
+
+def cpu_s(command):
+    """The CPU time of a command that succeeds and says nothing."""
+    pid = os.posix_spawn(command[0], command, os.environ)
+    _, status, usage = os.wait4(pid, 0)
+    if status != 0:
+        raise ChildProcessError(f"{command} ended with {status}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def instructions(built):

@@ -18,10 +18,10 @@ QUIET = {"stdin": subprocess.DEVNULL, "stdout": NOWHERE, "stderr": subprocess.DE
 class Built:
     """Paths of what was built; the server only when a part asks for it."""
 
-    def __init__(self, tool, pushline, old):
+    def __init__(self, tool, pushline, old, old_tool):
         self.tool = tool
-        # The binary that pushline is compared with (--against), where one is named.
-        self.old = old
+        # What pushline and the tool are compared with (--against, --against-tool), where it is named.
+        self.old, self.old_tool = old, old_tool
         self._pushline = pushline
         self._direct = None
         self._described = {}
@@ -70,11 +70,11 @@ class Built:
         return {name: float(value) for name, value in pairs}
 
 
-def build(pushline=None, old=None):
+def build(pushline=None, old=None, old_tool=None):
     target = HERE / "target"
     build_static(target, ["--manifest-path", HERE / "Cargo.toml"])
     tool = next(target.glob(f"{MACHINE}-*/release/bench"))
-    return Built(tool, pushline, old)
+    return Built(tool, pushline, old, old_tool)
 
 
 def build_static(target, options, flags=""):
