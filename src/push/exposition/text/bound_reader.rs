@@ -67,7 +67,7 @@ mod tests {
             ("67108864.5", Ok(67_108_864.5)),
             // What is after a text is no part of it, and neither are zeros.
             ("1\0", Err(NumberError::Malformed)),
-            ("\01", Err(NumberError::Malformed)),
+            ("\0x", Err(NumberError::Malformed)),
             ("10", Ok(10.0)),
             ("", Err(NumberError::Malformed)),
         ] {
