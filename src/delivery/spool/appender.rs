@@ -8,10 +8,10 @@
 
 use super::folder::UnusableSpool;
 use super::format::{
-    RECORD_HEADER_BYTES, Record, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, write_record,
-    write_segment_header,
+    Position, RECORD_HEADER_BYTES, Record, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
+    write_record, write_segment_header,
 };
-use super::ledger::{Ledger, is_full};
+use super::ledger::{Ledger, has_no_room};
 use super::options::WhenFull;
 use super::recovery::Segment;
 use super::state::RecordSpan;
@@ -164,10 +164,17 @@ impl Appender {
         Appended { count, span: RecordSpan { from, to }, failure }
     }
 
-    /// The output is being offered the pushes of these records, though they are in the spool.
-    pub(crate) fn note_offer(&self, span: RecordSpan) {
-        // Those that the same call had to drop again are counted as dropped.
-        self.ledger.offer(span);
+    /// The same for pushes that the output is being offered meanwhile, from memory.
+    pub(crate) fn append_offered(&mut self, pushes: &[PushLines<'_>], now_ms: u64) -> Appended {
+        // Noted before: the last of them may be given room that the first of them have.
+        let from = self.ledger.state().next;
+        let lines = pushes.iter().map(|push| u64::from(push.line_count)).sum::<u64>();
+        let sequence = from.sequence + pushes.len() as u64;
+        let to = Position { sequence, lines: from.lines + lines };
+        self.ledger.offer(RecordSpan { from, to });
+        let appended = self.append(pushes, now_ms);
+        self.ledger.state().shorten_offer(appended.span.to);
+        appended
     }
 
     /// Writes at least one push, or says why not.
@@ -192,7 +199,7 @@ impl Appender {
                 }
                 // There is a bound on the size of one file: a new one may have room.
                 ErrorKind::FileTooLarge if !was_new => {}
-                _ if is_full(&error) && (self.release_offered()? || self.drop_oldest()?) => {}
+                _ if has_no_room(&error) && self.drop_oldest()? => {}
                 _ => return Err(AppendError::Disk(error)),
             }
         }
@@ -215,24 +222,16 @@ impl Appender {
             self.ledger.drop_expired(now_ms);
             self.ledger.persist().map_err(AppendError::Disk)?;
         }
+        while room(&self.ledger) < needed && self.drop_oldest()? {}
         if room(&self.ledger) < needed {
-            self.release_offered()?;
-        }
-        while room(&self.ledger) < needed {
-            if !self.drop_oldest()? {
-                return Err(AppendError::Full { bytes_max });
-            }
-        }
-        Ok(room(&self.ledger) - SEGMENT_HEADER_BYTES as u64)
-    }
-
-    /// Lets go of what is on its way to the output and given up; returns whether there was such.
-    fn release_offered(&mut self) -> Result<bool, AppendError> {
-        let has_released = self.ledger.release_offered();
-        if has_released {
+            // What waited may have been delivered since it was looked at.
             self.ledger.persist().map_err(AppendError::Disk)?;
         }
-        Ok(has_released)
+        let room = room(&self.ledger);
+        if room < needed {
+            return Err(AppendError::Full { bytes_max });
+        }
+        Ok(room - SEGMENT_HEADER_BYTES as u64)
     }
 
     /// Drops the oldest segment, where that is asked for; returns whether there was one.
@@ -325,7 +324,7 @@ impl Appender {
         // A disk that was full may go on with the segment. After any other error, of a sync above
         // all, a new one is safer: nobody knows what the system still has of this one's end.
         let is_as_before = active.file.set_len(active.segment.bytes).is_ok();
-        if is_as_before && is_full(error) {
+        if is_as_before && has_no_room(error) {
             self.active = Some(active);
         }
         false

@@ -84,17 +84,20 @@ impl Drainer {
         loop {
             drained.clear();
             let Some(segment_bytes) = self.find()? else { return Ok(false) };
-            let from = self.reading.as_ref().map_or(drained.to, |reading| reading.at);
+            let Some(from) = self.reading.as_ref().map(|reading| reading.at) else {
+                return Ok(false);
+            };
             let is_at_end = self.read(bytes_max, segment_bytes, now_ms, drained)?;
-            if !drained.block.bytes().is_empty() {
-                if self.ledger.offer(RecordSpan { from, to: drained.to }) {
-                    return Ok(true);
-                }
+            if !self.ledger.offer(RecordSpan { from, to: drained.to }) {
                 // They were given up, and counted, while they were read.
                 continue;
             }
+            if !drained.block.bytes().is_empty() {
+                return Ok(true);
+            }
             // Nothing to deliver: records that are too old, or the end of a damaged segment.
             self.advance(drained);
+            self.ledger.offer_was_taken();
             if is_at_end {
                 self.end_segment(segment_bytes);
             }
@@ -104,9 +107,10 @@ impl Drainer {
     /// The output took these pushes, or refused them for good.
     /// Some of what it took may have to be sent again.
     pub(crate) fn delivered(&mut self, drained: &Drained, unsettled: Unsettled) {
-        self.ledger.offer_was_taken();
         self.hold();
         self.advance(drained);
+        // Last: until the cursor is past them, they may be given up.
+        self.ledger.offer_was_taken();
         self.settle(unsettled);
     }
 
@@ -129,12 +133,12 @@ impl Drainer {
 
     /// The pushes of these records were delivered on another way, before any other of the spool.
     pub(crate) fn pass_over(&mut self, span: RecordSpan, unsettled: Unsettled) {
-        self.ledger.offer_was_taken();
         if self.ledger.state().cursor.sequence >= span.from.sequence {
             self.hold();
             self.ledger.advance(span.to, None);
             self.settle(unsettled);
         }
+        self.ledger.offer_was_taken();
     }
 
     /// Something is taken by the output from the cursor on, which may have to be sent again.
@@ -243,7 +247,8 @@ impl Drainer {
     /// grown meanwhile.
     fn end_segment(&mut self, segment_bytes: u64) {
         let Some(reading) = &self.reading else { return };
-        let Some(end) = self.ledger.leave(&reading.name, segment_bytes) else { return };
+        let left = self.ledger.leave(&reading.name, segment_bytes, reading.at);
+        let Some(end) = left else { return };
         let lost = end.sequence.saturating_sub(reading.at.sequence);
         if lost > 0 {
             self.ledger.note_damage(&reading.name);

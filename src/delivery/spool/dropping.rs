@@ -1,17 +1,21 @@
 //! What is given up of a spool, as it is full or too old, and counted.
 //!
-//! It is given up from the oldest on. What the output is being offered meanwhile may still arrive,
-//! so it is dropped only once the output is done with it, and stays on the disk until then, unless
-//! newer lines need its room.
+//! It is given up from the oldest on, and what the output is being offered meanwhile is no
+//! exception: in an outage that is always the oldest. Its lines may still arrive, from memory, so
+//! they count as dropped only once the output is done with them and has not taken them.
 
 use super::ledger::{Ledger, millis};
-use super::state::{Dropped, RecordSpan};
+use super::state::{Dropped, LinesGivenUp, RecordSpan};
 use std::io;
 
 impl Ledger {
-    /// Gives up the oldest segment that has waiting lines; returns whether there was one.
+    /// Makes room: removes the first segment, where the output took all of it and may have to be
+    /// sent it again, or else gives up the oldest one that has waiting lines; returns whether there
+    /// was one. Nothing is given up where the disk would not let go of it.
     pub(super) fn drop_oldest(&self) -> io::Result<bool> {
-        if !self.give_up_first(Dropped::Full) {
+        self.check_disk()?;
+        let has_let_go = self.state().give_up_held();
+        if !has_let_go && !self.give_up_first(Dropped::Full, |_| true) {
             return Ok(false);
         }
         self.persist()?;
@@ -22,57 +26,44 @@ impl Ledger {
     pub(super) fn drop_expired(&self, now_ms: u64) {
         let Some(age_max) = self.options.age_max.map(millis) else { return };
         let is_expired = |time_ms: u64| time_ms.saturating_add(age_max) < now_ms;
-        loop {
-            let newest = {
-                let state = self.state();
-                match state.segment_at(state.cursor.sequence) {
-                    Some(index) if !state.is_empty() => state.newest_ms_of(index),
-                    _ => return,
-                }
-            };
-            if !newest.is_some_and(is_expired) || !self.give_up_first(Dropped::Expired) {
-                return;
-            }
-        }
+        while self.give_up_first(Dropped::Expired, |newest_ms| newest_ms.is_some_and(is_expired)) {}
     }
 
-    fn give_up_first(&self, why: Dropped) -> bool {
+    /// Gives up the first segment that has waiting lines, where that is right by the time of its
+    /// newest record; returns whether it did.
+    fn give_up_first(&self, why: Dropped, is_right: impl Fn(Option<u64>) -> bool) -> bool {
         let mut state = self.state();
-        if why == Dropped::Full && state.give_up_held() {
-            return true;
-        }
-        let Some(index) = state.segment_at(state.cursor.sequence) else { return false };
-        if state.is_empty() {
+        let waiting = state.waiting_index().filter(|_| !state.is_empty());
+        let Some(index) = waiting.filter(|index| is_right(state.newest_ms_of(*index))) else {
             return false;
-        }
+        };
         let to = state.end_of(index);
         let oldest_ms = state.segments.get(index + 1).map(|after| after.time_ms);
         state.oldest_ms = oldest_ms.or(state.oldest_ms);
-        let lines = state.give_up(why, to);
+        let LinesGivenUp { dropped, offered } = state.give_up(why, to);
         self.show(&state);
         drop(state);
-        self.count_dropped(why, lines);
-        if why == Dropped::Full {
-            self.release_offered();
+        self.count_dropped(why, dropped);
+        if offered > 0 {
+            let what = "lines on their way to the output are given up in the spool";
+            let note = "they are in memory only";
+            self.log.warn(what, &[("lines", &offered), ("note", &note)]);
         }
         true
     }
 
-    /// Room is needed more than what the output is being offered and was given up; returns whether
-    /// there is something of that.
-    pub(super) fn release_offered(&self) -> bool {
-        let lines = self.state().release_offered();
-        if lines > 0 {
-            let what = "the spool is full: lines on their way to the output are in memory only";
-            self.log.warn(what, &[("lines", &lines)]);
-        }
-        lines > 0
-    }
-
-    /// The output is offered these records from here on, unless they were given up before that;
-    /// returns whether it is.
+    /// The output is offered these records from here on, and none of before, unless they were given
+    /// up before that; returns whether it is.
     pub(super) fn offer(&self, span: RecordSpan) -> bool {
-        self.state().offer(span)
+        let mut state = self.state();
+        let given_up = state.end_offer();
+        let is_there = state.offer(span);
+        self.show(&state);
+        drop(state);
+        if let Some((why, lines)) = given_up {
+            self.count_dropped(why, lines);
+        }
+        is_there
     }
 
     /// The output took what it was offered, or refused it for good.
@@ -84,12 +75,11 @@ impl Ledger {
         }
     }
 
-    /// The output is not offered any more what it was offered: what was given up of that is
-    /// dropped.
+    /// The output did not take what it was offered, and is not offered it any more: what was given
+    /// up of that is dropped.
     pub(super) fn offer_was_withdrawn(&self) {
         let mut state = self.state();
-        let given_up = state.end_offer();
-        if let Some((why, lines)) = given_up {
+        if let Some((why, lines)) = state.end_offer() {
             self.show(&state);
             drop(state);
             self.count_dropped(why, lines);

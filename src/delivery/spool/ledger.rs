@@ -141,7 +141,9 @@ impl Ledger {
     /// Records up to `to` are delivered, or given up.
     pub(super) fn advance(&self, to: Position, oldest_ms: Option<u64>) {
         let mut state = self.state();
-        state.oldest_ms = oldest_ms.or(state.oldest_ms);
+        if to.sequence >= state.cursor.sequence {
+            state.oldest_ms = oldest_ms.or(state.oldest_ms);
+        }
         state.move_cursor(to);
         self.show(&state);
     }
@@ -190,7 +192,7 @@ impl Ledger {
         }
         disk.written_at = Some(now);
         if let Err(error) = disk.folder.write_cursor(cursor) {
-            if !is_full(&error) {
+            if !has_no_room(&error) {
                 return Err(error);
             }
             // On a full disk there may be no room even for a cursor: what is delivered makes some.
@@ -221,12 +223,20 @@ impl Ledger {
     /// Whether the disk takes a cursor: where it does, it is likely to take a push. A folder that
     /// somebody has removed is made again, as no push comes that would do so.
     pub(super) fn takes_a_cursor(&self) -> bool {
-        if self.is_folder_lost() && self.look_again().is_err() {
-            return false;
-        }
+        let is_there = !self.is_folder_lost() || self.look_again().is_ok();
+        is_there && self.try_cursor().is_ok()
+    }
+
+    /// Whether the disk lets go of what is given up: one that is full does, one that is broken or
+    /// read-only does not.
+    pub(super) fn check_disk(&self) -> io::Result<()> {
+        self.try_cursor().or_else(|error| if has_no_room(&error) { Ok(()) } else { Err(error) })
+    }
+
+    fn try_cursor(&self) -> io::Result<()> {
         let disk = self.disk();
         let cursor = self.state().settled();
-        disk.folder.write_cursor(cursor).is_ok()
+        disk.folder.write_cursor(cursor)
     }
 
     /// The first segment, where all of it is before the cursor and nobody writes to it.
@@ -295,10 +305,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// Moves the cursor to the end of a segment, unless it has another length by now; returns where
-    /// that is.
-    pub(super) fn leave(&self, name: &str, bytes: u64) -> Option<Position> {
+    /// Moves the cursor from `at` to the end of a segment, unless it has another length by now;
+    /// returns where that is. None where the segment was given up, and counted, meanwhile.
+    pub(super) fn leave(&self, name: &str, bytes: u64, at: Position) -> Option<Position> {
         let mut state = self.state();
+        if state.cursor.sequence != at.sequence {
+            return None;
+        }
         let index = state.segments.iter().position(|segment| segment.name == name)?;
         state.segments.get(index).filter(|segment| segment.bytes == bytes)?;
         let end = state.end_of(index);
@@ -349,10 +362,9 @@ impl Ledger {
 const CURSOR_AGAIN: &str =
     "the cursor of the spool cannot be used: all of the spool is delivered again";
 
-/// Whether a disk is full, in any of the ways that a disk is.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+/// Whether a disk takes nothing more until something is removed from it.
+pub(super) fn has_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

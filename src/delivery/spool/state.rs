@@ -25,12 +25,19 @@ pub(super) enum Dropped {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OfferedRecords {
     span: RecordSpan,
-    /// A record from when the first of them was not written before.
+    /// The first of them was written at this time or later.
     oldest_ms: Option<u64>,
     /// Lines of them that are given up, and why the last of these are.
     given_up: Option<(Dropped, u64)>,
-    /// They stay on the disk though they are given up, unless room is needed for newer ones.
-    is_kept: bool,
+}
+
+/// Lines that are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LinesGivenUp {
+    /// Nobody has them any more.
+    pub(super) dropped: u64,
+    /// The output is being offered them: they are in memory only.
+    pub(super) offered: u64,
 }
 
 /// What is known of the records.
@@ -51,7 +58,7 @@ pub(super) struct LedgerState {
     pub(super) next: Position,
     /// The newest time in the last segment.
     pub(super) newest_ms: Option<u64>,
-    /// A record from when the record at the cursor was not written before.
+    /// The record at the cursor was written at this time or later.
     pub(super) oldest_ms: Option<u64>,
     /// The appender is writing to the last segment.
     pub(super) is_appending: bool,
@@ -83,15 +90,8 @@ impl LedgerState {
         self.next.sequence.saturating_sub(self.cursor.sequence)
     }
 
-    /// Everything before it is delivered for good, or given up and not on its way: what the cursor
-    /// file says.
+    /// Everything before it is delivered for good, or given up: what the cursor file says.
     pub(super) fn settled(&self) -> Position {
-        let settled = self.settled_beside_the_offer();
-        let kept = self.offered.filter(|offered| offered.is_kept).map(|offered| offered.span.from);
-        kept.filter(|from| from.sequence < settled.sequence).unwrap_or(settled)
-    }
-
-    fn settled_beside_the_offer(&self) -> Position {
         self.held_from.filter(|held| held.sequence < self.cursor.sequence).unwrap_or(self.cursor)
     }
 
@@ -110,7 +110,7 @@ impl LedgerState {
     pub(super) fn give_up_held(&mut self) -> bool {
         let end = self.end_of(0);
         let is_held = self.segments.len() > 1
-            && self.settled_beside_the_offer().sequence < end.sequence
+            && self.settled().sequence < end.sequence
             && end.sequence <= self.cursor.sequence;
         if is_held {
             self.hold(Some(end));
@@ -122,9 +122,16 @@ impl LedgerState {
     /// returns whether it is.
     pub(super) fn offer(&mut self, span: RecordSpan) -> bool {
         let is_there = self.cursor.sequence <= span.from.sequence;
-        let (oldest_ms, given_up, is_kept) = (self.oldest_ms, None, true);
-        self.offered = is_there.then_some(OfferedRecords { span, oldest_ms, given_up, is_kept });
+        let offered = OfferedRecords { span, oldest_ms: self.oldest_ms, given_up: None };
+        self.offered = is_there.then_some(offered);
         is_there
+    }
+
+    /// Of what the output is offered, only the records before `to` are in the spool.
+    pub(super) fn shorten_offer(&mut self, to: Position) {
+        if let Some(OfferedRecords { span, .. }) = &mut self.offered {
+            span.to = to;
+        }
     }
 
     /// The output is done with what it was offered; returns the lines of that which were given up
@@ -133,30 +140,20 @@ impl LedgerState {
         self.offered.take()?.given_up
     }
 
-    /// Gives up what is before `to`; returns how many lines are dropped by that, without those that
-    /// the output is being offered.
-    pub(super) fn give_up(&mut self, why: Dropped, to: Position) -> u64 {
+    /// Gives up what is before `to`.
+    pub(super) fn give_up(&mut self, why: Dropped, to: Position) -> LinesGivenUp {
         let (from, to_lines) = (self.cursor.lines, to.lines);
         self.move_cursor(to);
-        let mut dropped = to_lines.saturating_sub(from);
-        if let Some(OfferedRecords { span, given_up, .. }) = &mut self.offered {
-            let offered = span.to.lines.min(to_lines).saturating_sub(span.from.lines.max(from));
+        let lines = to_lines.saturating_sub(from);
+        let Some(OfferedRecords { span, given_up, .. }) = &mut self.offered else {
+            return LinesGivenUp { dropped: lines, offered: 0 };
+        };
+        let offered = span.to.lines.min(to_lines).saturating_sub(span.from.lines.max(from));
+        if offered > 0 {
             let before = given_up.map_or(0, |(_, lines)| lines);
-            *given_up = Some((why, before + offered)).filter(|(_, lines)| *lines > 0);
-            dropped = dropped.saturating_sub(offered);
+            *given_up = Some((why, before + offered));
         }
-        dropped
-    }
-
-    /// Room is needed: what the output is being offered and is given up goes from the disk. Returns
-    /// how many lines are nowhere but in memory from here on, as far as that was not so before.
-    pub(super) fn release_offered(&mut self) -> u64 {
-        let lines = self.offered_lines_given_up();
-        let kept = self.offered.as_mut().filter(|offered| offered.is_kept && lines > 0);
-        kept.map_or(0, |offered| {
-            offered.is_kept = false;
-            lines
-        })
+        LinesGivenUp { dropped: lines.saturating_sub(offered), offered }
     }
 
     fn offered_lines_given_up(&self) -> u64 {
@@ -164,7 +161,7 @@ impl LedgerState {
         given_up.map_or(0, |(_, lines)| lines)
     }
 
-    /// Lines that wait, those included that the output is being offered.
+    /// Lines that wait: those on the disk, and those that are given up and still offered.
     pub(super) fn lines(&self) -> u64 {
         let waiting = self.next.lines.saturating_sub(self.cursor.lines);
         let waiting = if self.is_empty() { 0 } else { waiting };
@@ -174,7 +171,7 @@ impl LedgerState {
     /// A time before which none of these lines was written.
     pub(super) fn lines_oldest_ms(&self) -> Option<u64> {
         let offered = self.offered.filter(|offered| offered.given_up.is_some());
-        offered.map_or(self.oldest_ms, |offered| offered.oldest_ms)
+        offered.and_then(|offered| offered.oldest_ms).or(self.oldest_ms)
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -187,18 +184,24 @@ impl LedgerState {
     }
 
     /// The index of the segment that has the record at `sequence`.
-    pub(super) fn segment_at(&self, sequence: u64) -> Option<usize> {
+    fn segment_at(&self, sequence: u64) -> Option<usize> {
         self.segments.iter().rposition(|segment| segment.start.sequence <= sequence)
     }
 
-    /// The name and the length of the first segment that has waiting records, or should.
-    pub(super) fn waiting_segment(&self) -> Option<(String, u64)> {
+    /// The index of the first segment that has waiting records, or should.
+    pub(super) fn waiting_index(&self) -> Option<usize> {
         let index = match self.segment_at(self.cursor.sequence) {
             Some(index) if self.end_of(index).sequence > self.cursor.sequence => index,
             Some(index) => index + 1,
             None => 0,
         };
-        self.segments.get(index).map(|segment| (segment.name.clone(), segment.bytes))
+        Some(index).filter(|index| *index < self.segments.len())
+    }
+
+    /// The name and the length of that segment.
+    pub(super) fn waiting_segment(&self) -> Option<(String, u64)> {
+        let segment = self.segments.get(self.waiting_index()?)?;
+        Some((segment.name.clone(), segment.bytes))
     }
 
     /// Moves the cursor forward, never back.

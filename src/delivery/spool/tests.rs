@@ -7,10 +7,11 @@ use crate::delivery::sink::Unsettled;
 use crate::limits::SPOOL_BAD_SEGMENTS_MAX;
 use crate::observe::log::{Level, LogFormat};
 use crate::observe::telemetry::Telemetry;
+use crate::system::now_ms;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A folder of its own for one test, in memory where the machine has such a place.
@@ -609,52 +610,167 @@ fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_t
 }
 
 #[test]
-fn what_is_on_its_way_stays_on_the_disk_though_it_is_too_old_unless_newer_lines_need_its_room() {
-    for needs_room in [false, true] {
-        let scratch = Scratch::new();
-        let age_max = Some(Duration::from_secs(60));
-        let options = SpoolOptions { bytes_max: 4000, age_max, ..options(scratch.spool()) };
-        let mut ends = Ends::open(options.clone()).unwrap();
-        ends.append("a v=1 1\n", 1).unwrap();
-        ends.append("a v=2 1\n", 2).unwrap();
-        let mut drained = Drained::default();
-        assert!(ends.drainer.take("a v=1 1\n".len(), 2, &mut drained).unwrap());
-        for second in [100, 102] {
-            let now = Instant::now() + Duration::from_secs(second);
-            ends.appender.tidy(now, second * 1000).unwrap();
-            let telemetry = &ends.telemetry;
-            assert_eq!(telemetry.spool_lines.get(), 1, "the one on its way");
-            assert_eq!(telemetry.spool_oldest_ms.get(), 1);
-            assert_eq!(telemetry.spool_dropped_expired.get(), 1, "the other one");
+fn what_is_too_old_goes_from_the_disk_and_waits_for_its_answer_where_it_is_on_its_way() {
+    let scratch = Scratch::new();
+    let age_max = Some(Duration::from_secs(60));
+    let options = SpoolOptions { age_max, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options.clone()).unwrap();
+    let mut drained = Drained::default();
+    let start = Instant::now();
+    for second in 0..3600 {
+        let now_ms = 1_000_000 + second * 1000;
+        ends.append(&format!("a v={second} 1\n"), now_ms).unwrap();
+        if second == 0 {
+            assert!(ends.drainer.take(100, now_ms, &mut drained).unwrap());
         }
-        let large = format!("b v=\"{}\" 1\n", "x".repeat(3850));
-        if needs_room {
-            ends.append(&large, 103_000).unwrap();
-            assert!(ends.telemetry.spool_bytes.get() <= 4000);
+        ends.appender.tidy(start + Duration::from_secs(second), now_ms).unwrap();
+        let telemetry = &ends.telemetry;
+        let (waiting, dropped) = (&telemetry.spool_lines, &telemetry.spool_dropped_expired);
+        assert_eq!(waiting.get() + dropped.get(), second + 1);
+        assert_eq!(telemetry.spool_oldest_ms.get(), 1_000_000, "the one on its way");
+    }
+    assert!((60..80).contains(&ends.telemetry.spool_lines.get()), "a segment more at most");
+    assert!(files(&options.dir).len() < 15);
+    let dropped = ends.telemetry.spool_dropped_expired.get();
+    ends.drainer.delivered(&drained, Unsettled::default());
+    assert_eq!(ends.telemetry.spool_dropped_expired.get(), dropped, "what arrived is not dropped");
+    assert!(ends.telemetry.spool_oldest_ms.get() > 4_500_000);
+    let waiting = ends.telemetry.spool_lines.get();
+    // As a kill leaves it: nothing is closed.
+    drop(ends);
+    let ends = Ends::open_again(&options);
+    assert_eq!(ends.telemetry.spool_lines.get(), waiting);
+}
+
+#[test]
+fn lines_are_counted_under_the_reason_for_which_they_were_given_up() {
+    let scratch = Scratch::new();
+    let mut options = SpoolOptions { bytes_max: 4000, ..options(scratch.spool()) };
+    (options.when_full, options.age_max) = (WhenFull::DropOldest, Some(Duration::from_secs(60)));
+    let mut ends = Ends::open(options).unwrap();
+    let large = format!("b v=\"{}\" 1\n", "x".repeat(1200));
+    ends.append(&large, 1).unwrap();
+    let mut drained = Drained::default();
+    assert!(ends.drainer.take(1, 1, &mut drained).unwrap());
+    for _ in 0..3 {
+        ends.append(&large, 1).unwrap();
+    }
+    ends.appender.tidy(Instant::now(), 100_000).unwrap();
+    assert!(!ends.drainer.take(1, 1, &mut drained).unwrap());
+    let dropped = (&ends.telemetry.spool_dropped_full, &ends.telemetry.spool_dropped_expired);
+    assert_eq!((dropped.0.get(), dropped.1.get()), (1, 3));
+}
+
+#[test]
+fn a_segment_that_somebody_has_removed_does_not_keep_a_full_spool_full() {
+    let scratch = Scratch::new();
+    let when_full = WhenFull::DropOldest;
+    let age_max = Some(Duration::from_secs(60));
+    let options = SpoolOptions { bytes_max: 8192, when_full, age_max, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options.clone()).unwrap();
+    let mut count = 0;
+    while files(&options.dir).len() < 3 {
+        ends.append(&push(count), 1).unwrap();
+        count += 1;
+    }
+    fs::remove_file(options.dir.join(format::segment_name(0))).unwrap();
+    let mut drained = Drained::default();
+    assert!(ends.drainer.take(100, 1, &mut drained).unwrap(), "the next one is read");
+    for number in count..1000 {
+        ends.append(&push(number), 1).unwrap();
+    }
+    assert!(ends.telemetry.spool_dropped_full.get() > 0);
+    ends.appender.tidy(Instant::now(), 1_000_000).unwrap();
+    assert_eq!(ends.telemetry.spool_lines.get(), texts(&drained).len() as u64, "those on the way");
+}
+
+#[test]
+fn lines_are_delivered_or_dropped_whoever_is_faster() {
+    for age_max in [None, Some(Duration::from_millis(3))] {
+        for round in 0..20 {
+            let scratch = Scratch::new();
+            let when_full = WhenFull::DropOldest;
+            let options = options(scratch.spool());
+            let options = SpoolOptions { bytes_max: 16 << 10, when_full, age_max, ..options };
+            let Ends { mut appender, mut drainer, telemetry } = Ends::open(options).unwrap();
+            let is_over = AtomicBool::new(false);
+            let (delivered, pushed) = std::thread::scope(|scope| {
+                let drain = scope.spawn(|| {
+                    let (mut drained, mut delivered) = (Drained::default(), 0);
+                    loop {
+                        let is_last = is_over.load(Ordering::Acquire);
+                        if drainer.take(2000, now_ms(), &mut drained).unwrap() {
+                            delivered += drained.block.line_count();
+                            drainer.delivered(&drained, Unsettled::default());
+                        } else if is_last {
+                            return delivered;
+                        }
+                    }
+                });
+                let mut pushed = 0;
+                for number in 0..400 {
+                    let text = push(number);
+                    let line_count = u32::try_from(text.lines().count()).unwrap();
+                    let one = PushLines { lines: text.as_bytes(), line_count };
+                    let Appended { failure, .. } = appender.append(&[one, one, one], now_ms());
+                    assert!(failure.is_none(), "round {round}: {failure:?}");
+                    pushed += 3 * u64::from(line_count);
+                    appender.tidy(Instant::now(), now_ms()).unwrap();
+                }
+                is_over.store(true, Ordering::Release);
+                (drain.join().unwrap(), pushed)
+            });
+            let dropped =
+                telemetry.spool_dropped_full.get() + telemetry.spool_dropped_expired.get();
+            assert_eq!(delivered + dropped, pushed, "round {round}, {age_max:?}");
+            assert_eq!(telemetry.spool_damaged_records.get(), 0, "round {round}, {age_max:?}");
+            assert_eq!(telemetry.spool_lines.get(), 0, "round {round}, {age_max:?}");
         }
-        // As a kill leaves it: nothing is closed.
-        drop(ends);
-        let left = Ends::open_again(&options).drain(3);
-        let want =
-            if needs_room { vec![large] } else { vec!["a v=1 1\n".into(), "a v=2 1\n".into()] };
-        assert_eq!(left, want);
     }
 }
 
 #[test]
 fn what_the_writer_offers_beside_the_spool_and_the_output_takes_is_not_dropped() {
+    let large = format!("b v=\"{}\" 1\n", "x".repeat(1200));
+    // Of the last ones, the spool has no room for all: the first make room for those after them.
+    for (lines, is_larger_than_the_spool) in [("a v=1 1\n", false), (&*large, true)] {
+        let scratch = Scratch::new();
+        let when_full = WhenFull::DropOldest;
+        let options = SpoolOptions { bytes_max: 4000, when_full, ..options(scratch.spool()) };
+        let mut ends = Ends::open(options).unwrap();
+        let one = PushLines { lines: lines.as_bytes(), line_count: 1 };
+        let Appended { count, span, failure } = ends.appender.append_offered(&[one; 5], 1);
+        assert!(count == 5 && failure.is_none(), "{failure:?}");
+        assert_eq!(ends.telemetry.spool_dropped_full.get(), 0);
+        assert_eq!(ends.telemetry.spool_lines.get(), 5);
+        for _ in 0..4 {
+            ends.append(&large, 1).unwrap();
+        }
+        let other_dropped = ends.telemetry.spool_dropped_full.get();
+        assert_eq!(ends.telemetry.spool_lines.get() + other_dropped, 9);
+        ends.drainer.pass_over(span, Unsettled::default());
+        assert_eq!(ends.telemetry.spool_dropped_full.get(), other_dropped);
+        let left = ends.drain(1);
+        assert_eq!(left.len() as u64 + other_dropped, 4, "{is_larger_than_the_spool}");
+        assert_eq!(ends.telemetry.spool_lines.get(), 0);
+    }
+}
+
+#[test]
+fn an_offer_ends_with_the_next_one_and_what_was_given_up_of_it_is_dropped() {
     let scratch = Scratch::new();
-    let when_full = WhenFull::DropOldest;
-    let options = SpoolOptions { bytes_max: 4000, when_full, ..options(scratch.spool()) };
+    let age_max = Some(Duration::from_secs(60));
+    let options = SpoolOptions { age_max, ..options(scratch.spool()) };
     let mut ends = Ends::open(options).unwrap();
-    let span = ends.append("a v=1 1\na v=2 1\n", 1).unwrap();
-    ends.appender.note_offer(span);
-    let large = format!("b v=\"{}\" 1\n", "x".repeat(3000));
-    ends.append(&large, 1).unwrap();
-    ends.append(&large, 1).unwrap();
-    ends.drainer.pass_over(span, Unsettled::default());
-    assert_eq!(ends.telemetry.spool_dropped_full.get(), 1);
-    assert_eq!(ends.drain(1), [large]);
+    let two = PushLines { lines: b"a v=1 1\na v=2 1\n", line_count: 2 };
+    ends.appender.append_offered(&[two], 1);
+    ends.appender.tidy(Instant::now(), 100_000).unwrap();
+    assert_eq!(ends.telemetry.spool_dropped_expired.get(), 0);
+    ends.appender.append_offered(&[two], 100_000);
+    assert_eq!(ends.telemetry.spool_dropped_expired.get(), 2);
+    ends.appender.close().unwrap();
+    let telemetry = &ends.telemetry;
+    assert_eq!((telemetry.spool_dropped_expired.get(), telemetry.spool_lines.get()), (2, 2));
 }
 
 #[test]
@@ -962,6 +1078,31 @@ fn a_read_only_disk_is_read_and_refuses_pushes() {
     drop(disk);
     // Nothing of that is lost: it is delivered again.
     assert_eq!(yielded(&options, "read-only before"), ((DELIVERED..PUSHES).collect(), 0));
+}
+
+#[test]
+fn a_full_spool_on_a_read_only_disk_gives_nothing_up_as_that_would_make_no_room() {
+    let scratch = Scratch::new();
+    let when_full = WhenFull::DropOldest;
+    let options = SpoolOptions { bytes_max: 8192, when_full, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options.clone()).unwrap();
+    for number in 0..200 {
+        ends.append(&push(number), 1).unwrap();
+    }
+    drop(ends);
+    let Some(disk) = SmallDisk::read_only(&options.dir) else { return };
+    let mut ends = Ends::open_again(&options);
+    let waiting = ends.telemetry.spool_lines.get();
+    for number in 0..20 {
+        let error = ends.append(&push(number), 1).unwrap_err();
+        assert!(matches!(error, AppendError::Disk(_)), "{error}");
+    }
+    assert!(!ends.appender.may_have_room());
+    assert_eq!((ends.telemetry.spool_lines.get(), waiting > 100), (waiting, true));
+    assert_eq!(ends.telemetry.spool_dropped_full.get(), 0);
+    assert_eq!(ends.drain(0).last(), Some(&push(199)));
+    drop(ends);
+    drop(disk);
 }
 
 #[test]

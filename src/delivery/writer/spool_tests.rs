@@ -489,3 +489,19 @@ fn what_a_search_has_not_ended_with_is_still_in_the_spool_at_the_end() {
     assert!(matches!(bench.close(Duration::from_millis(100)), WriterEnd::Drained));
     assert_eq!(bench.on_disk().lines().collect::<Vec<_>>(), lines(0..10));
 }
+
+#[test]
+fn a_full_spool_whose_lines_are_too_old_has_room_again_while_the_output_is_still_away() {
+    let mut options = spool_options(4000);
+    options.age_max = Some(Duration::from_secs(1));
+    let bench = Bench::new(Mood::Fails, options);
+    let mut number = 0;
+    while bench.pushed(number).is_ok() {
+        number += 1;
+    }
+    assert!(bench.queue.ready().is_err());
+    while bench.queue.ready().is_err() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(bench.pushed(number + 1).is_ok());
+}

@@ -161,12 +161,9 @@ impl<R: Reply> Spooler<R> {
             .map(|(bytes, line_count)| PushLines { lines: block.slice(bytes), line_count })
             .collect();
         let state = self.receiver.state();
-        let appended = state.with_disk(|| self.appender.append(&pushes, now_ms()));
+        let appended = state.with_disk(|| self.appender.append_offered(&pushes, now_ms()));
         let Appended { count, span, failure } = appended;
         let left = Hand { block: Arc::clone(&block), batches: batches.split_off(count) };
-        if count > 0 {
-            self.appender.note_offer(span);
-        }
         self.handover.spooled((count > 0).then_some(span), left);
         self.note_room(failure.map(|error| error.to_string().into()).as_ref());
         self.receiver.acknowledge(&mut batches);
