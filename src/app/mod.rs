@@ -128,6 +128,11 @@ fn start(config: Config, surroundings: Surroundings) -> Result<Running, Error> {
 /// What holds for the whole process.
 fn prepare(log: &Arc<Log>, connections_max: usize) {
     log::take_panics(log);
+    raise_descriptor_limit(log, connections_max);
+}
+
+/// Says so where it cannot be raised to what so many connections need.
+fn raise_descriptor_limit(log: &Log, connections_max: usize) {
     let others = EXTRA_CONNECTIONS_MAX + OWN_DESCRIPTORS;
     let needed = connections_max.saturating_add(others) as u64;
     match system::raise_descriptor_limit() {
@@ -189,7 +194,9 @@ fn open_output(
     let ended = events.clone();
     let on_end = move |_: &WriterEnd| tell(&ended, Event::WriterEnded);
     let (telemetry, log) = (Arc::clone(telemetry), Arc::clone(log));
-    let writer = writer::spawn(WriterParts { receiver, sink, spool, telemetry, log }, on_end);
+    let target = output.target.to_string();
+    let parts = WriterParts { receiver, sink, target, spool, telemetry, log };
+    let writer = writer::spawn(parts, on_end);
     Ok((queue, writer.map_err(Error::System)?))
 }
 

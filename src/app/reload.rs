@@ -65,6 +65,10 @@ impl Running {
         for warning in check::warnings(&config) {
             self.log.warn(&warning, &[]);
         }
+        let connections_max = config.server.gate.connections_max;
+        if connections_max > self.config.server.gate.connections_max {
+            super::raise_descriptor_limit(&self.log, connections_max);
+        }
         self.config = config;
         if is_other_interval && let Err(error) = self.emit() {
             self.log.error("own figures cannot be emitted", &[("error", &error)]);

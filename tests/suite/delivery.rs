@@ -363,7 +363,7 @@ fn a_file_at_its_size_limit_gives_503_and_no_half_line_and_service_resumes() {
         assert!(good < 100, "the limit is never met");
     };
     assert_eq!(refusal.status, 503);
-    pushline.log.wait_for_text("the output fails, trying again");
+    pushline.log.wait_for_text("the output fails, trying again\" output=file:");
     let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
     assert!(text.ends_with('\n'), "a half line is left in the file");
     assert_eq!(text.lines().count(), good * 3, "exactly what got 200");

@@ -426,6 +426,24 @@ fn with_too_few_descriptors_it_does_not_start_and_with_enough_it_serves() {
 }
 
 #[test]
+fn too_few_descriptors_for_more_connections_are_told_when_these_are_configured() {
+    let few = "server.max_connections = 10\n";
+    let pushline = Pushline::spawn_with(with_descriptors(300), few, Stdio::null());
+    let told = "the limit of descriptors is too low for server.max_connections";
+    let change = |connections: u32| {
+        let toml = format!("server.max_connections = {connections}\n");
+        std::fs::write(pushline.config(), toml).unwrap();
+        // What is told after the change comes before what the next one tells.
+        let mut log = pushline.hang_up("configuration and credentials read again");
+        log.push_str(&pushline.hang_up("configuration and credentials read again"));
+        log.contains(told)
+    };
+    assert!(!change(11), "there are enough");
+    assert!(change(1000), "too few");
+    assert!(!change(999), "told already");
+}
+
+#[test]
 fn running_out_of_descriptors_is_survived() {
     let pushline = Pushline::spawn_with(with_descriptors(96), "", Stdio::null());
     pushline.log.wait_for_text("too low for server.max_connections");

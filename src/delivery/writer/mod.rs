@@ -59,6 +59,8 @@ pub(crate) struct WriterParts<R> {
     pub(crate) receiver: Receiver<R>,
     /// Where their lines go.
     pub(crate) sink: Box<dyn Sink>,
+    /// What the log calls that.
+    pub(crate) target: String,
     /// Where they wait while the sink does not take them; none: they wait in the queue.
     pub(crate) spool: Option<SpoolParts>,
     /// What is counted.
@@ -83,8 +85,9 @@ pub(crate) fn spawn<R: Reply>(
     parts: WriterParts<R>,
     on_end: impl FnOnce(&WriterEnd) + Send + 'static,
 ) -> io::Result<JoinHandle<WriterEnd>> {
-    let WriterParts { receiver, sink, spool, telemetry, log } = parts;
-    let offering = Offering::new(sink, receiver.state(), Arc::clone(&telemetry), Arc::clone(&log));
+    let WriterParts { receiver, sink, target, spool, telemetry, log } = parts;
+    let records = (Arc::clone(&telemetry), Arc::clone(&log));
+    let offering = Offering::new(sink, target, receiver.state(), records);
     let (block, batches, draining) = (Block::default(), Vec::new(), None);
     let mut writer = Writer { receiver, offering, telemetry, block, batches, draining };
     let Some(spool) = spool else {

@@ -7,7 +7,7 @@ use super::backoff::Backoff;
 use super::handover::Handover;
 use crate::delivery::condition::OutputState;
 use crate::delivery::sink::{Block, Gathering, Progress, Sink, Taken, Trouble, Unsettled};
-use crate::observe::log::Log;
+use crate::observe::log::{Field, Log};
 use crate::observe::telemetry::Telemetry;
 use std::io;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(crate) enum GivenUp {
 /// A sink, and how it has been.
 pub(crate) struct Offering {
     sink: Box<dyn Sink>,
+    /// What the log calls it.
+    target: String,
     state: Arc<OutputState>,
     progress: Progress,
     backoff: Backoff,
@@ -43,14 +45,14 @@ impl Offering {
     /// Of a sink that has not been offered anything.
     pub(crate) fn new(
         sink: Box<dyn Sink>,
+        target: String,
         state: Arc<OutputState>,
-        telemetry: Arc<Telemetry>,
-        log: Arc<Log>,
+        (telemetry, log): (Arc<Telemetry>, Arc<Log>),
     ) -> Offering {
         let progress = Progress::new(Arc::clone(&state));
         let backoff = Backoff::new(sink.pauses());
         let (is_searching, handover) = (false, None);
-        Offering { sink, state, progress, backoff, telemetry, log, is_searching, handover }
+        Offering { sink, target, state, progress, backoff, telemetry, log, is_searching, handover }
     }
 
     /// Has the spooler know of failures at once, and of their end.
@@ -157,7 +159,8 @@ impl Offering {
                 if self.backoff.is_failing() {
                     self.log.debug("the output still fails", &[("error", &words)]);
                 } else {
-                    self.log.warn("the output fails, trying again", &[("error", &words)]);
+                    let fields: [Field<'_>; 2] = [("output", &self.target), ("error", &words)];
+                    self.log.warn("the output fails, trying again", &fields);
                 }
                 let pause = self.backoff.fails(retry_after);
                 self.state.fails(&words, pause);
@@ -190,7 +193,7 @@ impl Offering {
         }
         if self.backoff.works() {
             self.telemetry.reconnects.increment();
-            self.log.info("the output works again", &[]);
+            self.log.info("the output works again", &[("output", &self.target)]);
         }
     }
 }

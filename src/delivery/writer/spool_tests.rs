@@ -170,6 +170,7 @@ impl Bench {
         let parts = WriterParts {
             receiver,
             sink: Box::new(StoreSink(Arc::clone(&store), Instant::now())),
+            target: "test:".to_owned(),
             spool: Some(SpoolParts { appender, drainer, after: options.after }),
             telemetry: Arc::clone(&telemetry),
             log,

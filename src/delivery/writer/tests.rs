@@ -43,7 +43,8 @@ fn writer<R: Reply>(
     let (sender, receiver, _) = queue::channel(options, Arc::clone(&telemetry));
     let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
     let sink = Box::new(Scripted(output));
-    let parts = WriterParts { receiver, sink, spool: None, telemetry, log };
+    let target = "test:".to_owned();
+    let parts = WriterParts { receiver, sink, target, spool: None, telemetry, log };
     (sender, spawn(parts, |_| {}).unwrap())
 }
 
