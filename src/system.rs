@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::net::{SocketAddrUnix, SocketFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -378,10 +379,30 @@ pub(crate) fn may_make_files_in(folder: &Path) -> io::Result<()> {
 
 /// The system's monotonic clock, in microseconds: what a supervisor compares with its own.
 pub(crate) fn monotonic_us() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    microseconds_of(ClockId::Monotonic)
+}
+
+fn microseconds_of(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
     let (seconds, nanos) = (now.tv_sec, now.tv_nsec);
-    // OK because this clock begins at 0 and never goes back.
+    // OK because the clocks that are asked for begin at 0 and never go back.
     u64::try_from(seconds).unwrap_or(0) * 1_000_000 + u64::try_from(nanos).unwrap_or(0) / 1000
+}
+
+/// A moment, by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// In milliseconds since the Unix epoch, by the clock that people and servers set.
+    pub(crate) unix_ms: u64,
+    /// In milliseconds since the system started, by a clock that nobody sets.
+    pub(crate) uptime_ms: u64,
+}
+
+impl Moment {
+    /// This one.
+    pub(crate) fn now() -> Moment {
+        Moment { unix_ms: now_ms(), uptime_ms: microseconds_of(ClockId::Boottime) / 1000 }
+    }
 }
 
 /// The time of the system's clock, in milliseconds since the Unix epoch.

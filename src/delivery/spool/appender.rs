@@ -16,12 +16,12 @@ use super::options::WhenFull;
 use super::recovery::Segment;
 use super::state::RecordSpan;
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPOOL_READ_BYTES_MAX};
+use crate::system::Moment;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Why a push is not in the spool.
 #[derive(Debug)]
@@ -120,8 +120,8 @@ impl Appender {
     ///
     /// # Errors
     /// What the system says: it is tried again.
-    pub(crate) fn tidy(&self, now: Instant, now_ms: u64) -> io::Result<()> {
-        self.ledger.drop_expired(now_ms);
+    pub(crate) fn tidy(&self, now: Moment) -> io::Result<()> {
+        self.ledger.drop_expired(now);
         self.ledger.persist_when_due(now)
     }
 
@@ -146,14 +146,14 @@ impl Appender {
     }
 
     /// Writes and syncs pushes, in their order, as many as there is room for.
-    pub(crate) fn append(&mut self, pushes: &[PushLines<'_>], now_ms: u64) -> Appended {
+    pub(crate) fn append(&mut self, pushes: &[PushLines<'_>], now: Moment) -> Appended {
         let from = self.ledger.state().next;
         let mut count = 0;
         let failure = loop {
             let Some(rest) = pushes.get(count..).filter(|rest| !rest.is_empty()) else {
                 break None;
             };
-            match self.append_some(rest, now_ms) {
+            match self.append_some(rest, now) {
                 Ok(taken) => count += taken,
                 Err(error) => break Some(error),
             }
@@ -165,28 +165,28 @@ impl Appender {
     }
 
     /// The same for pushes that the output is being offered meanwhile, from memory.
-    pub(crate) fn append_offered(&mut self, pushes: &[PushLines<'_>], now_ms: u64) -> Appended {
+    pub(crate) fn append_offered(&mut self, pushes: &[PushLines<'_>], now: Moment) -> Appended {
         // Noted before: the last of them may be given room that the first of them have.
         let from = self.ledger.state().next;
         let lines = pushes.iter().map(|push| u64::from(push.line_count)).sum::<u64>();
         let sequence = from.sequence + pushes.len() as u64;
         let to = Position { sequence, lines: from.lines + lines };
         self.ledger.offer(RecordSpan { from, to });
-        let appended = self.append(pushes, now_ms);
+        let appended = self.append(pushes, now);
         self.ledger.state().shorten_offer(appended.span.to);
         appended
     }
 
     /// Writes at least one push, or says why not.
-    fn append_some(&mut self, pushes: &[PushLines<'_>], now_ms: u64) -> Result<usize, AppendError> {
+    fn append_some(&mut self, pushes: &[PushLines<'_>], now: Moment) -> Result<usize, AppendError> {
         if !self.ledger.is_cursor_written() {
             self.ledger.persist().map_err(AppendError::Disk)?;
         }
         // Each further try is paid for: a segment dropped, or one that was given up for a new one.
         let mut has_looked_again = false;
         loop {
-            let room = self.make_room(pushes, now_ms)?;
-            let error = match self.write(pushes, room, now_ms) {
+            let room = self.make_room(pushes, now)?;
+            let error = match self.write(pushes, room, now) {
                 Ok(count) => return Ok(count),
                 Err(error) => error,
             };
@@ -206,7 +206,7 @@ impl Appender {
     }
 
     /// Sees to it that at least the first push fits; returns how many bytes do.
-    fn make_room(&mut self, pushes: &[PushLines<'_>], now_ms: u64) -> Result<u64, AppendError> {
+    fn make_room(&mut self, pushes: &[PushLines<'_>], now: Moment) -> Result<u64, AppendError> {
         let bytes_max = self.ledger.options.bytes_max;
         let first = pushes.first().map_or(0, |push| record_bytes(push));
         let needed = first + SEGMENT_HEADER_BYTES as u64;
@@ -219,7 +219,7 @@ impl Appender {
         let room = |ledger: &Ledger| bytes_max.saturating_sub(ledger.state().bytes());
         if room(&self.ledger) < needed {
             // What is delivered may be removed earlier than it would be.
-            self.ledger.drop_expired(now_ms);
+            self.ledger.drop_expired(now);
             self.ledger.persist().map_err(AppendError::Disk)?;
         }
         while room(&self.ledger) < needed && self.drop_oldest()? {}
@@ -243,8 +243,8 @@ impl Appender {
     }
 
     /// Writes as many pushes as fit into `room`, and syncs them.
-    fn write(&mut self, pushes: &[PushLines<'_>], room: u64, now_ms: u64) -> io::Result<usize> {
-        let time_ms = self.ledger.state().time_ms(now_ms);
+    fn write(&mut self, pushes: &[PushLines<'_>], room: u64, now: Moment) -> io::Result<usize> {
+        let time_ms = self.ledger.state().time_ms(now.unix_ms);
         self.choose_segment(time_ms)?;
         let Some(active) = &mut self.active else { return Err(ErrorKind::NotFound.into()) };
         let mut next = self.ledger.state().next;
@@ -283,7 +283,7 @@ impl Appender {
         }
         active.is_new = false;
         state.is_appending = false;
-        self.ledger.added(&mut state, next, time_ms);
+        self.ledger.added(&mut state, next, time_ms, now);
         Ok(count)
     }
 

@@ -11,6 +11,7 @@ use super::recovery::{Next, next};
 use super::state::{Dropped, RecordSpan};
 use crate::delivery::sink::{Block, Unsettled};
 use crate::limits::{KEPT_BUFFER_BYTES_MAX, SPOOL_READ_BYTES_MAX};
+use crate::system::Moment;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -77,7 +78,7 @@ impl Drainer {
     pub(crate) fn take(
         &mut self,
         bytes_max: usize,
-        now_ms: u64,
+        now: Moment,
         drained: &mut Drained,
     ) -> io::Result<bool> {
         self.ledger.offer_was_withdrawn();
@@ -87,7 +88,7 @@ impl Drainer {
             let Some(from) = self.reading.as_ref().map(|reading| reading.at) else {
                 return Ok(false);
             };
-            let is_at_end = self.read(bytes_max, segment_bytes, now_ms, drained)?;
+            let is_at_end = self.read(bytes_max, segment_bytes, now, drained)?;
             if !self.ledger.offer(RecordSpan { from, to: drained.to }) {
                 // They were given up, and counted, while they were read.
                 continue;
@@ -128,7 +129,7 @@ impl Drainer {
     /// # Errors
     /// What the system says: it is tried again.
     pub(crate) fn persist_when_due(&self) -> io::Result<()> {
-        self.ledger.persist_when_due(Instant::now())
+        self.ledger.persist_when_due(Moment::now())
     }
 
     /// The pushes of these records were delivered on another way, before any other of the spool.
@@ -209,7 +210,7 @@ impl Drainer {
         &mut self,
         bytes_max: usize,
         segment_bytes: u64,
-        now_ms: u64,
+        now: Moment,
         drained: &mut Drained,
     ) -> io::Result<bool> {
         let Some(reading) = &mut self.reading else { return Ok(true) };
@@ -218,7 +219,7 @@ impl Drainer {
         // OK because 32 bits count that bound, which is one on memory.
         let left = usize::try_from(left.min(SPOOL_READ_BYTES_MAX)).unwrap_or_default();
         let age_max_ms = self.ledger.options.age_max.map_or(u64::MAX, millis);
-        let oldest_ms = now_ms.saturating_sub(age_max_ms);
+        let oldest_ms = self.ledger.state().time_for_age_ms(now).saturating_sub(age_max_ms);
         let mut walk = Walk { bytes_max, oldest_ms, end, to: reading.at, lost: 0, expired: 0 };
         let mut read_bytes = 0;
         // A piece that begins with a large record, or with damage, says nothing without the rest.

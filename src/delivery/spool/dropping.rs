@@ -6,6 +6,7 @@
 
 use super::ledger::{Ledger, millis};
 use super::state::{Dropped, LinesGivenUp, RecordSpan};
+use crate::system::Moment;
 use std::io;
 
 impl Ledger {
@@ -23,8 +24,9 @@ impl Ledger {
     }
 
     /// Gives up the segments that only have lines that are too old.
-    pub(super) fn drop_expired(&self, now_ms: u64) {
+    pub(super) fn drop_expired(&self, now: Moment) {
         let Some(age_max) = self.options.age_max.map(millis) else { return };
+        let now_ms = self.state().time_for_age_ms(now);
         let is_expired = |time_ms: u64| time_ms.saturating_add(age_max) < now_ms;
         while self.give_up_first(Dropped::Expired, |newest_ms| newest_ms.is_some_and(is_expired)) {}
     }

@@ -20,13 +20,14 @@ use super::survey::{survey, tell_failure};
 use crate::limits::{SPOOL_SEGMENT_BYTES_MAX, SPOOL_SEGMENT_BYTES_MIN};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
+use crate::system::Moment;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The cursor is written at most this often while lines flow: it wears the disk.
-const PERSIST_EVERY: Duration = Duration::from_secs(1);
+const PERSIST_EVERY_MS: u64 = 1000;
 
 /// What both ends of a spool share.
 #[derive(Debug)]
@@ -44,7 +45,8 @@ struct Disk {
     folder: Folder,
     /// What the cursor file says.
     written: Option<Position>,
-    written_at: Option<Instant>,
+    /// When it was written in time, in milliseconds since the system started.
+    written_at_ms: Option<u64>,
 }
 
 /// What was found at the start.
@@ -74,7 +76,7 @@ impl Ledger {
             newest_ms: recovered.newest_ms,
             ..LedgerState::default()
         };
-        let disk = Disk { folder, written, written_at: None };
+        let disk = Disk { folder, written, written_at_ms: None };
         let (state, disk) = (Mutex::new(state), Mutex::new(disk));
         let ledger = Ledger { options, telemetry, log, state, disk };
         ledger.tell_start(recovered.trust);
@@ -130,9 +132,9 @@ impl Ledger {
     }
 
     /// Records that are synced count as there from here on.
-    pub(super) fn added(&self, state: &mut LedgerState, next: Position, time_ms: u64) {
+    pub(super) fn added(&self, state: &mut LedgerState, next: Position, time_ms: u64, now: Moment) {
         if state.is_empty() {
-            state.oldest_ms = Some(time_ms);
+            (state.oldest_ms, state.filled_at) = (Some(time_ms), Some(now));
         }
         (state.next, state.newest_ms) = (next, Some(time_ms));
         self.show(state);
@@ -168,18 +170,19 @@ impl Ledger {
     }
 
     /// Writes the cursor and removes what is before it, unless that was done a moment ago.
-    pub(super) fn persist_when_due(&self, now: Instant) -> io::Result<()> {
+    pub(super) fn persist_when_due(&self, now: Moment) -> io::Result<()> {
         let disk = self.disk();
-        let is_due = disk.written_at.is_none_or(|at| now.duration_since(at) >= PERSIST_EVERY);
-        if is_due { self.persist_with(disk, now) } else { Ok(()) }
+        let passed_ms = disk.written_at_ms.map(|at_ms| now.uptime_ms.saturating_sub(at_ms));
+        let is_due = passed_ms.is_none_or(|passed_ms| passed_ms >= PERSIST_EVERY_MS);
+        if is_due { self.persist_with(disk, Some(now)) } else { Ok(()) }
     }
 
     /// Writes the cursor, where it has moved, and removes the segments before it.
     pub(super) fn persist(&self) -> io::Result<()> {
-        self.persist_with(self.disk(), Instant::now())
+        self.persist_with(self.disk(), None)
     }
 
-    fn persist_with(&self, mut disk: MutexGuard<'_, Disk>, now: Instant) -> io::Result<()> {
+    fn persist_with(&self, mut disk: MutexGuard<'_, Disk>, now: Option<Moment>) -> io::Result<()> {
         let cursor = {
             let state = self.state();
             if state.segments.is_empty() {
@@ -190,7 +193,7 @@ impl Ledger {
         if disk.written == Some(cursor) {
             return self.remove_before(cursor, &disk.folder);
         }
-        disk.written_at = Some(now);
+        disk.written_at_ms = now.map(|now| now.uptime_ms).or(disk.written_at_ms);
         if let Err(error) = disk.folder.write_cursor(cursor) {
             if !has_no_room(&error) {
                 return Err(error);

@@ -2,6 +2,7 @@
 
 use super::format::Position;
 use super::recovery::Segment;
+use crate::system::Moment;
 use std::collections::VecDeque;
 
 /// Some records, one after the other.
@@ -62,6 +63,8 @@ pub(super) struct LedgerState {
     pub(super) oldest_ms: Option<u64>,
     /// The appender is writing to the last segment.
     pub(super) is_appending: bool,
+    /// When the first of the waiting records came, or the spool was first used.
+    pub(super) filled_at: Option<Moment>,
 }
 
 impl LedgerState {
@@ -75,6 +78,15 @@ impl LedgerState {
     pub(super) fn time_ms(&self, now_ms: u64) -> u64 {
         let newest_ms = self.newest_ms.filter(|_| !self.segments.is_empty());
         newest_ms.map_or(now_ms, |newest_ms| newest_ms.max(now_ms))
+    }
+
+    /// The time by which records are too old: that of the system's clock, but not later than it can
+    /// be by that since the first of them came. A device without a clock chip is told the time when
+    /// its uplink is back, which must not make lines of seconds ago too old.
+    pub(super) fn time_for_age_ms(&mut self, now: Moment) -> u64 {
+        let filled_at = *self.filled_at.get_or_insert(now);
+        let passed_ms = now.uptime_ms.saturating_sub(filled_at.uptime_ms);
+        now.unix_ms.min(filled_at.unix_ms.saturating_add(passed_ms))
     }
 
     /// No record of the segment at `index` is newer than this. The times of records never go back,

@@ -7,7 +7,7 @@ use crate::delivery::sink::Unsettled;
 use crate::limits::SPOOL_BAD_SEGMENTS_MAX;
 use crate::observe::log::{Level, LogFormat};
 use crate::observe::telemetry::Telemetry;
-use crate::system::now_ms;
+use crate::system::Moment;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ impl Ends {
     fn append(&mut self, lines: &str, now_ms: u64) -> Result<RecordSpan, AppendError> {
         let line_count = u32::try_from(lines.lines().count()).unwrap();
         let push = PushLines { lines: lines.as_bytes(), line_count };
-        let Appended { count, span, failure } = self.appender.append(&[push], now_ms);
+        let Appended { count, span, failure } = self.appender.append(&[push], at(now_ms));
         assert_eq!(count, usize::from(failure.is_none()));
         failure.map_or(Ok(span), Err)
     }
@@ -86,7 +86,7 @@ impl Ends {
     /// Everything that waits, push by push, delivered.
     fn drain(&mut self, now_ms: u64) -> Vec<String> {
         let (mut pushes, mut drained) = (Vec::new(), Drained::default());
-        while self.drainer.take(100, now_ms, &mut drained).unwrap() {
+        while self.drainer.take(100, at(now_ms), &mut drained).unwrap() {
             pushes.extend(texts(&drained));
             self.drainer.delivered(&drained, Unsettled::default());
         }
@@ -96,6 +96,11 @@ impl Ends {
     fn lost(&self) -> u64 {
         self.telemetry.spool_damaged_records.get()
     }
+}
+
+/// So long after 1970, on a host that started then.
+fn at(time_ms: u64) -> Moment {
+    Moment { unix_ms: time_ms, uptime_ms: time_ms }
 }
 
 fn texts(drained: &Drained) -> Vec<String> {
@@ -143,7 +148,7 @@ fn small_spool(scratch: &Scratch) -> (SpoolOptions, Files) {
     }
     let mut drained = Drained::default();
     for _ in 0..DELIVERED {
-        assert!(ends.drainer.take(1, 0, &mut drained).unwrap());
+        assert!(ends.drainer.take(1, at(0), &mut drained).unwrap());
         ends.drainer.delivered(&drained, Unsettled::default());
     }
     ends.appender.close().unwrap();
@@ -190,7 +195,7 @@ fn what_is_pushed_comes_back_in_order_across_restarts() {
             wanted.push(text);
         }
         let mut drained = Drained::default();
-        assert!(ends.drainer.take(100, 0, &mut drained).unwrap());
+        assert!(ends.drainer.take(100, at(0), &mut drained).unwrap());
         let first = texts(&drained);
         assert_eq!(first, wanted.drain(..first.len()).collect::<Vec<_>>());
         ends.drainer.delivered(&drained, Unsettled::default());
@@ -484,7 +489,7 @@ fn a_second_process_is_told_which_one_has_the_folder() {
 fn nothing_is_written_while_nothing_waits() {
     let scratch = Scratch::new();
     let ends = Ends::open(options(scratch.spool())).unwrap();
-    ends.appender.tidy(Instant::now(), 1).unwrap();
+    ends.appender.tidy(at(1)).unwrap();
     ends.appender.close().unwrap();
     assert_eq!(files(&scratch.spool()), Files::new());
 }
@@ -495,7 +500,7 @@ fn a_spool_of_which_nothing_is_delivered_needs_no_cursor() {
     let options = options(scratch.spool());
     for start in 0..3 {
         let mut ends = Ends::open_again(&options);
-        ends.appender.tidy(Instant::now(), 1).unwrap();
+        ends.appender.tidy(at(1)).unwrap();
         ends.append(&push(start), 1).unwrap();
         ends.appender.close().unwrap();
         let names: Vec<String> = files(&options.dir).into_keys().collect();
@@ -511,7 +516,7 @@ fn a_full_spool_refuses_what_does_not_fit_and_takes_what_does() {
     let mut ends = Ends::open(options).unwrap();
     let text = "a v=1 1\n".repeat(100);
     let push = PushLines { lines: text.as_bytes(), line_count: 100 };
-    let Appended { count, failure, .. } = ends.appender.append(&[push; 9], 1);
+    let Appended { count, failure, .. } = ends.appender.append(&[push; 9], at(1));
     assert_eq!(count, 4);
     assert!(matches!(failure, Some(AppendError::Full { bytes_max: 4096 })), "{failure:?}");
     assert_eq!(ends.telemetry.spool_lines.get(), 400);
@@ -519,11 +524,11 @@ fn a_full_spool_refuses_what_does_not_fit_and_takes_what_does() {
     assert_eq!(ends.drain(0).len(), 4);
     let huge = "a v=1 1\n".repeat(1000);
     let huge = PushLines { lines: huge.as_bytes(), line_count: 1000 };
-    let Appended { count, failure, .. } = ends.appender.append(&[huge, push], 1);
+    let Appended { count, failure, .. } = ends.appender.append(&[huge, push], at(1));
     assert_eq!(count, 0, "order is kept");
     let words = "the spool has no place for 8076 bytes at once (4096, spool.max_bytes)";
     assert_eq!(failure.unwrap().to_string(), words);
-    assert_eq!(ends.appender.append(&[push; 4], 1).count, 4, "what is delivered makes room");
+    assert_eq!(ends.appender.append(&[push; 4], at(1)).count, 4, "what is delivered makes room");
 }
 
 #[test]
@@ -537,7 +542,7 @@ fn a_full_spool_that_may_drop_its_oldest_lines_keeps_the_newest() {
         ends.append(&push(number), 1).unwrap();
         // A block is on its way from the start.
         if number == 10 {
-            assert!(ends.drainer.take(100, 0, &mut drained).unwrap());
+            assert!(ends.drainer.take(100, at(0), &mut drained).unwrap());
         }
     }
     assert!(ends.telemetry.spool_bytes.get() <= 8192);
@@ -582,14 +587,14 @@ fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_t
             ends.append(&format!("a v={number} 1\n"), 1).unwrap();
         }
         let mut drained = Drained::default();
-        assert!(ends.drainer.take(3 * "a v=0 1\n".len(), 1, &mut drained).unwrap());
+        assert!(ends.drainer.take(3 * "a v=0 1\n".len(), at(1), &mut drained).unwrap());
         assert_eq!(texts(&drained).len(), 3);
         if why == Dropped::Full {
             let large = format!("b v=\"{}\" 1\n", "x".repeat(3000));
             ends.append(&large, 1).unwrap();
             ends.append(&large, 1).unwrap();
         } else {
-            ends.appender.tidy(Instant::now(), 100_000).unwrap();
+            ends.appender.tidy(at(100_000)).unwrap();
         }
         let telemetry = Arc::clone(&ends.telemetry);
         let dropped = || telemetry.spool_dropped_full.get() + telemetry.spool_dropped_expired.get();
@@ -600,7 +605,7 @@ fn what_is_given_up_while_it_is_offered_is_dropped_only_if_the_output_does_not_t
         match fate {
             Fate::Taken => ends.drainer.delivered(&drained, Unsettled::default()),
             Fate::OfferedAgain => {
-                ends.drainer.take(100, 1, &mut drained).unwrap();
+                ends.drainer.take(100, at(1), &mut drained).unwrap();
             }
             Fate::Closed => ends.appender.close().unwrap(),
         }
@@ -616,14 +621,13 @@ fn what_is_too_old_goes_from_the_disk_and_waits_for_its_answer_where_it_is_on_it
     let options = SpoolOptions { age_max, ..options(scratch.spool()) };
     let mut ends = Ends::open(options.clone()).unwrap();
     let mut drained = Drained::default();
-    let start = Instant::now();
     for second in 0..3600 {
         let now_ms = 1_000_000 + second * 1000;
         ends.append(&format!("a v={second} 1\n"), now_ms).unwrap();
         if second == 0 {
-            assert!(ends.drainer.take(100, now_ms, &mut drained).unwrap());
+            assert!(ends.drainer.take(100, at(now_ms), &mut drained).unwrap());
         }
-        ends.appender.tidy(start + Duration::from_secs(second), now_ms).unwrap();
+        ends.appender.tidy(at(now_ms)).unwrap();
         let telemetry = &ends.telemetry;
         let (waiting, dropped) = (&telemetry.spool_lines, &telemetry.spool_dropped_expired);
         assert_eq!(waiting.get() + dropped.get(), second + 1);
@@ -651,12 +655,12 @@ fn lines_are_counted_under_the_reason_for_which_they_were_given_up() {
     let large = format!("b v=\"{}\" 1\n", "x".repeat(1200));
     ends.append(&large, 1).unwrap();
     let mut drained = Drained::default();
-    assert!(ends.drainer.take(1, 1, &mut drained).unwrap());
+    assert!(ends.drainer.take(1, at(1), &mut drained).unwrap());
     for _ in 0..3 {
         ends.append(&large, 1).unwrap();
     }
-    ends.appender.tidy(Instant::now(), 100_000).unwrap();
-    assert!(!ends.drainer.take(1, 1, &mut drained).unwrap());
+    ends.appender.tidy(at(100_000)).unwrap();
+    assert!(!ends.drainer.take(1, at(1), &mut drained).unwrap());
     let dropped = (&ends.telemetry.spool_dropped_full, &ends.telemetry.spool_dropped_expired);
     assert_eq!((dropped.0.get(), dropped.1.get()), (1, 3));
 }
@@ -675,12 +679,12 @@ fn a_segment_that_somebody_has_removed_does_not_keep_a_full_spool_full() {
     }
     fs::remove_file(options.dir.join(format::segment_name(0))).unwrap();
     let mut drained = Drained::default();
-    assert!(ends.drainer.take(100, 1, &mut drained).unwrap(), "the next one is read");
+    assert!(ends.drainer.take(100, at(1), &mut drained).unwrap(), "the next one is read");
     for number in count..1000 {
         ends.append(&push(number), 1).unwrap();
     }
     assert!(ends.telemetry.spool_dropped_full.get() > 0);
-    ends.appender.tidy(Instant::now(), 1_000_000).unwrap();
+    ends.appender.tidy(at(1_000_000)).unwrap();
     assert_eq!(ends.telemetry.spool_lines.get(), texts(&drained).len() as u64, "those on the way");
 }
 
@@ -699,7 +703,7 @@ fn lines_are_delivered_or_dropped_whoever_is_faster() {
                     let (mut drained, mut delivered) = (Drained::default(), 0);
                     loop {
                         let is_last = is_over.load(Ordering::Acquire);
-                        if drainer.take(2000, now_ms(), &mut drained).unwrap() {
+                        if drainer.take(2000, Moment::now(), &mut drained).unwrap() {
                             delivered += drained.block.line_count();
                             drainer.delivered(&drained, Unsettled::default());
                         } else if is_last {
@@ -712,10 +716,10 @@ fn lines_are_delivered_or_dropped_whoever_is_faster() {
                     let text = push(number);
                     let line_count = u32::try_from(text.lines().count()).unwrap();
                     let one = PushLines { lines: text.as_bytes(), line_count };
-                    let Appended { failure, .. } = appender.append(&[one, one, one], now_ms());
+                    let Appended { failure, .. } = appender.append(&[one, one, one], Moment::now());
                     assert!(failure.is_none(), "round {round}: {failure:?}");
                     pushed += 3 * u64::from(line_count);
-                    appender.tidy(Instant::now(), now_ms()).unwrap();
+                    appender.tidy(Moment::now()).unwrap();
                 }
                 is_over.store(true, Ordering::Release);
                 (drain.join().unwrap(), pushed)
@@ -739,7 +743,7 @@ fn what_the_writer_offers_beside_the_spool_and_the_output_takes_is_not_dropped()
         let options = SpoolOptions { bytes_max: 4000, when_full, ..options(scratch.spool()) };
         let mut ends = Ends::open(options).unwrap();
         let one = PushLines { lines: lines.as_bytes(), line_count: 1 };
-        let Appended { count, span, failure } = ends.appender.append_offered(&[one; 5], 1);
+        let Appended { count, span, failure } = ends.appender.append_offered(&[one; 5], at(1));
         assert!(count == 5 && failure.is_none(), "{failure:?}");
         assert_eq!(ends.telemetry.spool_dropped_full.get(), 0);
         assert_eq!(ends.telemetry.spool_lines.get(), 5);
@@ -763,10 +767,10 @@ fn an_offer_ends_with_the_next_one_and_what_was_given_up_of_it_is_dropped() {
     let options = SpoolOptions { age_max, ..options(scratch.spool()) };
     let mut ends = Ends::open(options).unwrap();
     let two = PushLines { lines: b"a v=1 1\na v=2 1\n", line_count: 2 };
-    ends.appender.append_offered(&[two], 1);
-    ends.appender.tidy(Instant::now(), 100_000).unwrap();
+    ends.appender.append_offered(&[two], at(1));
+    ends.appender.tidy(at(100_000)).unwrap();
     assert_eq!(ends.telemetry.spool_dropped_expired.get(), 0);
-    ends.appender.append_offered(&[two], 100_000);
+    ends.appender.append_offered(&[two], at(100_000));
     assert_eq!(ends.telemetry.spool_dropped_expired.get(), 2);
     ends.appender.close().unwrap();
     let telemetry = &ends.telemetry;
@@ -782,7 +786,7 @@ fn lines_that_are_too_old_are_dropped_and_counted() {
         ends.append(&format!("a v={second} 1\n"), second * 1000).unwrap();
     }
     // Segments go as a whole while nothing is delivered, the rest when its turn comes.
-    ends.appender.tidy(Instant::now(), 100_000).unwrap();
+    ends.appender.tidy(at(100_000)).unwrap();
     let dropped = ends.telemetry.spool_dropped_expired.get();
     assert!((30..=40).contains(&dropped), "{dropped}");
     let left = ends.drain(100_000);
@@ -790,7 +794,7 @@ fn lines_that_are_too_old_are_dropped_and_counted() {
     assert_eq!(left.len(), 60);
     assert_eq!(ends.telemetry.spool_dropped_expired.get(), 40);
     ends.append("a v=1 1\n", 100_000).unwrap();
-    ends.appender.tidy(Instant::now(), 161_000).unwrap();
+    ends.appender.tidy(at(161_000)).unwrap();
     assert_eq!(ends.telemetry.spool_dropped_expired.get(), 41, "the last segment goes too");
     assert_eq!(ends.telemetry.spool_oldest_ms.get(), 0);
 }
@@ -816,10 +820,35 @@ fn a_clock_that_went_back_makes_no_line_too_old() {
         ends.append(&push(5), 5000).unwrap();
         drop(ends);
         let mut ends = Ends::open_again(&options);
-        ends.appender.tidy(Instant::now(), NOW_MS + 900).unwrap();
+        ends.appender.tidy(at(NOW_MS + 900)).unwrap();
         assert_eq!(ends.drain(NOW_MS + 900), wanted, "{bytes_max}");
         assert_eq!(ends.telemetry.spool_dropped_expired.get(), 0, "{bytes_max}");
     }
+}
+
+#[test]
+fn a_clock_that_is_set_ahead_makes_no_line_too_old() {
+    const NOW_MS: u64 = 1_800_000_000_000;
+    let scratch = Scratch::new();
+    let age_max = Some(Duration::from_secs(60));
+    let mut ends = Ends::open(SpoolOptions { age_max, ..options(scratch.spool()) }).unwrap();
+    // A device without a clock chip, whose uplink comes with the time.
+    for second in 0..5 {
+        ends.append(&push(second), second as u64 * 1000).unwrap();
+    }
+    let later = |seconds: u64| Moment { unix_ms: NOW_MS, uptime_ms: seconds * 1000 };
+    ends.appender.tidy(later(6)).unwrap();
+    let mut drained = Drained::default();
+    assert!(ends.drainer.take(1, later(6), &mut drained).unwrap());
+    assert_eq!(texts(&drained), [push(0)]);
+    // By then they are too old by any clock, and the next ones have the new time.
+    ends.appender.tidy(later(70)).unwrap();
+    assert!(ends.drainer.is_empty());
+    ends.append(&push(9), NOW_MS).unwrap();
+    ends.appender.tidy(at(NOW_MS + 60_000)).unwrap();
+    assert!(!ends.drainer.is_empty());
+    ends.appender.tidy(at(NOW_MS + 60_001)).unwrap();
+    assert!(ends.drainer.is_empty());
 }
 
 #[test]
@@ -842,7 +871,7 @@ fn a_segment_is_as_old_as_the_newest_time_in_it() {
         let scratch = Scratch::new();
         set(&scratch.spool(), &Files::from([(format::segment_name(0), segment)]));
         let mut ends = Ends::open_again(&options(&scratch));
-        ends.appender.tidy(Instant::now(), 100_000).unwrap();
+        ends.appender.tidy(at(100_000)).unwrap();
         assert_eq!(ends.drain(100_000), [push(1), push(1)]);
         assert_eq!(ends.telemetry.spool_dropped_expired.get(), 1);
     }
@@ -862,15 +891,15 @@ fn what_is_read_again_is_counted_once() {
     // Damage to lines that no start looks at, so that the segment is written on.
     let name = format::segment_name(0);
     let mut segment = files(&options.dir).remove(&name).unwrap();
-    let at = segment.windows(3).position(|bytes| bytes == b"v=1").unwrap();
-    segment[at] ^= 1;
+    let place = segment.windows(3).position(|bytes| bytes == b"v=1").unwrap();
+    segment[place] ^= 1;
     fs::write(options.dir.join(&name), segment).unwrap();
     let mut ends = Ends::open_again(&options);
     ends.append("a v=3 1\n", 6000).unwrap();
     assert_eq!(ends.telemetry.spool_damaged_records.get(), 0);
     let mut drained = Drained::default();
     for _ in 0..3 {
-        assert!(ends.drainer.take(1000, 64_000, &mut drained).unwrap());
+        assert!(ends.drainer.take(1000, at(64_000), &mut drained).unwrap());
         assert_eq!(texts(&drained), ["a v=2 1\n", "a v=3 1\n"]);
     }
     ends.drainer.delivered(&drained, Unsettled::default());
@@ -1145,7 +1174,7 @@ fn the_cursor_file_stays_before_what_the_output_may_have_to_send_again() {
             ends.append(lines, 1).unwrap();
         }
         let mut drained = Drained::default();
-        assert!(ends.drainer.take(1 << 20, 1, &mut drained).unwrap());
+        assert!(ends.drainer.take(1 << 20, at(1), &mut drained).unwrap());
         ends.drainer.delivered(&drained, Unsettled { since, is_in_doubt });
         assert!(ends.drainer.is_empty(), "it is not taken from the spool again");
         // What a process finds that comes after a kill.
@@ -1170,7 +1199,7 @@ fn a_full_spool_gives_up_what_the_output_took_before_what_it_did_not() {
     let push = format!("a v=\"{}\" 1\n", "x".repeat(900));
     ends.append(&push, 1).unwrap();
     let mut drained = Drained::default();
-    assert!(ends.drainer.take(1 << 20, 1, &mut drained).unwrap());
+    assert!(ends.drainer.take(1 << 20, at(1), &mut drained).unwrap());
     ends.drainer.delivered(&drained, Unsettled { since: Some(Instant::now()), is_in_doubt: true });
     for _ in 0..3 {
         ends.append(&push, 1).unwrap();

@@ -9,7 +9,7 @@ use crate::delivery::sink::Block;
 use crate::delivery::spool::{Drained, Drainer};
 use crate::observe::log::Log;
 use crate::observe::telemetry::Telemetry;
-use crate::system;
+use crate::system::Moment;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -136,7 +136,7 @@ impl Draining {
     ) -> Result<bool, GivenUp> {
         receiver.beat().work();
         let bytes_max = offering.gathering().bytes_max;
-        match self.drainer.take(bytes_max, system::now_ms(), &mut self.drained) {
+        match self.drainer.take(bytes_max, Moment::now(), &mut self.drained) {
             Ok(true) => {
                 self.is_unreadable = false;
                 self.handover.begins_offer();

@@ -7,6 +7,7 @@ use crate::delivery::queue::{self, Acknowledge, QueueOptions};
 use crate::delivery::sink::{Progress, Taken, Trouble, Unsettled};
 use crate::delivery::spool::{self, SpoolOptions, WhenFull};
 use crate::observe::log::{Level, LogFormat};
+use crate::system::Moment;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Condvar, Mutex};
@@ -321,7 +322,7 @@ fn what_an_earlier_run_left_comes_first() {
     let log = Arc::new(Log::new(Level::Error, LogFormat::Logfmt));
     let (mut appender, drainer) = spool::open(options.clone(), telemetry, log).unwrap();
     let push = spool::PushLines { lines: b"a v=0 1\na v=1 1\n", line_count: 2 };
-    assert_eq!(appender.append(&[push], 1).count, 1);
+    assert_eq!(appender.append(&[push], Moment::now()).count, 1);
     drop((appender, drainer));
     let bench = Bench::new(Mood::Takes, options);
     bench.pushed(2).unwrap();

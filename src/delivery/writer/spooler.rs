@@ -17,7 +17,7 @@ use crate::delivery::queue::{Batch, Receiver, Reply, Undelivered, WriterOrder};
 use crate::delivery::spool::{Appended, Appender, PushLines};
 use crate::limits::SPOOL_GATHERED_BYTES_MAX;
 use crate::observe::log::Log;
-use crate::system::now_ms;
+use crate::system::Moment;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -161,7 +161,7 @@ impl<R: Reply> Spooler<R> {
             .map(|(bytes, line_count)| PushLines { lines: block.slice(bytes), line_count })
             .collect();
         let state = self.receiver.state();
-        let appended = state.with_disk(|| self.appender.append_offered(&pushes, now_ms()));
+        let appended = state.with_disk(|| self.appender.append_offered(&pushes, Moment::now()));
         let Appended { count, span, failure } = appended;
         let left = Hand { block: Arc::clone(&block), batches: batches.split_off(count) };
         self.handover.spooled((count > 0).then_some(span), left);
@@ -242,7 +242,7 @@ impl<R: Reply> Spooler<R> {
             .map(|batch| PushLines { lines: &batch.lines, line_count: batch.line_count })
             .collect();
         let state = self.receiver.state();
-        let appended = state.with_disk(|| self.appender.append(&pushes, now_ms()));
+        let appended = state.with_disk(|| self.appender.append(&pushes, Moment::now()));
         let Appended { count, failure, .. } = appended;
         let words: Option<Arc<str>> = failure.map(|error| error.to_string().into());
         self.note_room(words.as_ref());
@@ -275,7 +275,7 @@ impl<R: Reply> Spooler<R> {
     fn tick(&mut self) {
         self.next_tick = Instant::now() + TICK;
         let state = self.receiver.state();
-        let tidied = state.with_disk(|| self.appender.tidy(Instant::now(), now_ms()));
+        let tidied = state.with_disk(|| self.appender.tidy(Moment::now()));
         if let Err(error) = &tidied
             && !self.is_untidy
         {
