@@ -18,7 +18,7 @@ pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 pub(crate) const HEADERS: &str = "Cache-Control: no-store\r\n\
     Content-Security-Policy: default-src 'none'; \
     style-src 'sha256-VGpsZlNtSvEemtbvlxnPF5P1bwXA/JEesf/VLt2HGxs='; \
-    script-src 'sha256-BdDKs5m6fYE9G44l37bd8n6vDcVRVEgqSHMbHMIUYi4='; \
+    script-src 'sha256-CiJDianRAHXyKPg+UzOPcPGBEbQGj9imdAU9ILc2XMI='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\

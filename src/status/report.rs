@@ -171,6 +171,7 @@ fn spool_figures(json: &mut Json, status: &Status, spool: &SpoolFigures) {
     let telemetry = &status.setup.telemetry;
     let dropped = telemetry.spool_dropped_full.get() + telemetry.spool_dropped_expired.get();
     json.key("lines").number(spool.lines);
+    json.key("lines_in_memory_only").number(spool.memory_lines);
     json.key("bytes").number(spool.bytes);
     json.key("bytes_max").number(spool.bytes_max);
     json.key("since_ms").number_or_null(spool.since_ms);

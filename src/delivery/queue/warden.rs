@@ -91,23 +91,30 @@ struct Stalls {
 impl Stalls {
     /// Logs what has begun and what has ended since the last look.
     fn look(&mut self, state: &OutputState, log: &Log, now: Instant) {
-        let not_ready = match state.look() {
+        let condition = state.look();
+        let not_ready = match &condition {
             Condition::NotReady(not_ready) => Some(not_ready),
             Condition::Spooling { .. } | Condition::Flowing { .. } => None,
         };
         // How the process ends is logged by who ends it.
-        if not_ready.as_ref().is_some_and(NotReady::is_end) {
+        if not_ready.is_some_and(NotReady::is_end) {
             return;
         }
         let ended = state.stalls();
-        match (&not_ready, self.known) {
+        match (not_ready, self.known) {
             (Some(why), known) if known.is_none_or(|(_, word)| word != why.word()) => {
                 log.warn("pushes cannot be delivered, they are answered 503", &[("why", why)]);
                 self.known = Some((known.map_or(now, |(since, _)| since), why.word()));
             }
             (None, Some((since, _))) => {
                 let seconds = now.saturating_duration_since(since).as_secs_f64();
-                log.info("pushes are delivered again", &[("after_s", &format!("{seconds:.1}"))]);
+                let what = match condition {
+                    Condition::Spooling { .. } => "pushes are taken again, into the spool",
+                    Condition::NotReady(_) | Condition::Flowing { .. } => {
+                        "pushes are delivered again"
+                    }
+                };
+                log.info(what, &[("after_s", &format!("{seconds:.1}"))]);
                 self.known = None;
             }
             (None, None) if ended > self.ended => {

@@ -30,6 +30,8 @@ pub(crate) enum AppendError {
     Full {
         /// `spool.max_bytes`
         bytes_max: u64,
+        /// Some of it has lines that the output took, and may have to be sent again.
+        is_held: bool,
     },
     /// It would not have room in an empty one either.
     TooLarge {
@@ -49,8 +51,10 @@ pub(crate) enum AppendError {
 impl fmt::Display for AppendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AppendError::Full { bytes_max } => {
-                write!(f, "the spool is full ({bytes_max} bytes, spool.max_bytes)")
+            AppendError::Full { bytes_max, is_held } => {
+                let held =
+                    if *is_held { ", also with lines that may have to be sent again" } else { "" };
+                write!(f, "the spool is full{held} ({bytes_max} bytes, spool.max_bytes)")
             }
             AppendError::TooLarge { bytes, bytes_max } => {
                 write!(f, "the spool has no place for {bytes} bytes at once ")?;
@@ -173,7 +177,10 @@ impl Appender {
         let to = Position { sequence, lines: from.lines + lines };
         self.ledger.offer(RecordSpan { from, to });
         let appended = self.append(pushes, now);
-        self.ledger.state().shorten_offer(appended.span.to);
+        let mut state = self.ledger.state();
+        let time_ms = state.time_ms(now.unix_ms);
+        state.note_appended(appended.span.to, time_ms);
+        drop(state);
         appended
     }
 
@@ -229,7 +236,8 @@ impl Appender {
         }
         let room = room(&self.ledger);
         if room < needed {
-            return Err(AppendError::Full { bytes_max });
+            let is_held = self.ledger.state().held_index().is_some();
+            return Err(AppendError::Full { bytes_max, is_held });
         }
         Ok(room - SEGMENT_HEADER_BYTES as u64)
     }

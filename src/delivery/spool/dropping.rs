@@ -15,7 +15,7 @@ impl Ledger {
     /// was one. Nothing is given up where the disk would not let go of it.
     pub(super) fn drop_oldest(&self) -> io::Result<bool> {
         self.check_disk()?;
-        let has_let_go = self.state().give_up_held();
+        let has_let_go = self.state().give_up_held(|_| true);
         if !has_let_go && !self.give_up_first(Dropped::Full, |_| true) {
             return Ok(false);
         }
@@ -23,12 +23,15 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Gives up the segments that only have lines that are too old.
+    /// Gives up the segments that only have lines that are too old, also those that the output may
+    /// have to be sent again: while its reader is away, these would keep all others.
     pub(super) fn drop_expired(&self, now: Moment) {
         let Some(age_max) = self.options.age_max.map(millis) else { return };
         let now_ms = self.state().time_for_age_ms(now);
         let is_expired = |time_ms: u64| time_ms.saturating_add(age_max) < now_ms;
         while self.give_up_first(Dropped::Expired, |newest_ms| newest_ms.is_some_and(is_expired)) {}
+        let mut state = self.state();
+        while state.give_up_held(|newest_ms| newest_ms.is_some_and(is_expired)) {}
     }
 
     /// Gives up the first segment that has waiting lines, where that is right by the time of its

@@ -357,6 +357,7 @@ impl Ledger {
     pub(super) fn show(&self, state: &LedgerState) {
         let telemetry = &self.telemetry;
         telemetry.spool_lines.set(state.lines());
+        telemetry.spool_memory_lines.set(state.offered_lines_given_up());
         telemetry.spool_bytes.set(state.bytes());
         telemetry.spool_oldest_ms.set(state.lines_oldest_ms().unwrap_or(0));
     }

@@ -56,6 +56,8 @@ pub(super) struct ArrangedFiles {
     /// Segments that are not read: doubled ones, too large ones, and those without any readable
     /// record.
     pub(super) set_aside: Vec<String>,
+    /// The sequence numbers in the names of those of them without any readable record.
+    pub(super) unreadable: Vec<u64>,
     /// Segments of a newer version.
     pub(super) newer: Vec<String>,
     /// Segments that end before their first record begins.
@@ -67,9 +69,7 @@ pub(super) fn arrange(mut files: Vec<FileStart>) -> ArrangedFiles {
     files.sort_by(|one, other| one.name.cmp(&other.name));
     let mut arrangement = ArrangedFiles::default();
     for file in files {
-        if sequence_of(&file.name).is_none() {
-            continue;
-        }
+        let Some(sequence) = sequence_of(&file.name) else { continue };
         if file.bytes < SEGMENT_HEADER_BYTES as u64 {
             arrangement.empty.push(file.name);
             continue;
@@ -86,6 +86,7 @@ pub(super) fn arrange(mut files: Vec<FileStart>) -> ArrangedFiles {
         };
         let Some((start, time_ms)) = first else {
             arrangement.set_aside.push(file.name);
+            arrangement.unreadable.push(sequence);
             continue;
         };
         let (name, bytes, is_damaged) = (file.name, file.bytes, header.is_err());
@@ -212,7 +213,8 @@ pub(super) struct Recovered {
     pub(super) next: Position,
     /// The newest time in the last segment, where that is known.
     pub(super) newest_ms: Option<u64>,
-    /// Records that the cursor says should be there, before the first segment.
+    /// Records that should be there, before the first segment or after the last: one for each of
+    /// those segments of which nothing can be read, where nothing says how many they had.
     pub(super) lost_records: u64,
     /// What the cursor is worth.
     pub(super) trust: Trust,
@@ -237,12 +239,15 @@ pub(super) fn recover(
     mut segments: Vec<Segment>,
     tail: Option<Tail>,
     cursor: Option<&[u8]>,
+    unreadable: &[u64],
 ) -> Recovered {
     let cursor = cursor.map(read_cursor);
     let (Some(first), Some(tail)) = (segments.first(), tail) else {
         // An unreadable cursor without a segment: nothing waits, so any number will do.
         let position = cursor.and_then(Result::ok).unwrap_or_default();
-        return Recovered { cursor: position, next: position, ..Recovered::default() };
+        let lost_records = unreadable.len() as u64;
+        let (cursor, next) = (position, position);
+        return Recovered { cursor, next, lost_records, ..Recovered::default() };
     };
     let (start, next) = (first.start, tail.next);
     let (cursor, trust, lost_records) = match cursor {
@@ -260,5 +265,13 @@ pub(super) fn recover(
         last.is_damaged |= tail.is_damaged;
     }
     let next = Position { lines: next.lines.max(cursor.lines), ..next };
+    let is_cursor_unknown = matches!(trust, Trust::Missing | Trust::Damaged);
+    // A file of another name than the next segment would have was none of this spool.
+    let has_lost_end = unreadable.contains(&next.sequence);
+    let is_lost = |sequence: &&u64| {
+        is_cursor_unknown && **sequence < start.sequence
+            || has_lost_end && **sequence >= next.sequence
+    };
+    let lost_records = lost_records + unreadable.iter().filter(is_lost).count() as u64;
     Recovered { segments, cursor, next, newest_ms: tail.newest_ms, lost_records, trust }
 }

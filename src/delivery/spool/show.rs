@@ -253,7 +253,7 @@ fn look(folder: &Folder) -> io::Result<NextStart> {
     kept.extend(arrangement.set_aside);
     let mut newer = folder.kept(NEWER_SUFFIX)?;
     newer.extend(arrangement.newer);
-    let recovered = recover(arrangement.segments, tail, cursor.as_deref());
+    let recovered = recover(arrangement.segments, tail, cursor.as_deref(), &arrangement.unreadable);
     Ok(NextStart { recovered, kept, newer, half_bytes: half_bytes as u64 })
 }
 

@@ -117,17 +117,26 @@ impl LedgerState {
         self.held_from = from.map(later);
     }
 
-    /// Lets go of the first segment, where the output took all that was in it; returns whether that
-    /// made a difference.
-    pub(super) fn give_up_held(&mut self) -> bool {
-        let end = self.end_of(0);
-        let is_held = self.segments.len() > 1
-            && self.settled().sequence < end.sequence
+    /// The index of the first segment that is there only because the output may have to be sent
+    /// again what it took of it.
+    pub(super) fn held_index(&self) -> Option<usize> {
+        let settled = self.settled();
+        let index = self.segment_at(settled.sequence).unwrap_or(0);
+        let end = self.end_of(index);
+        let is_held = index + 1 < self.segments.len()
+            && settled.sequence < end.sequence
             && end.sequence <= self.cursor.sequence;
-        if is_held {
-            self.hold(Some(end));
+        is_held.then_some(index)
+    }
+
+    /// Lets go of that segment, where that is right by the time of its newest record; returns
+    /// whether it did.
+    pub(super) fn give_up_held(&mut self, is_right: impl Fn(Option<u64>) -> bool) -> bool {
+        let held = self.held_index().filter(|index| is_right(self.newest_ms_of(*index)));
+        if let Some(index) = held {
+            self.hold(Some(self.end_of(index)));
         }
-        is_held
+        held.is_some()
     }
 
     /// The output is offered these records from here on, unless they were given up before that;
@@ -139,10 +148,11 @@ impl LedgerState {
         is_there
     }
 
-    /// Of what the output is offered, only the records before `to` are in the spool.
-    pub(super) fn shorten_offer(&mut self, to: Position) {
-        if let Some(OfferedRecords { span, .. }) = &mut self.offered {
-            span.to = to;
+    /// Of what the output is offered, only the records before `to` came into the spool, at
+    /// `time_ms` or later.
+    pub(super) fn note_appended(&mut self, to: Position, time_ms: u64) {
+        if let Some(OfferedRecords { span, oldest_ms, .. }) = &mut self.offered {
+            (span.to, *oldest_ms) = (to, oldest_ms.or(Some(time_ms)));
         }
     }
 
@@ -168,12 +178,13 @@ impl LedgerState {
         LinesGivenUp { dropped: lines.saturating_sub(offered), offered }
     }
 
-    fn offered_lines_given_up(&self) -> u64 {
+    /// Lines that are given up and still offered: they are in memory only.
+    pub(super) fn offered_lines_given_up(&self) -> u64 {
         let given_up = self.offered.and_then(|offered| offered.given_up);
         given_up.map_or(0, |(_, lines)| lines)
     }
 
-    /// Lines that wait: those on the disk, and those that are given up and still offered.
+    /// Lines that wait, on the disk or in memory only.
     pub(super) fn lines(&self) -> u64 {
         let waiting = self.next.lines.saturating_sub(self.cursor.lines);
         let waiting = if self.is_empty() { 0 } else { waiting };

@@ -24,6 +24,11 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
         log.warn("a segment of the spool was written by a newer pushline", &fields);
         tell_failure(log, name, folder.keep_newer(name));
     }
+    for segment in arrangement.segments.iter().filter(|segment| segment.is_damaged) {
+        let fields = [("segment", &segment.name as &dyn std::fmt::Display)];
+        let what = "the header of a segment is damaged, what can be read of it is delivered";
+        log.warn(what, &fields);
+    }
     let mut segments = arrangement.segments;
     let mut tail = None;
     let mut last = None;
@@ -46,7 +51,7 @@ pub(super) fn survey(folder: &Folder, log: &Log) -> io::Result<(Recovered, Optio
         }
     }
     let cursor = folder.read_cursor()?;
-    Ok((recover(segments, tail, cursor.as_deref()), last))
+    Ok((recover(segments, tail, cursor.as_deref(), &arrangement.unreadable), last))
 }
 
 /// Reads as little of the last segment as will do.

@@ -288,9 +288,10 @@ fn missing_doubled_and_foreign_files_cost_only_what_is_missing() {
     let remove = |name: &'static str| -> Harm<'_> {
         Box::new(move |files: &mut Files| assert!(files.remove(name).is_some()))
     };
-    let add = |name: &'static str, bytes: Vec<u8>| -> Harm<'_> {
+    let add = |name: &str, bytes: Vec<u8>| -> Harm<'_> {
+        let name = name.to_owned();
         Box::new(move |files: &mut Files| {
-            files.insert(name.to_owned(), bytes.clone());
+            files.insert(name.clone(), bytes.clone());
         })
     };
     let drop_segment = |name: &String| -> Harm<'_> {
@@ -314,6 +315,7 @@ fn missing_doubled_and_foreign_files_cost_only_what_is_missing() {
         ("a doubled segment", add(other, files[second].clone()), waiting.clone(), 0),
         ("garbage", add(other, vec![7; 500]), waiting.clone(), 0),
         ("garbage in between", add("00000000000000000001.seg", vec![7; 500]), waiting.clone(), 0),
+        ("an unreadable last segment", add(third, vec![0; 500]), without(&pushes(third)), 1),
         ("an empty segment", add(other, Vec::new()), waiting.clone(), 0),
         ("a half header", add(other, files[second][..39].to_vec()), waiting.clone(), 0),
         ("foreign files", add("notes.txt", b"PLSEGMNT".to_vec()), waiting.clone(), 0),
@@ -518,7 +520,10 @@ fn a_full_spool_refuses_what_does_not_fit_and_takes_what_does() {
     let push = PushLines { lines: text.as_bytes(), line_count: 100 };
     let Appended { count, failure, .. } = ends.appender.append(&[push; 9], at(1));
     assert_eq!(count, 4);
-    assert!(matches!(failure, Some(AppendError::Full { bytes_max: 4096 })), "{failure:?}");
+    assert!(
+        matches!(failure, Some(AppendError::Full { bytes_max: 4096, is_held: false })),
+        "{failure:?}"
+    );
     assert_eq!(ends.telemetry.spool_lines.get(), 400);
     assert!(ends.telemetry.spool_bytes.get() <= 4096);
     assert_eq!(ends.drain(0).len(), 4);
@@ -632,6 +637,7 @@ fn what_is_too_old_goes_from_the_disk_and_waits_for_its_answer_where_it_is_on_it
         let (waiting, dropped) = (&telemetry.spool_lines, &telemetry.spool_dropped_expired);
         assert_eq!(waiting.get() + dropped.get(), second + 1);
         assert_eq!(telemetry.spool_oldest_ms.get(), 1_000_000, "the one on its way");
+        assert_eq!(telemetry.spool_memory_lines.get(), u64::from(dropped.get() > 0));
     }
     assert!((60..80).contains(&ends.telemetry.spool_lines.get()), "a segment more at most");
     assert!(files(&options.dir).len() < 15);
@@ -644,6 +650,40 @@ fn what_is_too_old_goes_from_the_disk_and_waits_for_its_answer_where_it_is_on_it
     drop(ends);
     let ends = Ends::open_again(&options);
     assert_eq!(ends.telemetry.spool_lines.get(), waiting);
+}
+
+#[test]
+fn what_may_have_to_be_sent_again_keeps_a_spool_full_until_it_is_too_old() {
+    let scratch = Scratch::new();
+    let age_max = Some(Duration::from_secs(60));
+    let options = SpoolOptions { bytes_max: 4000, age_max, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options).unwrap();
+    for number in 0..25 {
+        ends.append(&push(number), 1).unwrap();
+    }
+    // The reader takes all of it, and is away before that is settled.
+    let unsettled = Unsettled { since: Some(Instant::now()), is_in_doubt: true };
+    let mut drained = Drained::default();
+    while ends.drainer.take(100, at(1), &mut drained).unwrap() {
+        ends.drainer.delivered(&drained, unsettled);
+    }
+    let delivered = ends.telemetry.spool_lines_total.get();
+    let error = loop {
+        if let Err(error) = ends.append(&push(1), 2) {
+            break error.to_string();
+        }
+    };
+    let words = "the spool is full, also with lines that may have to be sent again (4000 bytes, \
+                 spool.max_bytes)";
+    assert_eq!(error, words);
+    assert!(!ends.appender.may_have_room());
+    ends.appender.tidy(at(60_000)).unwrap();
+    assert!(!ends.appender.may_have_room(), "nothing is too old");
+    ends.appender.tidy(at(61_000)).unwrap();
+    assert!(ends.appender.may_have_room());
+    assert_eq!(ends.telemetry.spool_lines.get(), 0);
+    let others = ends.telemetry.spool_lines_total.get() - delivered;
+    assert_eq!(ends.telemetry.spool_dropped_expired.get(), others);
 }
 
 #[test]
@@ -747,11 +787,14 @@ fn what_the_writer_offers_beside_the_spool_and_the_output_takes_is_not_dropped()
         assert!(count == 5 && failure.is_none(), "{failure:?}");
         assert_eq!(ends.telemetry.spool_dropped_full.get(), 0);
         assert_eq!(ends.telemetry.spool_lines.get(), 5);
+        assert_eq!(ends.telemetry.spool_oldest_ms.get(), 1);
         for _ in 0..4 {
-            ends.append(&large, 1).unwrap();
+            ends.append(&large, 5).unwrap();
         }
         let other_dropped = ends.telemetry.spool_dropped_full.get();
         assert_eq!(ends.telemetry.spool_lines.get() + other_dropped, 9);
+        assert_eq!(ends.telemetry.spool_memory_lines.get(), 5);
+        assert_eq!(ends.telemetry.spool_oldest_ms.get(), 1, "when the first of all came");
         ends.drainer.pass_over(span, Unsettled::default());
         assert_eq!(ends.telemetry.spool_dropped_full.get(), other_dropped);
         let left = ends.drain(1);

@@ -118,6 +118,7 @@ impl Outage {
 
     /// The spool is empty.
     pub(super) fn ends(&mut self) {
+        self.has_room();
         let Some(current) = self.current.take() else { return };
         self.telemetry.spool_since_ms.set(0);
         self.state.spool(SpoolCondition::Empty);

@@ -86,6 +86,8 @@ pub struct Telemetry {
     pub(crate) spool_bytes: Gauge,
     /// Lines that wait in the spool.
     pub(crate) spool_lines: Gauge,
+    /// Those of them that are no longer on disk, as they were given up while they are offered.
+    pub(crate) spool_memory_lines: Gauge,
     /// When the oldest of them was written, in milliseconds since 1970; 0 where none waits.
     pub(crate) spool_oldest_ms: Gauge,
     /// Since when lines have gone to the spool, in milliseconds since 1970; 0 while none do.
