@@ -20,7 +20,7 @@ pub(crate) struct Figures {
     pub(crate) refused: u64,
     /// Lines that the output took.
     pub(crate) lines: u64,
-    /// Lines that wait on disk.
+    /// Lines that wait.
     pub(crate) spool_lines: u64,
 }
 

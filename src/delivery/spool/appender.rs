@@ -170,7 +170,7 @@ impl Appender {
 
     /// The same for pushes that the output is being offered meanwhile, from memory.
     pub(crate) fn append_offered(&mut self, pushes: &[PushLines<'_>], now: Moment) -> Appended {
-        // Noted before: the last of them may be given room that the first of them have.
+        // Before the append: to make room for the last of them, the first may be given up.
         let from = self.ledger.state().next;
         let lines = pushes.iter().map(|push| u64::from(push.line_count)).sum::<u64>();
         let sequence = from.sequence + pushes.len() as u64;

@@ -15,8 +15,7 @@ impl Ledger {
     /// was one. Nothing is given up where the disk would not let go of it.
     pub(super) fn drop_oldest(&self) -> io::Result<bool> {
         self.check_disk()?;
-        let has_let_go = self.state().give_up_held(|_| true);
-        if !has_let_go && !self.give_up_first(Dropped::Full, |_| true) {
+        if !self.give_up_held(|_| true) && !self.give_up_first(Dropped::Full, |_| true) {
             return Ok(false);
         }
         self.persist()?;
@@ -30,8 +29,15 @@ impl Ledger {
         let now_ms = self.state().time_for_age_ms(now);
         let is_expired = |time_ms: u64| time_ms.saturating_add(age_max) < now_ms;
         while self.give_up_first(Dropped::Expired, |newest_ms| newest_ms.is_some_and(is_expired)) {}
-        let mut state = self.state();
-        while state.give_up_held(|newest_ms| newest_ms.is_some_and(is_expired)) {}
+        while self.give_up_held(|newest_ms| newest_ms.is_some_and(is_expired)) {}
+    }
+
+    /// Gives up the first segment that is there only as the output may have to be sent it again,
+    /// where that is right by the time of its newest record; returns whether it did.
+    fn give_up_held(&self, is_right: impl Fn(Option<u64>) -> bool) -> bool {
+        let lines = self.state().give_up_held(is_right);
+        self.tell_memory_only(lines.unwrap_or_default());
+        lines.is_some()
     }
 
     /// Gives up the first segment that has waiting lines, where that is right by the time of its
@@ -49,12 +55,15 @@ impl Ledger {
         self.show(&state);
         drop(state);
         self.count_dropped(why, dropped);
-        if offered > 0 {
-            let what = "lines on their way to the output are given up in the spool";
-            let note = "they are in memory only";
-            self.log.warn(what, &[("lines", &offered), ("note", &note)]);
-        }
+        self.tell_memory_only(offered);
         true
+    }
+
+    fn tell_memory_only(&self, lines: u64) {
+        if lines > 0 {
+            let what = "lines on their way to the output are given up in the spool";
+            self.log.warn(what, &[("lines", &lines), ("note", &"they are in memory only")]);
+        }
     }
 
     /// The output is offered these records from here on, and none of before, unless they were given

@@ -45,7 +45,7 @@ struct Disk {
     folder: Folder,
     /// What the cursor file says.
     written: Option<Position>,
-    /// When it was written in time, in milliseconds since the system started.
+    /// When `persist_when_due` wrote it last, in milliseconds since the system started.
     written_at_ms: Option<u64>,
 }
 

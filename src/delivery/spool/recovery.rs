@@ -56,7 +56,8 @@ pub(super) struct ArrangedFiles {
     /// Segments that are not read: doubled ones, too large ones, and those without any readable
     /// record.
     pub(super) set_aside: Vec<String>,
-    /// The sequence numbers in the names of those of them without any readable record.
+    /// The sequence numbers in the names of those of them that are too large, or without any
+    /// readable record.
     pub(super) unreadable: Vec<u64>,
     /// Segments of a newer version.
     pub(super) newer: Vec<String>,

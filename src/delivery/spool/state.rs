@@ -123,20 +123,19 @@ impl LedgerState {
         let settled = self.settled();
         let index = self.segment_at(settled.sequence).unwrap_or(0);
         let end = self.end_of(index);
-        let is_held = index + 1 < self.segments.len()
+        let is_held = index < self.segments.len()
             && settled.sequence < end.sequence
             && end.sequence <= self.cursor.sequence;
         is_held.then_some(index)
     }
 
-    /// Lets go of that segment, where that is right by the time of its newest record; returns
-    /// whether it did.
-    pub(super) fn give_up_held(&mut self, is_right: impl Fn(Option<u64>) -> bool) -> bool {
-        let held = self.held_index().filter(|index| is_right(self.newest_ms_of(*index)));
-        if let Some(index) = held {
-            self.hold(Some(self.end_of(index)));
-        }
-        held.is_some()
+    /// Lets go of that segment, where that is right by the time of its newest record; returns how
+    /// many lines are in memory only from here on.
+    pub(super) fn give_up_held(&mut self, is_right: impl Fn(Option<u64>) -> bool) -> Option<u64> {
+        let index = self.held_index().filter(|index| is_right(self.newest_ms_of(*index)))?;
+        let (from, to) = (self.settled(), self.end_of(index));
+        self.hold(Some(to));
+        Some(to.lines.saturating_sub(from.lines))
     }
 
     /// The output is offered these records from here on, unless they were given up before that;

@@ -654,36 +654,63 @@ fn what_is_too_old_goes_from_the_disk_and_waits_for_its_answer_where_it_is_on_it
 
 #[test]
 fn what_may_have_to_be_sent_again_keeps_a_spool_full_until_it_is_too_old() {
-    let scratch = Scratch::new();
-    let age_max = Some(Duration::from_secs(60));
-    let options = SpoolOptions { bytes_max: 4000, age_max, ..options(scratch.spool()) };
-    let mut ends = Ends::open(options).unwrap();
-    for number in 0..25 {
-        ends.append(&push(number), 1).unwrap();
+    // In one segment, and in several.
+    for (together, count) in [(40, 40), (1, 25)] {
+        let scratch = Scratch::new();
+        let age_max = Some(Duration::from_secs(60));
+        let options = SpoolOptions { bytes_max: 4000, age_max, ..options(scratch.spool()) };
+        let mut ends = Ends::open(options).unwrap();
+        let text = push(1);
+        let one = PushLines { lines: text.as_bytes(), line_count: 1 };
+        for _ in 0..count / together {
+            ends.appender.append(&vec![one; together], at(1));
+        }
+        let delivered = ends.telemetry.spool_lines_total.get();
+        // The reader takes all of it, and is away before that is settled.
+        let unsettled = Unsettled { since: Some(Instant::now()), is_in_doubt: true };
+        let mut drained = Drained::default();
+        while ends.drainer.take(100, at(1), &mut drained).unwrap() {
+            ends.drainer.delivered(&drained, unsettled);
+        }
+        let large = "y".repeat(600);
+        let error = loop {
+            if let Err(error) = ends.append(&large, 2) {
+                break error.to_string();
+            }
+        };
+        let words = "the spool is full, also with lines that may have to be sent again (4000 \
+                     bytes, spool.max_bytes)";
+        assert_eq!(error, words);
+        ends.appender.tidy(at(60_000)).unwrap();
+        assert!(ends.append(&large, 60_000).is_err(), "nothing is too old");
+        ends.appender.tidy(at(61_000)).unwrap();
+        assert!(ends.appender.may_have_room());
+        assert_eq!(ends.telemetry.spool_lines.get(), 0);
+        let others = ends.telemetry.spool_lines_total.get() - delivered;
+        assert_eq!(ends.telemetry.spool_dropped_expired.get(), others);
+        ends.append(&large, 61_000).unwrap();
     }
-    // The reader takes all of it, and is away before that is settled.
+}
+
+#[test]
+fn what_may_have_to_be_sent_again_makes_room_where_the_oldest_lines_may_be_dropped() {
+    let scratch = Scratch::new();
+    let when_full = WhenFull::DropOldest;
+    let options = SpoolOptions { bytes_max: 4000, when_full, ..options(scratch.spool()) };
+    let mut ends = Ends::open(options).unwrap();
+    let text = push(1);
+    let one = PushLines { lines: text.as_bytes(), line_count: 1 };
+    let Appended { count, .. } = ends.appender.append(&[one; 40], at(1));
+    // Of the only segment, the reader takes the first lines, and is away before they are settled.
     let unsettled = Unsettled { since: Some(Instant::now()), is_in_doubt: true };
     let mut drained = Drained::default();
-    while ends.drainer.take(100, at(1), &mut drained).unwrap() {
-        ends.drainer.delivered(&drained, unsettled);
-    }
-    let delivered = ends.telemetry.spool_lines_total.get();
-    let error = loop {
-        if let Err(error) = ends.append(&push(1), 2) {
-            break error.to_string();
-        }
-    };
-    let words = "the spool is full, also with lines that may have to be sent again (4000 bytes, \
-                 spool.max_bytes)";
-    assert_eq!(error, words);
-    assert!(!ends.appender.may_have_room());
-    ends.appender.tidy(at(60_000)).unwrap();
-    assert!(!ends.appender.may_have_room(), "nothing is too old");
-    ends.appender.tidy(at(61_000)).unwrap();
-    assert!(ends.appender.may_have_room());
-    assert_eq!(ends.telemetry.spool_lines.get(), 0);
-    let others = ends.telemetry.spool_lines_total.get() - delivered;
-    assert_eq!(ends.telemetry.spool_dropped_expired.get(), others);
+    assert!(ends.drainer.take(100, at(1), &mut drained).unwrap());
+    ends.drainer.delivered(&drained, unsettled);
+    let large = "y".repeat(3000);
+    ends.append(&large, 2).unwrap();
+    let waited = (count - texts(&drained).len()) as u64;
+    assert_eq!(ends.telemetry.spool_dropped_full.get(), waited);
+    assert_eq!(ends.drain(2), [large]);
 }
 
 #[test]
