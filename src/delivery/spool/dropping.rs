@@ -69,15 +69,8 @@ impl Ledger {
     /// The output is offered these records from here on, and none of before, unless they were given
     /// up before that; returns whether it is.
     pub(super) fn offer(&self, span: RecordSpan) -> bool {
-        let mut state = self.state();
-        let given_up = state.end_offer();
-        let is_there = state.offer(span);
-        self.show(&state);
-        drop(state);
-        if let Some((why, lines)) = given_up {
-            self.count_dropped(why, lines);
-        }
-        is_there
+        self.offer_was_withdrawn();
+        self.state().offer(span)
     }
 
     /// The output took what it was offered, or refused it for good.

@@ -340,7 +340,7 @@ fn name_of<'n>(source: TagSource, context: &'n Context<'_>, subject: Subject<'n>
     }
 }
 
-/// The key that stands before the other.
+/// The lesser of two keys in byte order, or the only one.
 fn first<'k>(one: Option<&'k str>, other: Option<&'k str>) -> Option<&'k str> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
